@@ -1,0 +1,81 @@
+import type { CommandRequest, CommandResult } from "./command.ts";
+import type { HubEvent } from "./event.ts";
+import type { UpType } from "./payloads.ts";
+import type { Principal } from "./principal.ts";
+
+export interface BusMessage {
+  readonly topic: string;
+  readonly payload: string | Buffer;
+  readonly qos?: 0 | 1;
+  readonly retain?: boolean;
+}
+
+/** The hub's side of the broker. Handlers see what was accepted, never what was refused. */
+export interface Bus {
+  /** Resolves when the broker has taken the message: queued for every session that matches, retained if asked so. */
+  publish(message: BusMessage): Promise<void>;
+  subscribe(filter: string, handler: (topic: string, payload: Buffer) => void): Disposable;
+}
+
+/** Live sessions, for whoever must end them or ask after them. */
+export interface Sessions {
+  isConnected(clientId: string): boolean;
+  /** Ends the sessions for which `match` holds; resolves to how many there were. */
+  disconnect(match: (principal: Principal) => boolean, reason: "revoked" | "taken_over" | "deleted"): Promise<number>;
+  count(): number;
+}
+
+/** The command path. Resolves with the answer, throws a {@link HubError} for every answer that is an error. */
+export interface Commands {
+  send(request: CommandRequest): Promise<CommandResult>;
+  /** Like `send`, and resolves as soon as the request is durable; the outcome is an event. */
+  accept(request: CommandRequest): Promise<{ commandId: string }>;
+}
+
+/** Publishes events that are committed. */
+export interface EventSink {
+  emit(events: readonly HubEvent[]): Promise<void>;
+}
+
+/** Monotonic counters and histograms; the only names the rest of the hub knows of Prometheus. */
+export interface Metrics {
+  count(name: string, labels?: Readonly<Record<string, string>>, by?: number): void;
+  observe(name: string, seconds: number, labels?: Readonly<Record<string, string>>): void;
+}
+
+export interface Log {
+  debug(data: object, message: string): void;
+  info(data: object, message: string): void;
+  warn(data: object, message: string): void;
+  error(data: object, message: string): void;
+}
+
+/** What a device may say over HTTP as well as over MQTT. Resolves after the commit, throws a {@link HubError}. */
+export interface Ingest {
+  accept(device: { readonly id: string; readonly uid: string }, type: UpType, payload: unknown): Promise<void>;
+}
+
+/** Which device a topic's uid is, without asking the database. */
+export interface DeviceRef {
+  readonly id: string;
+  readonly uid: string;
+  readonly organizationId: string | null;
+}
+export interface DeviceDirectory {
+  find(uid: string): DeviceRef | undefined;
+  put(device: DeviceRef): void;
+  remove(uid: string): void;
+}
+
+export interface DemoDevice {
+  readonly uid: string;
+  readonly name: string;
+  readonly connected: boolean;
+}
+/** The demo home: virtual devices over real MQTT/TLS. */
+export interface Demo {
+  start(organizationId: string): Promise<readonly DemoDevice[]>;
+  /** Disconnects and removes every demo device; resolves to how many there were. */
+  stop(): Promise<number>;
+  status(): readonly DemoDevice[];
+}

@@ -1,0 +1,102 @@
+import Type, { type Static } from "typebox";
+
+export const DeviceClass = Type.Enum(["relay_controller", "ir_hub", "sensor_hub", "hybrid"], { title: "DeviceClass" });
+export type DeviceClass = Static<typeof DeviceClass>;
+
+export const Unit = Type.String({ maxLength: 16, description: "As Home Assistant writes it: °C, %, W, kWh, lx" });
+
+export const SensorCapability = Type.Object(
+  {
+    key: Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" }),
+    unit: Type.Optional(Unit),
+    device_class: Type.Optional(Type.String({ maxLength: 32, description: "Home Assistant's device class, for example temperature or motion" })),
+  },
+  { additionalProperties: false, title: "SensorCapability" },
+);
+
+/** What a device can do. Indexes run from 0 to count − 1. */
+export const Capabilities = Type.Object(
+  {
+    relays: Type.Optional(Type.Integer({ minimum: 0, maximum: 32 })),
+    lights: Type.Optional(Type.Integer({ minimum: 0, maximum: 32 })),
+    inputs: Type.Optional(Type.Integer({ minimum: 0, maximum: 64 })),
+    ir: Type.Optional(Type.Boolean()),
+    sensors: Type.Optional(Type.Array(SensorCapability, { maxItems: 128 })),
+  },
+  { additionalProperties: false, title: "Capabilities" },
+);
+export type Capabilities = Static<typeof Capabilities>;
+
+/** What a class has when the device does not say: enough for the first command on a bench. */
+export function defaultCapabilities(deviceClass: DeviceClass): Capabilities {
+  switch (deviceClass) {
+    case "relay_controller":
+      return { relays: 4 };
+    case "ir_hub":
+      return { ir: true };
+    case "sensor_hub":
+      return { sensors: [] };
+    case "hybrid":
+      return { relays: 4, sensors: [] };
+  }
+}
+
+export const Presence = Type.Enum(["online", "stale", "offline"], { title: "Presence" });
+export type Presence = Static<typeof Presence>;
+
+/** A device without a heartbeat for this long is `stale`, twice that is `offline` (SPEC R-DEV-8). */
+export const PRESENCE_TTL_MS = 120_000;
+
+export function presenceAt(now: number, device: { connected: boolean; lastSeenAt: number | null }): Presence {
+  if (!device.connected || device.lastSeenAt === null) return "offline";
+  return now - device.lastSeenAt > PRESENCE_TTL_MS ? "stale" : "online";
+}
+
+/** Per-device settings that the device receives as retained `down/config`. */
+export const DeviceSettings = Type.Object(
+  {
+    relay_names: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 32 })),
+    power_restore: Type.Optional(Type.Enum(["off", "on", "last"])),
+    inputs: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            index: Type.Integer({ minimum: 0, maximum: 63 }),
+            name: Type.Optional(Type.String({ maxLength: 64 })),
+            mode: Type.Optional(Type.Enum(["toggle", "momentary", "detached"])),
+            relay: Type.Optional(Type.Integer({ minimum: 0, maximum: 31 })),
+          },
+          { additionalProperties: false },
+        ),
+        { maxItems: 64 },
+      ),
+    ),
+    reading_interval_s: Type.Optional(Type.Integer({ minimum: 1, maximum: 86_400 })),
+  },
+  { additionalProperties: false, title: "DeviceSettings" },
+);
+export type DeviceSettings = Static<typeof DeviceSettings>;
+
+/** A device as the store returns it. Times are ISO 8601 in UTC. */
+export interface Device {
+  readonly id: string;
+  readonly uid: string;
+  readonly name: string;
+  readonly deviceClass: DeviceClass;
+  readonly model: string | null;
+  readonly serialNumber: string | null;
+  readonly firmwareVersion: string | null;
+  /** null until somebody claims it. */
+  readonly organizationId: string | null;
+  readonly ownerId: string | null;
+  readonly capabilities: Capabilities;
+  readonly settings: DeviceSettings;
+  readonly otaSecurityVersion: number;
+  readonly isDemo: boolean;
+  readonly connectionStatus: Presence;
+  readonly lastSeenAt: string | null;
+  readonly lastIp: string | null;
+  readonly claimedAt: string | null;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}

@@ -1,0 +1,100 @@
+import { newId } from "./id.ts";
+import type { Actor } from "./principal.ts";
+
+/** Every type of event the hub emits, with what its `data` holds. */
+export const EVENT_TYPES = {
+  "device.registered": "a device was enrolled: uid, device_class",
+  "device.claimed": "a device joined an organisation: uid, user_id",
+  "device.released": "a device left its organisation: uid",
+  "device.deleted": "a device was removed: uid",
+  "device.online": "the device's session began: uid",
+  "device.offline": "the device's session ended: uid, reason",
+  "device.stale": "the device is connected and silent: uid",
+  "device.credential_rotated": "uid",
+  "device.credential_revoked": "uid, credential_id",
+  "device.state_changed": "outputs changed: uid, relays, lights, command_id?",
+  "device.input_event": "a button or contact: uid, input, event, duration_ms?",
+  "device.ir_learned": "uid, name?",
+  "device.ota_status": "uid, status, version?, progress?",
+  "device.task_result": "uid, task_id",
+  "device.error": "the device sent something the hub refused: uid, code, topic",
+  "command.completed": "uid, command_id, command, latency_ms",
+  "command.failed": "uid, command_id, command, status, error?",
+  "command.late_ack": "an acknowledgement came after the time limit: uid, command_id",
+} as const;
+export type EventType = keyof typeof EVENT_TYPES;
+
+/** Something that happened. `correlationId` is the root's id through a whole chain, `causationId` the direct cause's. */
+export interface HubEvent {
+  readonly id: string;
+  readonly type: EventType;
+  readonly source: string;
+  /** null for what concerns no organisation yet, for example an unclaimed device. */
+  readonly organizationId: string | null;
+  /** The device, user or organisation it is about. */
+  readonly entityId: string | null;
+  readonly actor: Actor;
+  readonly data: Readonly<Record<string, unknown>>;
+  /** ISO 8601, UTC. */
+  readonly timestamp: string;
+  readonly correlationId: string;
+  readonly causationId: string | null;
+}
+
+export function newEvent(
+  type: EventType,
+  about: { organizationId: string | null; entityId: string | null; actor: Actor; now: number; source?: string; correlationId?: string | undefined; causationId?: string | null | undefined },
+  data: Record<string, unknown>,
+): HubEvent {
+  const id = newId();
+  return {
+    id,
+    type,
+    source: about.source ?? "/hexahub",
+    organizationId: about.organizationId,
+    entityId: about.entityId,
+    actor: about.actor,
+    data,
+    timestamp: new Date(about.now).toISOString(),
+    correlationId: about.correlationId ?? id,
+    causationId: about.causationId ?? null,
+  };
+}
+
+/** CloudEvents 1.0 in JSON, with the correlation, causation and actor extensions. */
+export function toCloudEvent(event: HubEvent): Record<string, unknown> {
+  return {
+    specversion: "1.0",
+    id: event.id,
+    type: event.type,
+    source: event.source,
+    ...(event.entityId === null ? {} : { subject: event.entityId }),
+    time: event.timestamp,
+    datacontenttype: "application/json",
+    correlationid: event.correlationId,
+    ...(event.causationId === null ? {} : { causationid: event.causationId }),
+    actorkind: event.actor.kind,
+    actorid: event.actor.id,
+    data: event.data,
+  };
+}
+
+/** One line of the audit: who did what to which thing. Never a secret, never a payload. */
+export interface AuditEntry {
+  readonly id: string;
+  readonly organizationId: string | null;
+  readonly actor: Actor;
+  /** `<resource>.<verb>`, for example `device.claim` or `command.ok`. */
+  readonly action: string;
+  readonly resourceType: string;
+  readonly resourceId: string | null;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly requestId: string | null;
+  readonly correlationId: string | null;
+  readonly createdAt: string;
+}
+
+export function newAudit(entry: Omit<AuditEntry, "id" | "createdAt" | "requestId" | "correlationId"> & { now: number; requestId?: string | null; correlationId?: string | null }): AuditEntry {
+  const { now, ...rest } = entry;
+  return { requestId: null, correlationId: null, ...rest, id: newId(), createdAt: new Date(now).toISOString() };
+}

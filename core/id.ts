@@ -1,0 +1,33 @@
+import { randomBytes } from "node:crypto";
+import { v7 } from "uuid";
+
+/** UUID version 7: sorts by the time it was made, so that keyset pages follow the order of creation. */
+export const newId = (): string => v7();
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+export const isUuid = (text: string): boolean => UUID.test(text);
+
+/** The device's name in topics: unique over all organisations, never reused. */
+export const DEVICE_UID = /^[a-z0-9][a-z0-9-]{5,31}$/;
+export const isDeviceUid = (text: string): boolean => DEVICE_UID.test(text);
+
+// Without vowels and look-alikes: no accidental words, nothing to misread from a label.
+const READABLE = "bcdfghjkmnpqrstvwxz23456789";
+
+function readable(length: number): string {
+  let out = "";
+  while (out.length < length) {
+    // Reject the bytes that would favour the first letters.
+    for (const byte of randomBytes(length)) if (byte < READABLE.length * 9 && out.length < length) out += READABLE[byte % READABLE.length];
+  }
+  return out;
+}
+
+/** `<class prefix>-<10 letters>`, for example `relay-7kq2mzd94x`. */
+export const newDeviceUid = (prefix: string): string => `${prefix}-${readable(10)}`;
+
+/** What a person types to claim a device: 12 letters in groups of four, 57 bits. */
+export const newClaimCode = (): string => readable(12).replace(/(.{4})(?=.)/g, "$1-").toUpperCase();
+
+/** 256 random bits as text, behind a prefix that secret scanners can recognise. */
+export const newSecret = (prefix: string): string => `${prefix}_${randomBytes(32).toString("base64url")}`;

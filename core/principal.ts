@@ -1,0 +1,63 @@
+/** Who a request comes from, after authentication. `credentialId` is what revocation names. */
+export type Principal = DevicePrincipal | UserPrincipal | ServicePrincipal | OperatorPrincipal;
+
+export interface DevicePrincipal {
+  readonly kind: "device";
+  readonly id: string;
+  readonly uid: string;
+  readonly credentialId: string;
+}
+
+export interface UserPrincipal {
+  readonly kind: "user";
+  readonly id: string;
+  readonly email: string;
+  /** Platform role. An `admin` sees every organisation. */
+  readonly role: "admin" | "user";
+  readonly organizationId: string;
+  readonly credentialId: string;
+}
+
+/** A machine's account, for example Home Assistant's. It acts inside one organisation. */
+export interface ServicePrincipal {
+  readonly kind: "service";
+  readonly id: string;
+  readonly name: string;
+  readonly organizationId: string;
+  readonly credentialId: string;
+}
+
+/** Somebody who can read the data folder: the command line on the hub's own machine. */
+export interface OperatorPrincipal {
+  readonly kind: "operator";
+  readonly id: "operator";
+  readonly organizationId: string;
+  readonly credentialId: "operator";
+}
+
+/** Which rows a store function may see or touch. */
+export type Scope = { readonly kind: "platform" } | { readonly kind: "organization"; readonly organizationId: string };
+
+export const PLATFORM: Scope = { kind: "platform" };
+
+/** The rows a principal may see. A device sees none: it has topics, not rows. */
+export function scopeOf(principal: Exclude<Principal, DevicePrincipal>): Scope {
+  if (principal.kind === "operator" || (principal.kind === "user" && principal.role === "admin")) return PLATFORM;
+  return { kind: "organization", organizationId: principal.organizationId };
+}
+
+export function inScope(scope: Scope, organizationId: string | null): boolean {
+  return scope.kind === "platform" || scope.organizationId === organizationId;
+}
+
+/** Who did something, as it is written to state rows, events and the audit. */
+export interface Actor {
+  readonly kind: "user" | "service" | "operator" | "device" | "system" | "schedule" | "rule" | "bridge";
+  readonly id: string;
+}
+
+export const SYSTEM: Actor = { kind: "system", id: "hub" };
+
+export function actorOf(principal: Principal): Actor {
+  return { kind: principal.kind, id: principal.id };
+}

@@ -1,0 +1,146 @@
+import type { TSchema } from "typebox";
+import { Type } from "typebox";
+import { DEVICE_UID } from "./id.ts";
+import { DOWN_PAYLOADS, type DownType, IrSet, LightSet, UP_PAYLOADS, type UpType } from "./payloads.ts";
+import { LightState, OnOff } from "./state.ts";
+
+/**
+ * What a topic means. Publish and subscribe rights, payload checks and docs/topics.md read {@link TOPICS};
+ * the levels themselves are built and parsed only in this file.
+ */
+export type Topic =
+  | { readonly kind: "up"; readonly uid: string; readonly type: UpType }
+  | { readonly kind: "down"; readonly uid: string; readonly type: DownType }
+  | { readonly kind: "availability"; readonly uid: string }
+  | { readonly kind: "relay_state"; readonly uid: string; readonly index: number }
+  | { readonly kind: "relay_set"; readonly uid: string; readonly index: number }
+  | { readonly kind: "light_state"; readonly uid: string; readonly index: number }
+  | { readonly kind: "light_set"; readonly uid: string; readonly index: number }
+  | { readonly kind: "ir_send"; readonly uid: string }
+  | { readonly kind: "sensor_state"; readonly uid: string; readonly key: string }
+  | { readonly kind: "event"; readonly organizationId: string; readonly type: string }
+  | { readonly kind: "notification"; readonly organizationId: string; readonly userId: string }
+  | { readonly kind: "ha_status" }
+  | { readonly kind: "ha_discovery" };
+export type TopicKind = Topic["kind"];
+
+export interface TopicRule {
+  /** With `{name}` for a variable level; `{root}` is HEXA_TOPIC_ROOT. */
+  readonly pattern: string;
+  readonly direction: string;
+  /** Who may publish besides the hub: the device itself, or a client with the right to control it. */
+  readonly publish: "device" | "control" | "service" | "nobody";
+  /** Who may read: the device itself, members of the device's organisation, that user. */
+  readonly subscribe: "device" | "members" | "user";
+  readonly payload: TSchema | "per type";
+  readonly qos: 0 | 1;
+  /** `refused`: a retained publish is an error. `config`: only down/config is retained. */
+  readonly retain: "yes" | "no" | "refused" | "config";
+  /** A QoS 1 or 2 publish is acknowledged after its effect is committed. */
+  readonly durable: boolean;
+}
+
+const Availability = Type.Enum(["online", "offline"], { title: "Availability" });
+const RelaySet = Type.Enum(["ON", "OFF", "TOGGLE"], { title: "RelaySet" });
+const AnySensorValue = Type.Unsafe<unknown>({ title: "SensorState", description: "the value alone: a number, ON/OFF for booleans, or text" });
+const CloudEventPayload = Type.Unsafe<unknown>({ title: "CloudEvent", type: "object" });
+
+export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
+  availability: { pattern: "{root}/{uid}/availability", direction: "device (also as its will) and hub → all", publish: "device", subscribe: "members", payload: Availability, qos: 1, retain: "yes", durable: true },
+  relay_state: { pattern: "{root}/{uid}/relay/{index}/state", direction: "hub → all", publish: "nobody", subscribe: "members", payload: OnOff, qos: 1, retain: "yes", durable: false },
+  relay_set: { pattern: "{root}/{uid}/relay/{index}/set", direction: "clients with the right → hub", publish: "control", subscribe: "members", payload: RelaySet, qos: 1, retain: "refused", durable: true },
+  light_state: { pattern: "{root}/{uid}/light/{index}/state", direction: "hub → all", publish: "nobody", subscribe: "members", payload: LightState, qos: 1, retain: "yes", durable: false },
+  light_set: { pattern: "{root}/{uid}/light/{index}/set", direction: "clients with the right → hub", publish: "control", subscribe: "members", payload: LightSet, qos: 1, retain: "refused", durable: true },
+  ir_send: { pattern: "{root}/{uid}/ir/send", direction: "clients with the right → hub", publish: "control", subscribe: "members", payload: IrSet, qos: 1, retain: "refused", durable: true },
+  sensor_state: { pattern: "{root}/{uid}/sensor/{key}/state", direction: "hub → all", publish: "nobody", subscribe: "members", payload: AnySensorValue, qos: 0, retain: "yes", durable: false },
+  up: { pattern: "{root}/{uid}/up/{type}", direction: "device → hub", publish: "device", subscribe: "members", payload: "per type", qos: 1, retain: "refused", durable: true },
+  down: { pattern: "{root}/{uid}/down/{type}", direction: "hub → device", publish: "nobody", subscribe: "device", payload: "per type", qos: 1, retain: "config", durable: true },
+  event: { pattern: "{root}-app/{organization}/events/{type}", direction: "hub → clients of the organisation", publish: "nobody", subscribe: "members", payload: CloudEventPayload, qos: 1, retain: "no", durable: false },
+  notification: { pattern: "{root}-app/{organization}/users/{user}/notifications", direction: "hub → that user", publish: "nobody", subscribe: "user", payload: CloudEventPayload, qos: 1, retain: "no", durable: false },
+  ha_status: { pattern: "homeassistant/status", direction: "Home Assistant → hub", publish: "service", subscribe: "members", payload: Availability, qos: 1, retain: "yes", durable: false },
+  ha_discovery: { pattern: "homeassistant/…/config", direction: "hub → Home Assistant", publish: "nobody", subscribe: "members", payload: CloudEventPayload, qos: 1, retain: "yes", durable: false },
+};
+
+const INDEX = /^(0|[1-9]\d?)$/;
+const KEY = /^[a-z][a-z0-9_]{0,63}$/;
+
+/** Builds and parses the topics below one root (HEXA_TOPIC_ROOT). */
+export interface Topics {
+  readonly root: string;
+  /** undefined for anything outside the table. */
+  parse(topic: string): Topic | undefined;
+  build(topic: Exclude<Topic, { kind: "ha_discovery" }>): string;
+}
+
+export function createTopics(root = "hexa"): Topics {
+  return { root, parse: (topic) => parseTopic(root, topic), build: (topic) => buildTopic(root, topic) };
+}
+
+function parseTopic(root: string, topic: string): Topic | undefined {
+  const levels = topic.split("/");
+  if (levels[0] === root) return parseDeviceTopic(levels);
+  const [first, organizationId, group, name, last] = levels;
+  if (first === `${root}-app` && organizationId && name) {
+    if (group === "events" && levels.length === 4) return { kind: "event", organizationId, type: name };
+    if (group === "users" && levels.length === 5 && last === "notifications") return { kind: "notification", organizationId, userId: name };
+  }
+  if (topic === "homeassistant/status") return { kind: "ha_status" };
+  if (first === "homeassistant" && levels.length >= 4 && levels.at(-1) === "config") return { kind: "ha_discovery" };
+  return undefined;
+}
+
+function parseDeviceTopic(levels: string[]): Topic | undefined {
+  const [, uid, group, name, last] = levels;
+  if (uid === undefined || !DEVICE_UID.test(uid)) return undefined;
+  if (levels.length === 3 && group === "availability") return { kind: "availability", uid };
+  if (levels.length === 4 && name !== undefined) {
+    if (group === "up" && Object.hasOwn(UP_PAYLOADS, name)) return { kind: "up", uid, type: name as UpType };
+    if (group === "down" && Object.hasOwn(DOWN_PAYLOADS, name)) return { kind: "down", uid, type: name as DownType };
+    if (group === "ir" && name === "send") return { kind: "ir_send", uid };
+  }
+  if (levels.length === 5 && name !== undefined) {
+    if ((group === "relay" || group === "light") && (last === "set" || last === "state") && INDEX.test(name)) return { kind: `${group}_${last}`, uid, index: Number(name) };
+    if (group === "sensor" && last === "state" && KEY.test(name)) return { kind: "sensor_state", uid, key: name };
+  }
+  return undefined;
+}
+
+function buildTopic(root: string, topic: Exclude<Topic, { kind: "ha_discovery" }>): string {
+  switch (topic.kind) {
+    case "up":
+    case "down":
+      return `${root}/${topic.uid}/${topic.kind}/${topic.type}`;
+    case "availability":
+      return `${root}/${topic.uid}/availability`;
+    case "relay_state":
+    case "relay_set":
+    case "light_state":
+    case "light_set": {
+      const [group, last] = topic.kind.split("_");
+      return `${root}/${topic.uid}/${group}/${topic.index}/${last}`;
+    }
+    case "ir_send":
+      return `${root}/${topic.uid}/ir/send`;
+    case "sensor_state":
+      return `${root}/${topic.uid}/sensor/${topic.key}/state`;
+    case "event":
+      return `${root}-app/${topic.organizationId}/events/${topic.type}`;
+    case "notification":
+      return `${root}-app/${topic.organizationId}/users/${topic.userId}/notifications`;
+    case "ha_status":
+      return "homeassistant/status";
+  }
+}
+
+/** The payload's schema, by type where the table says so. */
+export function payloadSchema(topic: Topic): TSchema {
+  if (topic.kind === "up") return UP_PAYLOADS[topic.type];
+  if (topic.kind === "down") return DOWN_PAYLOADS[topic.type];
+  return TOPICS[topic.kind].payload as TSchema;
+}
+
+/** Whether the hub retains what it publishes there. */
+export function isRetained(topic: Topic): boolean {
+  const { retain } = TOPICS[topic.kind];
+  return retain === "yes" || (retain === "config" && topic.kind === "down" && topic.type === "config");
+}

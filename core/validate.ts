@@ -1,0 +1,47 @@
+import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
+import type { Static, TSchema } from "typebox";
+import { HubError } from "./errors.ts";
+
+/** Bodies and payloads: what arrives must already have the right types. */
+const strict = new Ajv2020({ strict: true, strictTuples: false, discriminator: true, allErrors: true, allowUnionTypes: true });
+/** Query strings and environment: everything arrives as text. */
+const coercing = new Ajv2020({ strict: true, strictTuples: false, discriminator: true, allErrors: true, allowUnionTypes: true, coerceTypes: true, useDefaults: true });
+for (const ajv of [strict, coercing]) {
+  ajv.addFormat("date-time", (text: string) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text)));
+  ajv.addFormat("email", /^[^\s@]{1,64}@[^\s@]{1,255}$/);
+}
+
+/** A parser turns `unknown` into the schema's type or throws `validation_error` with one entry a problem in `details`. */
+export type Parser<T> = (value: unknown) => T;
+
+export function parserFor<S extends TSchema>(schema: S): Parser<Static<S>> {
+  return compile(strict, schema);
+}
+
+/** Like {@link parserFor}, for values that arrive as text: "5" becomes 5, missing values take their default. */
+export function textParserFor<S extends TSchema>(schema: S): Parser<Static<S>> {
+  return compile(coercing, schema);
+}
+
+function compile<S extends TSchema>(ajv: Ajv2020, schema: S): Parser<Static<S>> {
+  const validate = ajv.compile(schema) as ValidateFunction<Static<S>>;
+  return (value) => {
+    const copy: unknown = ajv === coercing && typeof value === "object" && value !== null ? { ...value } : value;
+    if (validate(copy)) return copy;
+    throw new HubError("validation_error", describe(validate.errors ?? []), { details: (validate.errors ?? []).map(problem) });
+  };
+}
+
+function problem(error: ErrorObject): { path: string; message: string } {
+  const extra = error.keyword === "additionalProperties" ? ` (${String(error.params["additionalProperty"])})` : "";
+  const allowed = error.keyword === "enum" ? `: ${JSON.stringify(error.params["allowedValues"])}` : "";
+  const constant = error.keyword === "const" ? `: ${JSON.stringify(error.params["allowedValue"])}` : "";
+  return { path: error.instancePath || "/", message: `${error.message ?? error.keyword}${extra}${allowed}${constant}` };
+}
+
+function describe(errors: ErrorObject[]): string {
+  const first = errors[0];
+  if (!first) return "does not match its schema";
+  const { path, message } = problem(first);
+  return errors.length === 1 ? `${path} ${message}` : `${path} ${message}, and ${errors.length - 1} more`;
+}
