@@ -8,6 +8,8 @@ export interface BusMessage {
   readonly payload: string | Buffer;
   readonly qos?: 0 | 1;
   readonly retain?: boolean;
+  /** Not delivered to a session that comes back later than this. */
+  readonly expiresInMs?: number;
 }
 
 /** The hub's side of the broker. Handlers see what was accepted, never what was refused. */
@@ -19,9 +21,12 @@ export interface Bus {
 
 /** Live sessions, for whoever must end them or ask after them. */
 export interface Sessions {
-  isConnected(clientId: string): boolean;
+  /** The device is connected and listens to its commands. */
+  isReachable(uid: string): boolean;
   /** Ends the sessions for which `match` holds; resolves to how many there were. */
   disconnect(match: (principal: Principal) => boolean, reason: "revoked" | "taken_over" | "deleted"): Promise<number>;
+  /** Takes back everything of a removed device: its session, what is queued for it and every retained message below its uid. */
+  forgetDevice(uid: string): Promise<void>;
   count(): number;
 }
 
@@ -79,3 +84,18 @@ export interface Demo {
   stop(): Promise<number>;
   status(): readonly DemoDevice[];
 }
+
+/** A parsed, checked and authorised message from a device. */
+export interface UpMessage<T = unknown> {
+  readonly device: DeviceRef;
+  readonly type: UpType;
+  readonly payload: T;
+  /** ms since 1970, the hub's clock. */
+  readonly receivedAt: number;
+}
+
+/**
+ * Commits the effects of some messages inside one transaction and returns what to do once it is committed.
+ * It is called again with the same messages when the transaction failed, so it changes nothing outside before that.
+ */
+export type UpHandler<Trx, T = unknown> = (trx: Trx, messages: readonly UpMessage<T>[]) => Promise<(() => void) | undefined>;

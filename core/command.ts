@@ -1,7 +1,7 @@
 import Type, { type Static } from "typebox";
 import type { Capabilities } from "./device.ts";
 import { HubError } from "./errors.ts";
-import type { Actor } from "./principal.ts";
+import type { Actor, Scope } from "./principal.ts";
 import type { DeviceState, OnOff } from "./state.ts";
 
 const Target = Type.Enum(["ON", "OFF", "TOGGLE"]);
@@ -45,7 +45,6 @@ export const Command = Type.Unsafe<Static<(typeof COMMANDS)[number]>>({
   type: "object",
   title: "Command",
   discriminator: { propertyName: "command" },
-  required: ["command"],
   oneOf: [...COMMANDS],
 });
 export type Command = Static<(typeof COMMANDS)[number]>;
@@ -83,6 +82,8 @@ export type CommandSource = "rest" | "mqtt" | "cli" | "schedule" | "rule" | "hom
 export interface CommandRequest {
   /** UUID or uid. */
   readonly device: string;
+  /** What the asker may see; a device outside of it is not found. */
+  readonly scope: Scope;
   readonly command: Command;
   readonly commandId?: string | undefined;
   readonly actor: Actor;

@@ -17,7 +17,6 @@ export const EVENT_TYPES = {
   "device.ir_learned": "uid, name?",
   "device.ota_status": "uid, status, version?, progress?",
   "device.task_result": "uid, task_id",
-  "device.error": "the device sent something the hub refused: uid, code, topic",
   "command.completed": "uid, command_id, command, latency_ms",
   "command.failed": "uid, command_id, command, status, error?",
   "command.late_ack": "an acknowledgement came after the time limit: uid, command_id",

@@ -2,7 +2,7 @@ import type { TSchema } from "typebox";
 import { Type } from "typebox";
 import { DEVICE_UID } from "./id.ts";
 import { DOWN_PAYLOADS, type DownType, IrSet, LightSet, UP_PAYLOADS, type UpType } from "./payloads.ts";
-import { LightState, OnOff } from "./state.ts";
+import { LightPayload, OnOff } from "./state.ts";
 
 /**
  * What a topic means. Publish and subscribe rights, payload checks and docs/topics.md read {@link TOPICS};
@@ -49,7 +49,7 @@ export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
   availability: { pattern: "{root}/{uid}/availability", direction: "device (also as its will) and hub → all", publish: "device", subscribe: "members", payload: Availability, qos: 1, retain: "yes", durable: true },
   relay_state: { pattern: "{root}/{uid}/relay/{index}/state", direction: "hub → all", publish: "nobody", subscribe: "members", payload: OnOff, qos: 1, retain: "yes", durable: false },
   relay_set: { pattern: "{root}/{uid}/relay/{index}/set", direction: "clients with the right → hub", publish: "control", subscribe: "members", payload: RelaySet, qos: 1, retain: "refused", durable: true },
-  light_state: { pattern: "{root}/{uid}/light/{index}/state", direction: "hub → all", publish: "nobody", subscribe: "members", payload: LightState, qos: 1, retain: "yes", durable: false },
+  light_state: { pattern: "{root}/{uid}/light/{index}/state", direction: "hub → all", publish: "nobody", subscribe: "members", payload: LightPayload, qos: 1, retain: "yes", durable: false },
   light_set: { pattern: "{root}/{uid}/light/{index}/set", direction: "clients with the right → hub", publish: "control", subscribe: "members", payload: LightSet, qos: 1, retain: "refused", durable: true },
   ir_send: { pattern: "{root}/{uid}/ir/send", direction: "clients with the right → hub", publish: "control", subscribe: "members", payload: IrSet, qos: 1, retain: "refused", durable: true },
   sensor_state: { pattern: "{root}/{uid}/sensor/{key}/state", direction: "hub → all", publish: "nobody", subscribe: "members", payload: AnySensorValue, qos: 0, retain: "yes", durable: false },

@@ -1,0 +1,95 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { newAudit } from "../core/event.ts";
+import { HubError } from "../core/errors.ts";
+import { type OperatorPrincipal, type Principal, SYSTEM } from "../core/principal.ts";
+import { authenticateBearer } from "../store/access-tokens.ts";
+import { insertAudit } from "../store/audit.ts";
+import { authenticateDevice } from "../store/credentials.ts";
+import { inTransaction } from "../store/open.ts";
+import { createOrganization, firstOrganization } from "../store/organizations.ts";
+import { isSameSecret } from "./constant-time.ts";
+import type { ApiContext } from "./context.ts";
+import type { Access, Member } from "./route.ts";
+
+type Needs = Pick<ApiContext, "store" | "keys" | "clock" | "settings">;
+
+export const HOME = "Home";
+const MAX_TOKEN_CHARS = 4096;
+
+/** Who calls, or undefined where nobody has to say. Throws `unauthorized`, `forbidden`, or `unavailable` without a provisioning key. */
+export async function authenticate(context: Needs, access: Access, headers: IncomingHttpHeaders): Promise<Principal | undefined> {
+  switch (access) {
+    case "none":
+      return undefined;
+    case "provision":
+      checkProvisionKey(context.settings.provisionKey, single(headers["x-provision-key"]));
+      return undefined;
+    case "device":
+      return authenticateDeviceCall(context, headers);
+    case "member":
+      return authenticateMember(context, headers);
+    case "admin":
+      return requireAdmin(await authenticateMember(context, headers));
+  }
+}
+
+/** The bearer token's user, service account or operator. Throws `unauthorized`. */
+export async function authenticateMember(context: Needs, headers: IncomingHttpHeaders): Promise<Member> {
+  const token = bearerOf(headers);
+  if (token === undefined) throw new HubError("unauthorized", "send Authorization: Bearer <token>");
+  if (isSameSecret(token, context.settings.operatorToken)) return operator(context);
+  const principal = await authenticateBearer(context.store.db, context.keys, token, context.clock());
+  if (principal === undefined) throw new HubError("unauthorized", "the token is wrong, expired or revoked");
+  return principal;
+}
+
+export function isAdmin(principal: Member): boolean {
+  return principal.kind === "operator" || (principal.kind === "user" && principal.role === "admin");
+}
+
+/** Throws `forbidden`. */
+export function requireAdmin(principal: Member): Member {
+  if (!isAdmin(principal)) throw new HubError("forbidden", "only an administrator may do this");
+  return principal;
+}
+
+function checkProvisionKey(expected: string | undefined, given: string | undefined): void {
+  if (expected === undefined) throw new HubError("unavailable", "provisioning is off: set DEVICE_PROVISION_KEY, or enrol the device as a user with POST /api/v1/devices");
+  if (given === undefined || !isSameSecret(given, expected)) throw new HubError("unauthorized", "the header x-provision-key is missing or wrong");
+}
+
+async function authenticateDeviceCall(context: Needs, headers: IncomingHttpHeaders): Promise<Principal> {
+  const uid = single(headers["x-device-uid"]);
+  const secret = single(headers["x-device-token"]) ?? bearerOf(headers);
+  if (uid === undefined || secret === undefined) throw new HubError("unauthorized", "send x-device-uid, and the token or JWT as Authorization: Bearer or x-device-token");
+  if (uid.length > 64 || secret.length > MAX_TOKEN_CHARS) throw wrongDevice();
+  const device = await authenticateDevice(context.store.db, context.keys, uid, secret, context.clock());
+  if (device === undefined) throw wrongDevice();
+  return device;
+}
+
+const wrongDevice = (): HubError => new HubError("unauthorized", "the device's uid or credential is wrong, expired or revoked");
+
+/** The operator acts inside the first organisation, and makes one on a hub that nobody has set up yet. */
+async function operator(context: Needs): Promise<OperatorPrincipal> {
+  const { db } = context.store;
+  const organization =
+    (await firstOrganization(db)) ??
+    (await inTransaction(db, async (trx) => {
+      const first = await firstOrganization(trx);
+      if (first !== undefined) return first;
+      const made = await createOrganization(trx, { name: HOME });
+      await insertAudit(trx, [newAudit({ organizationId: made.id, actor: SYSTEM, action: "organization.create", resourceType: "organization", resourceId: made.id, details: { name: made.name }, now: context.clock() })]);
+      return made;
+    }));
+  return { kind: "operator", id: "operator", organizationId: organization.id, credentialId: "operator" };
+}
+
+function bearerOf(headers: IncomingHttpHeaders): string | undefined {
+  const token = /^Bearer +([\x21-\x7e]+) *$/i.exec(headers.authorization ?? "")?.[1];
+  return token === undefined || token.length > MAX_TOKEN_CHARS ? undefined : token;
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}

@@ -1,0 +1,57 @@
+import type { IncomingMessage } from "node:http";
+import getRawBody from "raw-body";
+import { HubError } from "../core/errors.ts";
+
+export const MAX_BODY_BYTES = 1_048_576;
+
+export interface Body {
+  readonly bytes: Buffer;
+  /** undefined for an empty body. */
+  readonly json: unknown;
+}
+
+/** Reads a JSON body. Throws `payload_too_large`, `unsupported_media_type` or `bad_json`. */
+export async function readBody(request: IncomingMessage): Promise<Body> {
+  const length = request.headers["content-length"];
+  if (length !== undefined && Number(length) > MAX_BODY_BYTES) throw tooLarge();
+  const bytes = await getRawBody(request, { length: length ?? null, limit: MAX_BODY_BYTES }).catch((cause: unknown) => {
+    const type = cause instanceof Error && "type" in cause ? cause.type : undefined;
+    if (type === "entity.too.large") {
+      // What is still under way is thrown away: a connection cut in the middle would take the answer with it.
+      request.resume();
+      throw tooLarge();
+    }
+    throw new HubError("bad_json", "the body ended early", { cause });
+  });
+  if (bytes.length === 0) return { bytes, json: undefined };
+  checkMediaType(request);
+  return { bytes, json: parse(bytes) };
+}
+
+function checkMediaType(request: IncomingMessage): void {
+  const type = request.headers["content-type"] ?? "";
+  const [essence = "", ...parameters] = type.split(";").map((part) => part.trim().toLowerCase());
+  const isJson = essence === "application/json" || /^application\/[\w.-]+\+json$/.test(essence);
+  const charset = parameters.find((parameter) => parameter.startsWith("charset="))?.slice(8).replaceAll('"', "");
+  if (!isJson || (charset !== undefined && charset !== "utf-8" && charset !== "utf8"))
+    throw new HubError("unsupported_media_type", "send the body as application/json in UTF-8", { details: { content_type: type || null } });
+  const encoding = request.headers["content-encoding"] ?? "identity";
+  if (encoding !== "identity") throw new HubError("unsupported_media_type", "compressed bodies are not accepted", { details: { content_encoding: encoding } });
+}
+
+function parse(bytes: Buffer): unknown {
+  let text: string;
+  let json: unknown;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new HubError("bad_json", "the body is not valid JSON", { cause });
+  }
+  // PostgreSQL stores neither NUL nor half a surrogate pair; stringify escapes exactly these two kinds so.
+  if (/\\u(?:0000|d[89a-f])/i.test(text) && /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i.test(JSON.stringify(json)))
+    throw new HubError("validation_error", "NUL characters and unpaired surrogates are not accepted");
+  return json;
+}
+
+const tooLarge = (): HubError => new HubError("payload_too_large", "the body is larger than allowed", { details: { max_bytes: MAX_BODY_BYTES } });

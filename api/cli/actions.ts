@@ -1,0 +1,17 @@
+import type { Config } from "../../core/config.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What the command line cannot do itself, since other rooms own it. */
+export interface CliActions {
+  readonly version: string;
+  readonly terminal: Terminal;
+  /** Throws a ConfigError with everything that is wrong. */
+  readonly readConfig: () => Config;
+  /** Resolves when the hub has stopped. With `json` it prints one JSON object a line on stdout. */
+  readonly serve: (config: Config, options: { json: boolean }) => Promise<void>;
+  /** Resolves to the migrations that ran now. */
+  readonly dbMigrate: (config: Config) => Promise<{ done: readonly string[] }>;
+  readonly dbStatus: (config: Config) => Promise<{ done: readonly string[]; pending: readonly string[] }>;
+  /** Writes the generated documents; with `check` only compares. Resolves to the paths that differ(ed). */
+  readonly docs: (options: { check: boolean }) => Promise<{ changed: readonly string[] }>;
+}

@@ -1,0 +1,59 @@
+import type { Server } from "node:http";
+import type { Bus, Commands, Demo, DeviceDirectory, EventSink, Ingest, Log, Sessions } from "../core/bus.ts";
+import type { Topics } from "../core/topics.ts";
+import type { Store } from "../store/open.ts";
+import type { SigningKeys } from "../store/secrets.ts";
+import type { TelemetryStore } from "../store/telemetry.ts";
+import type { MetricsRegistry } from "./metrics.ts";
+
+export interface ApiSettings {
+  readonly host: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  /** How the outside reaches the API, for example `https://hub.example`; never taken from the Host header. */
+  readonly publicUrl?: string | undefined;
+  /** Functions, since the ports may be unknown until the listeners are up; null for a listener that is off. */
+  readonly mqttUrl: () => string | null;
+  readonly mqttsUrl: () => string | null;
+  readonly wssUrl: () => string | null;
+  /** Path of the CA certificate that devices trust; served as /ca.pem. */
+  readonly caFile: string;
+  /** DEVICE_PROVISION_KEY; without it devices are enrolled by users only. */
+  readonly provisionKey?: string | undefined;
+  /** Whoever can read it from the data folder acts as the platform's operator. */
+  readonly operatorToken: string;
+  readonly version: string;
+  readonly enforceHttps: boolean;
+  /** Addresses or CIDR ranges of the proxies whose forwarded headers count. */
+  readonly trustProxy: readonly string[];
+  readonly accessTokenTtlMs: number;
+}
+
+/** Everything the API needs of the rest of the hub. */
+export interface ApiContext {
+  readonly store: Store;
+  readonly keys: SigningKeys;
+  readonly telemetry: TelemetryStore;
+  readonly bus: Bus;
+  readonly commands: Commands;
+  readonly sessions: Sessions;
+  readonly events: EventSink;
+  readonly ingest: Ingest;
+  readonly directory: DeviceDirectory;
+  readonly demo: Demo;
+  readonly metrics: MetricsRegistry;
+  readonly topics: Topics;
+  readonly log: Log;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  /** `token` opens the first set-up; undefined once the hub has an administrator. The API clears it. */
+  readonly setup: { token: string | undefined };
+  readonly settings: ApiSettings;
+}
+
+export interface Api extends AsyncDisposable {
+  /** For the MQTT WebSocket listener, which attaches itself to `upgrade`. */
+  readonly server: Server;
+  /** Where it listens, for example `http://127.0.0.1:8080`. */
+  readonly url: string;
+}

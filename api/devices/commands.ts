@@ -1,0 +1,129 @@
+import Type, { type Static, type TObject } from "typebox";
+import { COMMAND_ID, Command, type CommandRecord, Identify, Restart, SendIr, SetAllRelays, SetLight, SetRelay } from "../../core/command.ts";
+import { actorOf, scopeOf } from "../../core/principal.ts";
+import { LightState, OnOff } from "../../core/state.ts";
+import { listCommands } from "../../store/commands.ts";
+import { getDevice } from "../../store/devices.ts";
+import { Cursor, DeviceParams, Limit, nullable, pageOf } from "../fields.ts";
+import { defineRoute } from "../route.ts";
+
+const Extras = {
+  command_id: Type.Optional(Type.String({ pattern: COMMAND_ID, description: "Yours to choose. The same id again gives the same answer and no second effect" })),
+  timeout_ms: Type.Optional(Type.Integer({ minimum: 100, maximum: 60_000, description: "How long to wait for the device; 5000 when absent" })),
+  queue_for_s: Type.Optional(Type.Integer({ minimum: 1, maximum: 86_400, description: "Keep the command this long for a device that is offline" })),
+};
+const ExtraFields = Type.Object(Extras);
+const requestOf = (title: string, schema: TObject) => Type.Object({ ...schema.properties, ...Extras }, { additionalProperties: false, title });
+const REQUESTS = [
+  requestOf("SetRelayRequest", SetRelay),
+  requestOf("SetAllRelaysRequest", SetAllRelays),
+  requestOf("SetLightRequest", SetLight),
+  requestOf("SendIrRequest", SendIr),
+  requestOf("IdentifyRequest", Identify),
+  requestOf("RestartRequest", Restart),
+];
+/** core's Command with the request's own fields in every branch, since each branch is closed. */
+const CommandBody = Type.Unsafe<Command & Static<typeof ExtraFields>>({
+  type: "object",
+  title: "CommandRequest",
+  discriminator: { propertyName: "command" },
+  oneOf: REQUESTS,
+});
+
+const STATUSES = ["queued", "sent", "ok", "error", "timeout", "expired"] as const;
+
+const CommandReply = Type.Object(
+  {
+    command_id: Type.String(),
+    status: Type.Enum([...STATUSES]),
+    latency_ms: nullable("number"),
+    state: Type.Unsafe<unknown>({ description: "The output as the device left it: ON or OFF, a light's state, or null", anyOf: [OnOff, LightState, { type: "null" }] }),
+  },
+  { title: "CommandReply" },
+);
+
+export const command = defineRoute({
+  method: "POST",
+  path: "/api/v1/devices/:id/commands",
+  tag: "Devices",
+  summary: "Command a device and wait for its acknowledgement",
+  access: "member",
+  params: DeviceParams,
+  body: CommandBody,
+  bodyExample: { command: "set_relay", relay: 0, state: "ON" },
+  replies: {
+    200: { description: "The device did it", schema: CommandReply, example: { command_id: "0193…", status: "ok", latency_ms: 12, state: "ON" } },
+    202: { description: "Queued until the device connects", schema: CommandReply },
+  },
+  errors: ["not_found", "device_offline", "device_not_claimed", "command_id_conflict", "unsupported_command", "device_error", "command_timeout"],
+  async handler({ context, principal, params, body, requestId, repetitionId }) {
+    const { command_id: commandId = repetitionId, timeout_ms: timeoutMs, queue_for_s: queueForS, ...asked } = body;
+    const result = await context.commands.send({
+      device: params.id,
+      scope: scopeOf(principal),
+      command: asked as Command,
+      commandId,
+      actor: actorOf(principal),
+      source: "rest",
+      timeoutMs,
+      queueForMs: queueForS === undefined ? undefined : queueForS * 1000,
+      correlationId: requestId,
+    });
+    const isDone = result.status === "ok";
+    return { status: isDone ? 200 : 202, body: { command_id: result.commandId, status: result.status, latency_ms: result.latencyMs, state: result.state } };
+  },
+});
+
+const CommandView = Type.Object(
+  {
+    id: Type.String(),
+    device_id: Type.String(),
+    command: Command,
+    status: Type.Enum([...STATUSES]),
+    error: nullable("string"),
+    latency_ms: nullable("number"),
+    source: Type.String(),
+    actor: Type.Object({ kind: Type.String(), id: Type.String() }),
+    correlation_id: Type.String(),
+    created_at: Type.String(),
+    deadline_at: Type.String(),
+    finished_at: nullable("string"),
+  },
+  { title: "CommandRecord" },
+);
+
+export const history = defineRoute({
+  method: "GET",
+  path: "/api/v1/devices/:id/commands",
+  tag: "Devices",
+  summary: "What was asked of a device, newest first",
+  access: "member",
+  params: DeviceParams,
+  query: Type.Object({ limit: Limit(200, 50), cursor: Cursor }, { additionalProperties: false }),
+  replies: { 200: { description: "A page", schema: pageOf(CommandView, "CommandPage") } },
+  errors: ["not_found"],
+  async handler({ context, principal, params, query }) {
+    const { db } = context.store;
+    const scope = scopeOf(principal);
+    const device = await getDevice(db, scope, params.id);
+    const page = await listCommands(db, scope, { deviceId: device.id, limit: query.limit ?? 50, ...(query.cursor === undefined ? {} : { after: query.cursor }) });
+    return { status: 200, body: { data: page.items.map(commandJson), next_cursor: page.next } };
+  },
+});
+
+function commandJson(record: CommandRecord): Record<string, unknown> {
+  return {
+    id: record.id,
+    device_id: record.deviceId,
+    command: record.command,
+    status: record.status,
+    error: record.error,
+    latency_ms: record.latencyMs,
+    source: record.source,
+    actor: record.actor,
+    correlation_id: record.correlationId,
+    created_at: record.createdAt,
+    deadline_at: record.deadlineAt,
+    finished_at: record.finishedAt,
+  };
+}

@@ -1,0 +1,125 @@
+import Type from "typebox";
+import { type Device, DeviceClass, DeviceSettings, Presence } from "../../core/device.ts";
+import { newEvent } from "../../core/event.ts";
+import { HubError } from "../../core/errors.ts";
+import { actorOf, scopeOf } from "../../core/principal.ts";
+import { deleteDevice, getDevice, listDevices, updateDevice } from "../../store/devices.ts";
+import { readSensorState, readState } from "../../store/state.ts";
+import type { ApiContext } from "../context.ts";
+import { Cursor, DeviceParams, Limit, line, pageOf } from "../fields.ts";
+import { defineRoute } from "../route.ts";
+import { DeviceDetail, deviceJson, DeviceView } from "./representation.ts";
+
+export const list = defineRoute({
+  method: "GET",
+  path: "/api/v1/devices",
+  tag: "Devices",
+  summary: "The devices you may see",
+  access: "member",
+  query: Type.Object(
+    {
+      limit: Limit(200, 50),
+      cursor: Cursor,
+      device_class: Type.Optional(DeviceClass),
+      status: Type.Optional(Presence),
+      search: Type.Optional(Type.String({ minLength: 1, maxLength: 120, description: "Part of name, uid or serial number" })),
+    },
+    { additionalProperties: false },
+  ),
+  replies: { 200: { description: "A page, in the order of enrolment", schema: pageOf(DeviceView, "DevicePage") } },
+  async handler({ context, principal, query }) {
+    const { limit = 50, cursor: after, device_class: deviceClass, status, search } = query;
+    const page = await listDevices(context.store.db, scopeOf(principal), {
+      limit,
+      after,
+      deviceClass,
+      status,
+      search,
+    });
+    return { status: 200, body: { data: page.items.map(deviceJson), next_cursor: page.next } };
+  },
+});
+
+export const show = defineRoute({
+  method: "GET",
+  path: "/api/v1/devices/:id",
+  tag: "Devices",
+  summary: "One device with its state and latest values",
+  access: "member",
+  params: DeviceParams,
+  replies: { 200: { description: "The device", schema: DeviceDetail } },
+  errors: ["not_found"],
+  async handler({ context, principal, params }) {
+    const { db } = context.store;
+    const device = await getDevice(db, scopeOf(principal), params.id);
+    const [state, sensors] = [await readState(db, device.id), await readSensorState(db, device.id)];
+    return {
+      status: 200,
+      body: { device: deviceJson(device), state, sensors: sensors.map(({ key, value, ts, receivedAt }) => ({ key, value, ts: new Date(ts).toISOString(), received_at: receivedAt })) },
+    };
+  },
+});
+
+export const update = defineRoute({
+  method: "PATCH",
+  path: "/api/v1/devices/:id",
+  tag: "Devices",
+  summary: "Rename a device or change its settings",
+  description: "Settings that are not named stay as they are. The device receives them as retained `down/config`.",
+  access: "member",
+  params: DeviceParams,
+  body: Type.Object({ name: Type.Optional(line(120)), settings: Type.Optional(DeviceSettings) }, { additionalProperties: false, minProperties: 1, title: "DevicePatch" }),
+  bodyExample: { name: "Kitchen", settings: { relay_names: ["Lamp", "Fan"], power_restore: "last" } },
+  replies: { 200: { description: "As it is now", schema: Type.Object({ device: DeviceView }, { title: "DeviceUpdated" }) } },
+  errors: ["not_found"],
+  handler: ({ context, principal, params, body, commit }) =>
+    commit(async (db) => {
+      const scope = scopeOf(principal);
+      const before = await getDevice(db, scope, params.id);
+      const { name, settings } = body;
+      const device = await updateDevice(db, scope, before.id, {
+        name,
+        settings: settings === undefined ? undefined : { ...before.settings, ...settings },
+      });
+      return {
+        answer: { status: 200, body: { device: deviceJson(device) } },
+        audit: [{ organizationId: device.organizationId, action: "device.update", resourceType: "device", resourceId: device.id, details: { uid: device.uid, changed: Object.keys(body) } }],
+        // Read again, so that of two changes at once the later one stays on the topic.
+        afterwards: settings === undefined ? () => undefined : async () => publishConfig(context, await getDevice(context.store.db, scope, device.id)),
+      };
+    }),
+});
+
+export const remove = defineRoute({
+  method: "DELETE",
+  path: "/api/v1/devices/:id",
+  tag: "Devices",
+  summary: "Remove a device with everything that is known of it",
+  description: "Its session ends, its credentials, state, commands and readings go, its retained messages are taken back.",
+  access: "admin",
+  params: DeviceParams,
+  replies: { 204: { description: "Gone" } },
+  errors: ["not_found"],
+  handler: ({ context, principal, params, commit }) =>
+    commit(async (db) => {
+      const scope = scopeOf(principal);
+      const device = await getDevice(db, scope, params.id);
+      if (!(await deleteDevice(db, scope, device.id))) throw new HubError("not_found", "there is no such device");
+      const { organizationId } = device;
+      return {
+        answer: { status: 204 },
+        audit: [{ organizationId, action: "device.delete", resourceType: "device", resourceId: device.id, details: { uid: device.uid, name: device.name } }],
+        events: [newEvent("device.deleted", { organizationId, entityId: device.id, actor: actorOf(principal), now: context.clock() }, { uid: device.uid })],
+        async afterwards() {
+          context.directory.remove(device.uid);
+          context.telemetry.forgetDevice(device.id);
+          await context.sessions.forgetDevice(device.uid);
+        },
+      };
+    }),
+});
+
+/** The device finds it at its next connect, and gets it now if it is connected. */
+async function publishConfig({ bus, topics }: Pick<ApiContext, "bus" | "topics">, device: Device): Promise<void> {
+  await bus.publish({ topic: topics.build({ kind: "down", uid: device.uid, type: "config" }), payload: JSON.stringify(device.settings), qos: 1, retain: true });
+}

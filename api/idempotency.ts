@@ -1,0 +1,87 @@
+import { createHash, createHmac, hkdfSync } from "node:crypto";
+import { HubError } from "../core/errors.ts";
+import { abandonIdempotent, beginIdempotent, finishIdempotent } from "../store/idempotency.ts";
+import type { Db } from "../store/open.ts";
+import { open, seal, type SigningKeys } from "../store/secrets.ts";
+import type { ApiContext } from "./context.ts";
+
+type Needs = Pick<ApiContext, "store" | "keys" | "clock">;
+
+export interface Attempt {
+  readonly principalId: string;
+  /** Method and path. */
+  readonly endpoint: string;
+  readonly key: string;
+  /** Everything else that makes it this request. */
+  readonly query: string;
+  readonly body: Buffer;
+}
+
+/** The first answer, as it was sent. */
+export interface StoredAnswer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** The place where the first request leaves its answer; ask for it inside the transaction of the effect. */
+export interface AnswerSlot {
+  finish(db: Db, answer: StoredAnswer): Promise<void>;
+  abandon(): Promise<void>;
+}
+
+/** Throws `idempotency_conflict` and `idempotency_in_progress`. */
+export async function beginAttempt(context: Needs, attempt: Attempt): Promise<{ replay: StoredAnswer } | { slot: AnswerSlot }> {
+  const { db } = context.store;
+  const name = { principalId: attempt.principalId, endpoint: attempt.endpoint, key: attempt.key };
+  const begun = await beginIdempotent(db, { ...name, bodyHash: fingerprint(context.keys, attempt), now: context.clock() });
+  switch (begun.kind) {
+    case "conflict":
+      throw new HubError("idempotency_conflict", "this idempotency key was used for another request within the last 24 hours");
+    case "in_progress":
+      throw new HubError("idempotency_in_progress", "the first request with this idempotency key still runs: ask again soon");
+    case "replay":
+      return { replay: { status: begun.status, text: unseal(context.keys, begun.body) } };
+    case "first":
+      return {
+        slot: {
+          finish: (trx, answer) => finishIdempotent(trx, name, { status: answer.status, body: sealed(context.keys, answer.text), now: context.clock() }),
+          abandon: () => abandonIdempotent(db, name),
+        },
+      };
+  }
+}
+
+/** Throws `validation_error` for a key that is no token of 1 to 255 visible characters. */
+export function checkIdempotencyKey(key: string): string {
+  if (!/^[\x21-\x7e]{1,255}$/.test(key)) throw new HubError("validation_error", "idempotency-key takes 1 to 255 visible ASCII characters");
+  return key;
+}
+
+/** A name for all repetitions of one attempt, short enough for a command id. */
+export function repetitionIdOf(attempt: Pick<Attempt, "principalId" | "endpoint" | "key">): string {
+  return `idem-${createHash("sha256").update([attempt.principalId, attempt.endpoint, attempt.key].join("\n")).digest("base64url")}`;
+}
+
+/*
+ * Answers carry tokens that are shown once, and bodies carry passwords: what is kept of them for 24 hours is sealed,
+ * or hashed with a key, so that a stolen database file gives neither.
+ */
+function fingerprint(keys: SigningKeys, attempt: Attempt): string {
+  return createHmac("sha256", derived(keys.active("token_hmac").secret, "idempotency fingerprints")).update(`${attempt.endpoint}\n${attempt.query}\n`).update(attempt.body).digest("hex");
+}
+
+function sealed(keys: SigningKeys, text: string): string {
+  const { kid, secret } = keys.active("token_hmac");
+  return `${kid} ${seal(derived(secret, "idempotency answers"), Buffer.from(text))}`;
+}
+
+function unseal(keys: SigningKeys, stored: string): string {
+  const space = stored.indexOf(" ");
+  const key = keys.find("token_hmac", stored.slice(0, space));
+  if (key === undefined) throw new HubError("idempotency_conflict", "the first answer to this idempotency key can no longer be read");
+  return open(derived(key.secret, "idempotency answers"), stored.slice(space + 1)).toString();
+}
+
+function derived(secret: Buffer, purpose: string): Buffer {
+  return Buffer.from(hkdfSync("sha256", secret, Buffer.alloc(0), `hexahub ${purpose}`, 32));
+}

@@ -1,0 +1,49 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Metrics } from "../core/bus.ts";
+
+/** The hub's metrics and their Prometheus text. Made before everything else, since every room counts. */
+export interface MetricsRegistry extends Metrics {
+  /** A value that is read whenever somebody looks. */
+  gauge(name: string, help: string, read: () => number): void;
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+const HELP: Readonly<Record<string, string>> = {
+  hexahub_http_requests_total: "HTTP requests answered, by method, route pattern and status",
+  hexahub_http_request_duration_seconds: "Seconds from the request's arrival to its answer",
+};
+const BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60];
+
+/** A metric comes into being with its first use; its label names are those of that use. */
+export function createMetrics(): MetricsRegistry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const counters = new Map<string, Counter>();
+  const histograms = new Map<string, Histogram>();
+  const base = (name: string, labels: object) => ({ name, help: HELP[name] ?? name.replaceAll("_", " "), labelNames: Object.keys(labels), registers: [registry] });
+  return {
+    count(name, labels = {}, by = 1) {
+      let counter = counters.get(name);
+      if (!counter) counters.set(name, (counter = new Counter(base(name, labels))));
+      counter.inc({ ...labels }, by);
+    },
+    observe(name, seconds, labels = {}) {
+      let histogram = histograms.get(name);
+      if (!histogram) histograms.set(name, (histogram = new Histogram({ ...base(name, labels), buckets: BUCKETS })));
+      histogram.observe({ ...labels }, seconds);
+    },
+    gauge(name, help, read) {
+      new Gauge({
+        name,
+        help,
+        registers: [registry],
+        collect() {
+          this.set(read());
+        },
+      });
+    },
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}

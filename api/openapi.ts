@@ -1,0 +1,131 @@
+import type { TSchema } from "typebox";
+import { ERRORS, type ErrorCode } from "../core/errors.ts";
+import { ErrorEnvelope } from "./errors.ts";
+import { type Access, type Route, takesIdempotencyKey } from "./route.ts";
+import { ROUTES } from "./routes.ts";
+
+type Json = Record<string, unknown>;
+
+/** The OpenAPI 3.1 document of all routes. A schema with a title becomes a component. */
+export function openApiDocument(version: string): Json {
+  const components = new Map<string, unknown>();
+  const paths: Record<string, Json> = {};
+  for (const route of ROUTES) {
+    const path = route.path.replace(/:(\w+)/g, "{$1}");
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route, components) };
+  }
+  const error = hoist(ErrorEnvelope, components);
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Hexahub",
+      version,
+      description: "Devices, commands, readings and events of one hub. Every error has the same body; every mutation takes an idempotency key.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    tags: [...new Set(ROUTES.map((route) => route.tag))].map((name) => ({ name })),
+    paths,
+    components: {
+      schemas: { ...Object.fromEntries([...components].sort(([a], [b]) => a.localeCompare(b))), Problem: { ...problem, title: "Problem" } },
+      responses: Object.fromEntries(statuses().map(([status, codes]) => [`Error${status}`, errorResponse(codes, error)])),
+      parameters: {
+        IdempotencyKey: { name: "idempotency-key", in: "header", required: false, schema: { type: "string", minLength: 1, maxLength: 255 }, description: "A repetition within 24 hours gets the first answer, with the header idempotency-replayed: true" },
+      },
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer", description: "A user's access token, a personal or service token" },
+        provisionKey: { type: "apiKey", in: "header", name: "x-provision-key", description: "The hub's DEVICE_PROVISION_KEY" },
+        deviceUid: { type: "apiKey", in: "header", name: "x-device-uid" },
+        deviceToken: { type: "http", scheme: "bearer", description: "The device's token or JWT; x-device-token carries it too" },
+      },
+    },
+  };
+}
+
+const SECURITY: Readonly<Record<Access, readonly Json[]>> = {
+  none: [],
+  provision: [{ provisionKey: [] }],
+  device: [{ deviceUid: [], deviceToken: [] }],
+  member: [{ bearer: [] }],
+  admin: [{ bearer: [] }],
+};
+
+const problem: Json = {
+  type: "object",
+  description: "RFC 9457, for requests that accept application/problem+json",
+  required: ["type", "title", "status", "code", "request_id"],
+  properties: { type: { type: "string" }, title: { type: "string" }, status: { type: "integer" }, detail: { type: "string" }, code: { type: "string" }, details: {}, request_id: { type: "string" } },
+};
+
+function operationOf(route: Route, components: Map<string, unknown>): Json {
+  const parameters = [...parametersIn("path", route.params, components), ...parametersIn("query", route.query, components), ...(takesIdempotencyKey(route) ? [{ $ref: "#/components/parameters/IdempotencyKey" }] : [])];
+  const replies = Object.entries(route.replies).map(([status, reply]) => [
+    status,
+    {
+      description: reply.description,
+      ...(reply.schema === undefined ? {} : { content: { "application/json": { schema: hoist(reply.schema, components), ...(reply.example === undefined ? {} : { example: reply.example }) } } }),
+    },
+  ]);
+  const errors = [...new Set(errorsOf(route).map((code) => ERRORS[code].status))].sort((a, b) => a - b);
+  return {
+    operationId: operationId(route),
+    tags: [route.tag],
+    summary: route.summary,
+    description: [route.description, route.access === "admin" ? "For administrators." : undefined, `Errors: ${errorsOf(route).map((code) => `\`${code}\``).join(", ")}.`].filter((part) => part !== undefined).join("\n\n"),
+    security: SECURITY[route.access],
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(route.body === undefined
+      ? {}
+      : { requestBody: { required: true, content: { "application/json": { schema: hoist(route.body, components), ...(route.bodyExample === undefined ? {} : { example: route.bodyExample }) } } } }),
+    responses: { ...Object.fromEntries(replies), ...Object.fromEntries(errors.map((status) => [String(status), { $ref: `#/components/responses/Error${status}` }])) },
+  };
+}
+
+/** What a route can answer beside its replies: its own errors, and those of its access, its input and its method. */
+function errorsOf(route: Route): ErrorCode[] {
+  const implied: ErrorCode[] = ["validation_error"];
+  if (route.access !== "none") implied.push("unauthorized");
+  if (route.access === "admin") implied.push("forbidden");
+  if (route.method !== "GET") implied.push("bad_json", "payload_too_large", "unsupported_media_type");
+  if (takesIdempotencyKey(route)) implied.push("idempotency_conflict", "idempotency_in_progress");
+  implied.push("https_required", "internal_error");
+  return [...new Set([...implied, ...(route.errors ?? [])])];
+}
+
+function operationId(route: Route): string {
+  const words = route.path.replace(/^\/api\/v1/, "").split("/").filter((level) => level !== "").map((level) => (level.startsWith(":") ? `by-${level.slice(1)}` : level));
+  return [route.method.toLowerCase(), ...words].join("-").replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function parametersIn(where: "path" | "query", schema: TSchema, components: Map<string, unknown>): Json[] {
+  const { properties = {}, required = [] } = schema as { properties?: Record<string, Json>; required?: string[] };
+  return Object.entries(properties).map(([name, property]) => {
+    const { description, ...rest } = property;
+    return { name, in: where, required: where === "path" || required.includes(name), ...(description === undefined ? {} : { description }), schema: hoist(rest, components) };
+  });
+}
+
+function statuses(): [number, ErrorCode[]][] {
+  const codes = Object.keys(ERRORS) as ErrorCode[];
+  const used = new Set(ROUTES.flatMap((route) => errorsOf(route)).map((code) => ERRORS[code].status));
+  return [...used].sort((a, b) => a - b).map((status) => [status, codes.filter((code) => ERRORS[code].status === status)]);
+}
+
+function errorResponse(codes: readonly ErrorCode[], envelope: unknown): Json {
+  return {
+    description: codes.map((code) => `\`${code}\`: ${ERRORS[code].title}`).join("\n\n"),
+    content: { "application/json": { schema: envelope }, "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+  };
+}
+
+/** A plain copy in which every titled schema is a reference to its component. */
+function hoist(schema: unknown, components: Map<string, unknown>): unknown {
+  if (Array.isArray(schema)) return schema.map((item) => hoist(item, components));
+  if (typeof schema !== "object" || schema === null) return schema;
+  const copy = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, hoist(value, components)]));
+  const { title } = copy;
+  if (typeof title !== "string") return copy;
+  const before = components.get(title);
+  if (before !== undefined && JSON.stringify(before) !== JSON.stringify(copy)) throw new Error(`two different schemas have the title ${title}`);
+  components.set(title, copy);
+  return { $ref: `#/components/schemas/${title}` };
+}

@@ -1,0 +1,67 @@
+import Type from "typebox";
+import { HubError } from "../../core/errors.ts";
+import { scopeOf } from "../../core/principal.ts";
+import { getDevice } from "../../store/devices.ts";
+import { queryReadings } from "../../store/telemetry.ts";
+import { DeviceReference, Instant, Limit, pageOf, parseInstant } from "../fields.ts";
+import { defineRoute } from "../route.ts";
+
+const DAY_MS = 86_400_000;
+const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;
+
+const ReadingView = Type.Object(
+  { ts: Type.String({ description: "The event's time, or the beginning of its bucket" }), value: Type.Union([Type.Number(), Type.Boolean(), Type.String(), Type.Null()]) },
+  { title: "Reading" },
+);
+
+export const readings = defineRoute({
+  method: "GET",
+  path: "/api/v1/readings",
+  tag: "Telemetry",
+  summary: "The readings of one series, oldest first",
+  description: "Without a bucket the readings themselves, with one a value per bucket. The last 24 hours when nothing else is asked.",
+  access: "member",
+  query: Type.Object(
+    {
+      device: DeviceReference,
+      key: Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" }),
+      from: Type.Optional(Instant),
+      to: Type.Optional(Instant),
+      bucket: Type.Optional(Type.String({ pattern: "^[1-9][0-9]{0,6}[smhd]?$", description: "Seconds, or 30s, 5m, 1h, 1d; up to 366 days" })),
+      agg: Type.Optional(Type.Enum(["avg", "min", "max", "sum", "count", "first", "last"], { description: "avg when only a bucket is given" })),
+      limit: Limit(10_000, 1000),
+      cursor: Type.Optional(Type.String({ pattern: "^-?[0-9]{1,16}$", description: "next_cursor of the page before" })),
+    },
+    { additionalProperties: false },
+  ),
+  replies: { 200: { description: "A page", schema: pageOf(ReadingView, "ReadingPage"), example: { data: [{ ts: "2026-11-21T05:00:00.000Z", value: 21.5 }], next_cursor: null } } },
+  errors: ["not_found"],
+  async handler({ context, principal, query }) {
+    const { db } = context.store;
+    const scope = scopeOf(principal);
+    const to = query.to === undefined ? context.clock() : parseInstant(query.to, "to");
+    const from = query.from === undefined ? to - DAY_MS : parseInstant(query.from, "from");
+    if (from > to) throw invalid("from", "lies after to");
+    if (query.agg !== undefined && query.bucket === undefined) throw invalid("agg", "needs a bucket");
+    const device = await getDevice(db, scope, query.device);
+    const page = await queryReadings(db, scope, {
+      deviceId: device.id,
+      key: query.key,
+      from,
+      to,
+      limit: query.limit ?? 1000,
+      ...(query.bucket === undefined ? {} : { bucketMs: parseBucket(query.bucket), agg: query.agg ?? "avg" }),
+      ...(query.cursor === undefined ? {} : { after: Number(query.cursor) }),
+    });
+    return { status: 200, body: { data: page.items.map(({ ts, value }) => ({ ts: new Date(ts).toISOString(), value })), next_cursor: page.next === null ? null : String(page.next) } };
+  },
+});
+
+function parseBucket(text: string): number {
+  const unit = text.at(-1) as keyof typeof UNIT_MS;
+  const ms = Object.hasOwn(UNIT_MS, unit) ? Number(text.slice(0, -1)) * UNIT_MS[unit] : Number(text) * 1000;
+  if (ms > 366 * DAY_MS) throw invalid("bucket", "is longer than 366 days");
+  return ms;
+}
+
+const invalid = (name: string, message: string): HubError => new HubError("validation_error", `/${name} ${message}`, { details: [{ path: `/${name}`, message }] });

@@ -1,0 +1,120 @@
+import Type, { type Static, type TSchema } from "typebox";
+import type { AuditEntry, HubEvent } from "../core/event.ts";
+import type { ErrorCode } from "../core/errors.ts";
+import type { DevicePrincipal, Principal } from "../core/principal.ts";
+import { parserFor, textParserFor } from "../core/validate.ts";
+import type { Db } from "../store/open.ts";
+import type { ApiContext } from "./context.ts";
+
+/**
+ * Who may call a route: anybody, the holder of the provisioning key, a device for itself, whoever belongs to an
+ * organisation, or an administrator of the platform.
+ */
+export type Access = "none" | "provision" | "device" | "member" | "admin";
+export type Member = Exclude<Principal, DevicePrincipal>;
+export type PrincipalFor<A extends Access> = A extends "device" ? DevicePrincipal : A extends "none" | "provision" ? undefined : Member;
+
+export interface Reply {
+  readonly description: string;
+  /** Absent for an answer without a body. */
+  readonly schema?: TSchema;
+  readonly example?: unknown;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body?: unknown;
+}
+
+export type AuditNote = Pick<AuditEntry, "organizationId" | "action" | "resourceType" | "resourceId"> & { readonly details?: Record<string, unknown> };
+
+/** What a transaction leaves behind: its answer, what is written beside it, and what follows once it is committed. */
+export interface Effect {
+  readonly answer: Answer;
+  readonly audit: readonly AuditNote[];
+  readonly events?: readonly HubEvent[];
+  /** Must not decide the answer any more: a failure is logged and the answer stands. */
+  readonly afterwards?: () => Promise<void> | void;
+}
+
+/** One call of a route, with everything parsed that can be parsed. */
+export interface Call<A extends Access = Access, P = unknown, Q = unknown, B = unknown> {
+  readonly context: ApiContext;
+  readonly principal: PrincipalFor<A>;
+  readonly params: P;
+  readonly query: Q;
+  readonly body: B;
+  readonly requestId: string;
+  /** The same for every repetition of a call with an idempotency key, and for no other call. */
+  readonly repetitionId: string | undefined;
+  /** Runs the work, its audit, its events and the answer kept for a repetition in one transaction. */
+  commit(work: (db: Db) => Promise<Effect>): Promise<Answer>;
+}
+
+export type Method = "GET" | "POST" | "PATCH" | "DELETE";
+
+interface Description {
+  readonly method: Method;
+  /** `/api/v1/devices/:id` */
+  readonly path: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly replies: Readonly<Record<number, Reply>>;
+  /** Beside those that follow from access, input and method. */
+  readonly errors?: readonly ErrorCode[];
+  /** Mutations take an idempotency key unless this says false. */
+  readonly idempotent?: boolean;
+  readonly bodyExample?: unknown;
+}
+
+interface Definition<A extends Access, P extends TSchema, Q extends TSchema, B extends TSchema> extends Description {
+  readonly access: A;
+  readonly params?: P;
+  readonly query?: Q;
+  readonly body?: B;
+  handler(call: Call<A, Static<P>, Static<Q>, Static<B>>): Promise<Answer>;
+}
+
+/** A route as a value: Koa serves it and OpenAPI describes it. */
+export interface Route extends Description {
+  readonly access: Access;
+  readonly params: TSchema;
+  readonly query: TSchema;
+  /** undefined when the route takes no body. */
+  readonly body: TSchema | undefined;
+  /** Checks the input, throwing `validation_error`, and returns what is left to do. */
+  prepare(input: { params: unknown; query: unknown; body: unknown }): (call: Omit<Call, "params" | "query" | "body">) => Promise<Answer>;
+}
+
+const Nothing = Type.Object({}, { additionalProperties: false });
+
+export function defineRoute<A extends Access, P extends TSchema = typeof Nothing, Q extends TSchema = typeof Nothing, B extends TSchema = typeof Nothing>(
+  definition: Definition<A, P, Q, B>,
+): Route {
+  const params = definition.params ?? Nothing;
+  const query = definition.query ?? Nothing;
+  const parseParams = parserFor(params);
+  const parseQuery = textParserFor(query);
+  const parseBody = parserFor(definition.body ?? Nothing);
+  return {
+    ...definition,
+    params,
+    query,
+    body: definition.body,
+    prepare(input) {
+      const parsed = {
+        params: parseParams(input.params) as Static<P>,
+        query: parseQuery(input.query) as Static<Q>,
+        body: parseBody(definition.body === undefined ? (input.body ?? {}) : input.body) as Static<B>,
+      };
+      // The dispatcher has authenticated for `definition.access`, which is what PrincipalFor stands for.
+      return (call) => definition.handler({ ...call, ...parsed, principal: call.principal as PrincipalFor<A> });
+    },
+  };
+}
+
+/** Whether a repetition with the same idempotency key gets the first answer. */
+export function takesIdempotencyKey(route: Route): boolean {
+  return route.method !== "GET" && route.idempotent !== false;
+}

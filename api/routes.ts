@@ -1,0 +1,49 @@
+import * as accessTokens from "./access-tokens/access-tokens.ts";
+import * as demo from "./demo/demo.ts";
+import { command, history } from "./devices/commands.ts";
+import * as credentials from "./devices/credentials.ts";
+import * as devices from "./devices/devices.ts";
+import { addDevice, registerDevice } from "./devices/enrolment.ts";
+import { claim, release } from "./devices/ownership.ts";
+import { sensorReport } from "./devices/sensor-report.ts";
+import { audit } from "./events/audit.ts";
+import { events } from "./events/events.ts";
+import { health } from "./operations/health.ts";
+import { organizations, users } from "./people/directory.ts";
+import { login, me } from "./people/login.ts";
+import { readings } from "./readings/readings.ts";
+import type { Route } from "./route.ts";
+import { setup } from "./setup/setup.ts";
+
+/** Everything the API can do, in the order of its documentation. A fixed path stands before a pattern that would match it. */
+export const ROUTES: readonly Route[] = [
+  setup,
+  login,
+  me,
+  accessTokens.create,
+  accessTokens.list,
+  accessTokens.revoke,
+  organizations,
+  users,
+  registerDevice,
+  claim,
+  sensorReport,
+  devices.list,
+  addDevice,
+  devices.show,
+  devices.update,
+  devices.remove,
+  release,
+  credentials.credentials,
+  credentials.rotate,
+  credentials.revoke,
+  command,
+  history,
+  readings,
+  events,
+  audit,
+  demo.start,
+  demo.stop,
+  demo.status,
+  health,
+];

@@ -1,0 +1,69 @@
+import Type from "typebox";
+import { HubError } from "../../core/errors.ts";
+import { issueUserJwt } from "../../store/access-tokens.ts";
+import { createOrganization, firstOrganization } from "../../store/organizations.ts";
+import { hashPassword } from "../../store/passwords.ts";
+import { countUsers, createUser } from "../../store/users.ts";
+import { HOME } from "../authenticate.ts";
+import { isSameSecret } from "../constant-time.ts";
+import { Email, line, Password } from "../fields.ts";
+import { SessionFields, userJson, UserView } from "../people/representation.ts";
+import { type Answer, type Call, defineRoute } from "../route.ts";
+
+const SetupRequest = Type.Object(
+  {
+    token: Type.String({ minLength: 1, maxLength: 256, description: "From the hub's first start, printed there" }),
+    email: Email,
+    password: Password,
+    name: Type.Optional(line(120)),
+    organization: Type.Optional(line(120, `${HOME} when absent`)),
+  },
+  { additionalProperties: false, title: "SetupRequest" },
+);
+interface First {
+  readonly email: string;
+  readonly password: string;
+  readonly name?: string;
+  readonly organization?: string;
+}
+
+export const setup = defineRoute({
+  method: "POST",
+  path: "/api/v1/setup",
+  tag: "Access",
+  summary: "Make the first administrator",
+  description: "Works once, with the token that the hub printed at its first start.",
+  access: "none",
+  body: SetupRequest,
+  replies: { 201: { description: "The administrator, logged in", schema: Type.Object({ ...SessionFields, user: UserView }, { title: "SetupDone" }) } },
+  errors: ["already_set_up", "unauthorized"],
+  async handler(call) {
+    const { setup } = call.context;
+    const { token, ...first } = call.body;
+    if (setup.token === undefined) throw new HubError("already_set_up", "the hub has its administrator already");
+    if (!isSameSecret(token, setup.token)) throw new HubError("unauthorized", "the set-up token is wrong");
+    const taken = setup.token;
+    // Of two calls at once only one finds the token.
+    setup.token = undefined;
+    try {
+      return await makeFirst(call, first);
+    } catch (error) {
+      if (!(error instanceof HubError && error.code === "already_set_up")) setup.token = taken;
+      throw error;
+    }
+  },
+});
+
+async function makeFirst({ context, commit }: Pick<Call, "context" | "commit">, first: First): Promise<Answer> {
+  const passwordHash = await hashPassword(first.password);
+  return commit(async (db) => {
+    if ((await countUsers(db)) > 0) throw new HubError("already_set_up", "the hub has its administrator already");
+    const organization = (await firstOrganization(db)) ?? (await createOrganization(db, { name: first.organization ?? HOME }));
+    const user = await createUser(db, { email: first.email, passwordHash, role: "admin", organizationId: organization.id, ...(first.name === undefined ? {} : { name: first.name }) });
+    const { token } = issueUserJwt(context.keys, user, context.settings.accessTokenTtlMs, context.clock());
+    return {
+      answer: { status: 201, body: { access_token: token, token_type: "Bearer", expires_in: Math.floor(context.settings.accessTokenTtlMs / 1000), user: userJson(user) } },
+      audit: [{ organizationId: organization.id, action: "hub.set_up", resourceType: "user", resourceId: user.id, details: { email: user.email } }],
+    };
+  });
+}

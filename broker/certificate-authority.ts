@@ -1,0 +1,109 @@
+import { createPrivateKey, KeyObject, randomBytes, webcrypto } from "node:crypto";
+import { isIP } from "node:net";
+import type * as X509 from "@peculiar/x509";
+
+const DAY_MS = 86_400_000;
+const AUTHORITY_DAYS = 3652;
+/** Clients of Apple refuse a server certificate of a private authority that runs longer than 825 days; two are the back-dating. */
+const SERVER_DAYS = 823;
+/** A device whose clock is a little behind must not refuse a certificate that was made a moment ago. */
+const BACKDATED_MS = DAY_MS;
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+
+/** A certificate with its private key, both PEM. */
+export interface CertifiedKey {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** A new certificate authority for this hub alone: EC P-256, ten years, may sign servers and no further authority. */
+export async function makeAuthority(now: number): Promise<CertifiedKey> {
+  const x509 = await loadX509();
+  const keys = await makeKeys();
+  const cert = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: newSerial(),
+    // Distinct names keep a client that was given two hubs' authorities from trying the wrong one.
+    name: [{ CN: [`Hexahub CA ${randomBytes(4).toString("hex")}`] }],
+    notBefore: new Date(now - BACKDATED_MS),
+    notAfter: new Date(now + AUTHORITY_DAYS * DAY_MS),
+    keys,
+    signingAlgorithm: ALGORITHM,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  return { cert: pem(cert), key: exportKey(keys.privateKey) };
+}
+
+/**
+ * A server certificate with a key of its own for `names` (host names and IP addresses, the first is the subject),
+ * signed by `authority` and never outliving it.
+ */
+export async function issueServerCertificate(authority: CertifiedKey, names: readonly string[], now: number): Promise<CertifiedKey> {
+  const x509 = await loadX509();
+  const keys = await makeKeys();
+  const issuer = new x509.X509Certificate(authority.cert);
+  const cert = await x509.X509CertificateGenerator.create({
+    serialNumber: newSerial(),
+    subject: [{ CN: [(names[0] ?? "hexahub").slice(0, 64)] }],
+    issuer: issuer.subjectName,
+    notBefore: new Date(Math.max(now - BACKDATED_MS, issuer.notBefore.getTime())),
+    notAfter: new Date(Math.min(now + SERVER_DAYS * DAY_MS, issuer.notAfter.getTime())),
+    publicKey: keys.publicKey,
+    signingKey: createPrivateKey(authority.key).toCryptoKey(ALGORITHM, false, ["sign"]),
+    signingAlgorithm: ALGORITHM,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension(["1.3.6.1.5.5.7.3.1" /* server authentication */]),
+      new x509.SubjectAlternativeNameExtension(
+        names.map((name) => ({ type: isIP(name) ? ("ip" as const) : ("dns" as const), value: name })),
+      ),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+    ],
+  });
+  return { cert: pem(cert), key: exportKey(keys.privateKey) };
+}
+
+/** Loaded only when there is something to sign: it costs a start 80 ms. */
+async function loadX509(): Promise<typeof X509> {
+  provideReflectMetadata();
+  return import("@peculiar/x509");
+}
+
+/**
+ * The library's dependency container wants three functions of the reflect-metadata proposal, and refuses to load
+ * without. These do what it needs of them; a real polyfill that is already there stays.
+ */
+function provideReflectMetadata(): void {
+  if ("getMetadata" in Reflect) return;
+  const store = new WeakMap<object, Map<unknown, unknown>>();
+  const getOwnMetadata = (key: unknown, target: object): unknown => store.get(target)?.get(key);
+  const defineMetadata = (key: unknown, value: unknown, target: object): void => {
+    const own = store.get(target) ?? new Map<unknown, unknown>();
+    store.set(target, own.set(key, value));
+  };
+  Object.assign(Reflect, { getMetadata: getOwnMetadata, getOwnMetadata, defineMetadata });
+}
+
+async function makeKeys(): Promise<webcrypto.CryptoKeyPair> {
+  return webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+}
+
+function exportKey(key: webcrypto.CryptoKey): string {
+  return KeyObject.from(key).export({ type: "pkcs8", format: "pem" }).toString();
+}
+
+function pem(cert: { toString(format: "pem"): string }): string {
+  return `${cert.toString("pem").trimEnd()}\n`;
+}
+
+/** Positive and 126 random bits: serial numbers of one authority must never repeat. */
+function newSerial(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
+  return bytes.toString("hex");
+}

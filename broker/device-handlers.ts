@@ -1,0 +1,64 @@
+import type { Bus, DeviceDirectory, DeviceRef, EventSink, UpMessage } from "../core/bus.ts";
+import { type EventType, type HubEvent, newEvent } from "../core/event.ts";
+import type { Register, Registered, UpType } from "../core/payloads.ts";
+import { PLATFORM } from "../core/principal.ts";
+import type { Topics } from "../core/topics.ts";
+import { updateDevice } from "../store/devices.ts";
+import { insertEvents } from "../store/events.ts";
+import type { Db } from "../store/open.ts";
+import type { TelemetryStore } from "../store/telemetry.ts";
+import type { IngestHandler } from "./ingest.ts";
+import { telemetryHandler } from "./telemetry.ts";
+
+export interface DeviceHandlerContext {
+  readonly telemetry: TelemetryStore;
+  readonly directory: DeviceDirectory;
+  readonly bus: Bus;
+  readonly events: EventSink;
+  readonly topics: Topics;
+}
+
+/** What a device is asked to send at least: half of half the presence time, so that one lost heartbeat is no alarm. */
+const HEARTBEAT_INTERVAL_S = 30;
+
+/** The handlers of the messages that concern the broker alone; state reports and acknowledgements are the command path's. */
+export function deviceHandlers(context: DeviceHandlerContext): Map<UpType, IngestHandler> {
+  const events: Partial<Record<UpType, EventType>> = { input_event: "device.input_event", ir_learned: "device.ir_learned", ota_status: "device.ota_status", task_result: "device.task_result" };
+  const handlers = new Map<UpType, IngestHandler>([
+    ["telemetry", telemetryHandler(context) as IngestHandler],
+    ["register", registerHandler(context) as IngestHandler],
+  ]);
+  for (const [type, eventType] of Object.entries(events)) handlers.set(type as UpType, eventHandler(context, eventType) as IngestHandler);
+  return handlers;
+}
+
+function registerHandler({ bus, topics }: DeviceHandlerContext) {
+  return async (trx: Db, messages: readonly UpMessage[]): Promise<() => void> => {
+    for (const { device, payload } of messages) {
+      const { capabilities, firmware_version, model } = payload as Register;
+      await updateDevice(trx, PLATFORM, device.id, {
+        ...(capabilities === undefined ? {} : { capabilities }),
+        ...(firmware_version === undefined ? {} : { firmwareVersion: firmware_version }),
+        ...(model === undefined ? {} : { model }),
+      });
+    }
+    return () => {
+      for (const { device, receivedAt } of messages) {
+        const reply: Registered = { uid: device.uid, time: new Date(receivedAt).toISOString(), claimed: device.organizationId !== null, heartbeat_interval_s: HEARTBEAT_INTERVAL_S };
+        void bus.publish({ topic: topics.build({ kind: "down", uid: device.uid, type: "registered" }), payload: JSON.stringify(reply), qos: 1 });
+      }
+    };
+  };
+}
+
+function eventHandler({ events }: DeviceHandlerContext, type: EventType) {
+  return async (trx: Db, messages: readonly UpMessage[]): Promise<() => void> => {
+    const happened = messages.map(({ device, payload, receivedAt }) => deviceEvent(type, device, payload as Record<string, unknown>, receivedAt));
+    await insertEvents(trx, happened);
+    return () => void events.emit(happened);
+  };
+}
+
+function deviceEvent(type: EventType, device: DeviceRef, payload: Record<string, unknown>, now: number): HubEvent {
+  return newEvent(type, { organizationId: device.organizationId, entityId: device.id, actor: { kind: "device", id: device.id }, now }, { uid: device.uid, ...payload });
+}

@@ -1,0 +1,141 @@
+import type { DeviceDirectory, Ingest, Log, Metrics, UpHandler, UpMessage } from "../core/bus.ts";
+import { HubError } from "../core/errors.ts";
+import { type Telemetry, UP_PAYLOADS, type UpType } from "../core/payloads.ts";
+import { readingsOf } from "../core/telemetry.ts";
+import { type Parser, parserFor } from "../core/validate.ts";
+import { type Db, inTransaction, type Store } from "../store/open.ts";
+
+/** What goes through the group commit: device messages, and the hub's own notes about devices in the same order. */
+export type IngestType = UpType | "presence";
+export type IngestMessage<T = unknown> = Omit<UpMessage<T>, "type"> & { readonly type: IngestType };
+export type IngestHandler = (trx: Db, messages: readonly IngestMessage[]) => Promise<(() => void) | undefined>;
+
+export interface DurableIngest extends Ingest, AsyncDisposable {
+  handle(type: IngestType, handler: IngestHandler | UpHandler<Db>): void;
+  /** Parses and checks the payload of `up/<type>`; throws bad_json, validation_error or clock_out_of_range. */
+  parse(type: UpType, payload: Buffer | string, receivedAt: number): unknown;
+  /** Resolves when the message's effects are committed. */
+  commit(message: IngestMessage): Promise<void>;
+  /** For QoS 0: nobody waits, and above the bound the message is dropped and counted. */
+  offer(message: IngestMessage): void;
+}
+
+export interface IngestContext {
+  readonly store: Store;
+  readonly directory: DeviceDirectory;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: () => number;
+}
+
+interface Waiting {
+  readonly message: IngestMessage;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** One commit holds at most this many messages: enough to share an fsync, few enough to answer within milliseconds. */
+const MAX_GROUP = 1_000;
+/** QoS 0 messages that may wait for a slow disk before more are dropped. */
+const MAX_OFFERED = 20_000;
+
+/**
+ * Group commit: what arrives while one transaction is written shares the next one, so that the cost of an fsync is
+ * spread over everybody who waits for it. If a group fails as a whole, each message is tried alone, so that one that
+ * cannot be stored takes no other down with it.
+ */
+export function createIngest({ store, directory, log, metrics, clock }: IngestContext): DurableIngest {
+  const parsers = new Map<UpType, Parser<unknown>>(Object.entries(UP_PAYLOADS).map(([type, schema]) => [type as UpType, parserFor(schema)]));
+  const handlers = new Map<IngestType, IngestHandler>();
+  let waiting: Waiting[] = [];
+  let running: Promise<void> | undefined;
+
+  function check(type: UpType, payload: unknown, receivedAt: number): unknown {
+    const parsed = (parsers.get(type) as Parser<unknown>)(payload);
+    // Throws for a time that no working clock can have, before the message joins a group.
+    if (type === "telemetry") readingsOf(parsed as Telemetry, receivedAt);
+    return parsed;
+  }
+
+  async function run(messages: readonly IngestMessage[]): Promise<(() => void)[]> {
+    return inTransaction(store.db, async (trx) => {
+      const after: (() => void)[] = [];
+      // Types in the order of their first message; within a type, in the order of arrival.
+      for (const [type, group] of Map.groupBy(messages, (message) => message.type)) {
+        const done = await handlers.get(type)?.(trx, group);
+        if (done) after.push(done);
+      }
+      return after;
+    });
+  }
+
+  async function commitGroup(group: readonly Waiting[]): Promise<void> {
+    const started = performance.now();
+    try {
+      const after = await run(group.map(({ message }) => message));
+      for (const { resolve } of group) resolve();
+      for (const act of after) attempt(act);
+    } catch (error) {
+      if (group.length === 1) group[0]?.reject(error);
+      else for (const one of group) await commitGroup([one]);
+      return;
+    }
+    metrics.observe("hexahub_ingest_commit_seconds", (performance.now() - started) / 1_000);
+    metrics.count("hexahub_ingest_messages_total", {}, group.length);
+  }
+
+  async function drain(): Promise<void> {
+    // The rest of this turn's packets join the group.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    while (waiting.length > 0) {
+      const group = waiting.splice(0, MAX_GROUP);
+      await commitGroup(group);
+    }
+  }
+
+  function attempt(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      log.error({ err: error }, "an effect after a commit failed");
+    }
+  }
+
+  function push(entry: Waiting): void {
+    waiting.push(entry);
+    running ??= drain().finally(() => {
+      running = undefined;
+    });
+  }
+
+  return {
+    handle(type, handler) {
+      handlers.set(type, handler as IngestHandler);
+    },
+    parse: (type, payload, receivedAt) => check(type, parseJson(payload), receivedAt),
+    commit: (message) => new Promise<void>((resolve, reject) => push({ message, resolve, reject })),
+    offer(message) {
+      if (waiting.length >= MAX_OFFERED) return metrics.count("hexahub_ingest_dropped_total");
+      push({ message, resolve: () => {}, reject: (error) => log.error({ err: error, type: message.type }, "a message could not be stored") });
+    },
+    async accept(device, type, payload) {
+      const receivedAt = clock();
+      const known = directory.find(device.uid) ?? { ...device, organizationId: null };
+      await this.commit({ device: known, type, payload: check(type, payload, receivedAt), receivedAt });
+    },
+    async [Symbol.asyncDispose]() {
+      await running;
+      waiting = [];
+    },
+  };
+}
+
+
+function parseJson(payload: Buffer | string): unknown {
+  const text = typeof payload === "string" ? payload : payload.toString("utf8");
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new HubError("bad_json", text.length === 0 ? "the payload is empty" : "the payload is not valid JSON", { cause });
+  }
+}

@@ -1,0 +1,42 @@
+import type { Bus, DeviceDirectory, UpMessage } from "../core/bus.ts";
+import type { SensorValue, Telemetry } from "../core/payloads.ts";
+import { readingsOf, sensorStateText } from "../core/telemetry.ts";
+import type { Topics } from "../core/topics.ts";
+import type { Db } from "../store/open.ts";
+import type { TelemetryStore } from "../store/telemetry.ts";
+
+export interface TelemetryContext {
+  readonly telemetry: TelemetryStore;
+  readonly directory: DeviceDirectory;
+  readonly bus: Bus;
+  readonly topics: Topics;
+}
+
+/**
+ * Stores the readings of a group and afterwards publishes the newest value of each series as its state. A reading that
+ * comes late is stored and changes no state.
+ */
+export function telemetryHandler({ telemetry, directory, bus, topics }: TelemetryContext) {
+  const publishedTs = new Map<string, number>();
+  return async (trx: Db, messages: readonly UpMessage[]): Promise<() => void> => {
+    const newest = new Map<string, { uid: string; key: string; ts: number; value: SensorValue }>();
+    const rows = messages.flatMap(({ device, payload, receivedAt }) => {
+      // The directory knows a claim that came after the session began.
+      const organizationId = directory.find(device.uid)?.organizationId ?? null;
+      return readingsOf(payload as Telemetry, receivedAt).map(({ key, ts, value }) => {
+        const series = `${device.uid}/${key}`;
+        const known = newest.get(series);
+        if (!known || known.ts <= ts) newest.set(series, { uid: device.uid, key, ts, value });
+        return { deviceId: device.id, organizationId, key, ts, value };
+      });
+    });
+    await telemetry.insert(trx, rows);
+    return () => {
+      for (const [series, { uid, key, ts, value }] of newest) {
+        if (ts < (publishedTs.get(series) ?? 0)) continue;
+        publishedTs.set(series, ts);
+        void bus.publish({ topic: topics.build({ kind: "sensor_state", uid, key }), payload: sensorStateText(value), retain: true });
+      }
+    };
+  };
+}

@@ -1,0 +1,207 @@
+#!/usr/bin/env node
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { pino } from "pino";
+import { runCli } from "./api/cli/program.ts";
+import { generatedFiles } from "./api/docs/generate.ts";
+import { createMetrics } from "./api/metrics.ts";
+import { openApiDocument } from "./api/openapi.ts";
+import { startApi } from "./api/server.ts";
+import { startBroker } from "./broker/start.ts";
+import type { Log } from "./core/bus.ts";
+import { type Config, readConfig } from "./core/config.ts";
+import { newSecret } from "./core/id.ts";
+import { createTopics } from "./core/topics.ts";
+import { createDemo } from "./firmware/virtual/demo.ts";
+import { createCommandPath } from "./rules/command-path.ts";
+import { createStateCommits } from "./rules/state-commits.ts";
+import { demoEnrolment } from "./store/demo.ts";
+import { loadDeviceDirectory } from "./store/device-directory.ts";
+import { resetConnectionStatus } from "./store/presence.ts";
+import { openStore, openStoreForMigration } from "./store/open.ts";
+import { createOrganization, firstOrganization } from "./store/organizations.ts";
+import { migrate, migrationStatus } from "./store/migrate.ts";
+import { hashPassword } from "./store/passwords.ts";
+import { loadMasterKey, loadSigningKeys } from "./store/secrets.ts";
+import { createTelemetryStore } from "./store/telemetry.ts";
+import { countUsers, createUser } from "./store/users.ts";
+
+const { version: VERSION } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
+const MAINTAIN_MS = 3_600_000;
+
+/** A running hub: where it listens, and how to stop it. */
+export interface Hub extends AsyncDisposable {
+  readonly http: string;
+  /** null when plain MQTT is off. */
+  readonly mqtt: string | null;
+  readonly mqtts: string;
+  readonly ws: string;
+  /** Path of the certificate that clients must trust. */
+  readonly ca: string;
+  readonly dataDir: string;
+  /** Opens the first set-up; undefined once the hub has an administrator. */
+  readonly setupToken: string | undefined;
+}
+
+/** Wires the rooms: config → store → broker → rules → api; disposed in reverse. Throws SetupError. */
+export async function startHub(config: Config, log: Log): Promise<Hub> {
+  await using stack = new AsyncDisposableStack();
+  const clock = Date.now;
+  const dataDir = resolve(config.dataDir);
+  const topics = createTopics(config.topicRoot);
+  const metrics = createMetrics();
+  const store = stack.use(await openStore({ dataDir, databaseUrl: config.databaseUrl }));
+  const { db } = store;
+  const keys = await loadSigningKeys(db, await loadMasterKey(dataDir, config.masterKey), config.jwtSecret === undefined ? {} : { jwtSecret: config.jwtSecret });
+  const organization = (await firstOrganization(db)) ?? (await createOrganization(db, { name: "Home" }));
+  await createFirstAdmin(config, db, organization.id);
+  await resetConnectionStatus(db);
+
+  const telemetry = createTelemetryStore(store);
+  await telemetry.maintain(clock());
+  const maintenance = setInterval(() => void telemetry.maintain(clock()).catch((error: unknown) => log.error({ err: error }, "telemetry partitions could not be kept")), MAINTAIN_MS).unref();
+  stack.defer(() => clearInterval(maintenance));
+
+  const directory = await loadDeviceDirectory(db);
+  const broker = stack.use(await startBroker({ store, keys, telemetry, directory, topics, log, metrics, clock, maxPacketBytes: config.maxPacketBytes }));
+  const { bus, sessions, events, ingest } = broker;
+  const states = createStateCommits({ store, bus, events, topics, log, metrics, clock });
+  const commands = stack.use(createCommandPath({ store, bus, sessions, events, topics, states, log, metrics, clock, timeoutMs: config.commandTimeoutMs }));
+  ingest.handle("ack", states.onAcks);
+  ingest.handle("state_report", states.onReports);
+  broker.onReachable((device) => commands.deviceReachable(device));
+
+  const caFile = config.tlsCertFile ?? join(dataDir, "tls", "ca.pem");
+  const name = publicName(config);
+  const urls = { mqtt: null as string | null, mqtts: null as string | null, ws: null as string | null };
+  const operatorToken = newSecret("hxo");
+  const setup = { token: (await countUsers(db)) === 0 ? randomBytes(24).toString("base64url") : undefined };
+  const demo = stack.use(createDemo({ ...demoEnrolment({ store, keys, directory, sessions, clock }), connection: async () => ({ url: urls.mqtts as string, ca: await readFile(caFile, "utf8") }), log }));
+  const api = stack.use(
+    await startApi({
+      store, keys, telemetry, bus, commands, sessions, events, ingest, directory, demo, metrics, topics, log, clock, setup,
+      settings: {
+        host: config.host,
+        port: config.httpPort,
+        publicUrl: config.publicUrl,
+        mqttUrl: () => urls.mqtt,
+        mqttsUrl: () => urls.mqtts,
+        wssUrl: () => urls.ws,
+        caFile,
+        provisionKey: config.provisionKey,
+        operatorToken,
+        version: VERSION,
+        enforceHttps: config.enforceHttps,
+        trustProxy: config.trustProxy,
+        accessTokenTtlMs: config.accessTokenTtlS * 1_000,
+      },
+    }),
+  );
+  const plainHost = config.mqttPlain === "off" ? undefined : config.mqttPlain === "lan" ? config.host : "127.0.0.1";
+  const listeners = await broker.listen(
+    { host: config.host, plainHost, mqttPort: config.mqttPort, mqttsPort: config.mqttsPort, certificates: { dir: join(dataDir, "tls"), hostnames: [name, hostname()], certFile: config.tlsCertFile, keyFile: config.tlsKeyFile }, http: api.server },
+    commands,
+  );
+  urls.mqtt = listeners.mqttPort === undefined ? null : `mqtt://${config.mqttPlain === "lan" ? name : "127.0.0.1"}:${listeners.mqttPort}`;
+  urls.mqtts = `mqtts://${name}:${listeners.mqttsPort}`;
+  urls.ws = `${(config.publicUrl ?? api.url).replace(/^http/, "ws")}/mqtt`;
+  await writeOperatorFile(dataDir, api.url, operatorToken);
+  stack.defer(() => rm(join(dataDir, "operator.json"), { force: true }));
+  await demo.resume();
+
+  const running = stack.move();
+  return { http: config.publicUrl ?? api.url, mqtt: urls.mqtt, mqtts: urls.mqtts, ws: urls.ws, ca: caFile, dataDir, setupToken: setup.token, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** The name under which clients reach the hub: it stands in their URLs and in the certificate. */
+function publicName(config: Config): string {
+  if (config.publicUrl !== undefined) return new URL(config.publicUrl).hostname;
+  const isAny = config.host === "0.0.0.0" || config.host === "::";
+  return isAny ? hostname() : config.host;
+}
+
+async function createFirstAdmin({ adminEmail, adminPassword }: Config, db: Parameters<typeof countUsers>[0], organizationId: string): Promise<void> {
+  if (adminEmail === undefined || adminPassword === undefined || (await countUsers(db)) > 0) return;
+  await createUser(db, { email: adminEmail, passwordHash: await hashPassword(adminPassword), role: "admin", organizationId });
+}
+
+async function writeOperatorFile(dataDir: string, url: string, token: string): Promise<void> {
+  await writeFile(join(dataDir, "operator.json"), JSON.stringify({ url, token, pid: process.pid }), { mode: 0o600 });
+}
+
+async function serve(config: Config, { json }: { json: boolean }): Promise<void> {
+  const level = process.env["HEXA_LOG_LEVEL"] ? config.logLevel : process.stderr.isTTY ? "warn" : "info";
+  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, pino.destination(2));
+  process.on("unhandledRejection", (error) => log.error({ err: error }, "a rejection was not handled"));
+  const hub = await startHub(config, log);
+  if (json) say({ event: "ready", version: VERSION, pid: process.pid, http: hub.http, mqtt: hub.mqtt, mqtts: hub.mqtts, ws: hub.ws, ca: hub.ca, data_dir: hub.dataDir, setup_url: setupUrl(hub) });
+  else process.stdout.write(screen(hub));
+  const signal = await new Promise<string>((stop) => {
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop(name));
+  });
+  if (json) say({ event: "stopping", signal });
+  else process.stdout.write("\nStopping …\n");
+  setTimeout(() => process.exit(1), config.shutdownTimeoutMs).unref();
+  await hub[Symbol.asyncDispose]();
+  process.exit(0);
+}
+
+function say(line: object): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+const setupUrl = (hub: Hub): string | null => (hub.setupToken === undefined ? null : `${hub.http}/setup#${hub.setupToken}`);
+
+function screen(hub: Hub): string {
+  const rows = [
+    ["API and docs", `${hub.http}/docs`],
+    ...(hub.setupToken === undefined ? [] : [["First set-up", setupUrl(hub) as string]]),
+    ["MQTT", hub.mqtt ?? "off"],
+    ["MQTT over TLS", `${hub.mqtts}   trust ${hub.ca}`],
+    ["MQTT over WebSocket", hub.ws],
+    ["Data folder", hub.dataDir],
+    ["Demo devices", "npx hexahub demo start"],
+    ["Stop", "Ctrl+C"],
+  ];
+  return `\nHexahub ${VERSION} is running.\n\n${rows.map(([label, value]) => `  ${(label as string).padEnd(20)} ${value}`).join("\n")}\n\n`;
+}
+
+/** Writes the generated documents, or with `check` names those that differ. */
+async function docs(check: boolean): Promise<string[]> {
+  const stale: string[] = [];
+  for (const [path, text] of Object.entries(generatedFiles({ openapi: openApiDocument(VERSION) }))) {
+    const file = new URL(path, import.meta.url);
+    const present = await readFile(file, "utf8").catch(() => undefined);
+    if (present === text) continue;
+    stale.push(path);
+    if (check) continue;
+    await mkdir(dirname(file.pathname), { recursive: true });
+    await writeFile(file, text);
+  }
+  return stale;
+}
+
+async function database(config: Config, act: "migrate" | "status"): Promise<{ done: string[]; pending: string[] }> {
+  await using store = await openStoreForMigration({ dataDir: resolve(config.dataDir), databaseUrl: config.databaseUrl });
+  if (act === "migrate") await migrate(store.db, store.engine);
+  return migrationStatus(store.db);
+}
+
+if (import.meta.main) {
+  const { env, stdin, stdout, stderr } = process;
+  process.exitCode = await runCli(
+    {
+      version: VERSION,
+      terminal: { stdin, stdout, stderr },
+      readConfig: () => readConfig(env, (path) => readFileSync(path, "utf8")),
+      serve,
+      docs: async ({ check }) => ({ changed: await docs(check) }),
+      dbMigrate: (config) => database(config, "migrate"),
+      dbStatus: (config) => database(config, "status"),
+    },
+    process.argv.slice(2),
+  );
+}

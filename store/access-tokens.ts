@@ -1,0 +1,128 @@
+import jwt from "jsonwebtoken";
+import { HubError } from "../core/errors.ts";
+import { newId, newSecret } from "../core/id.ts";
+import type { Scope, ServicePrincipal, UserPrincipal } from "../core/principal.ts";
+import { verifyJwt } from "./credentials.ts";
+import { isUniqueViolation } from "./database-errors.ts";
+import type { Db } from "./open.ts";
+import { type SigningKeys, tokenHash } from "./secrets.ts";
+import { isoOf, scoped, storableText } from "./sql.ts";
+import { findUser, type User } from "./users.ts";
+
+const PREFIX = { personal: "hxp", service: "hxs" } as const;
+/** How exact `lastUsedAt` is: noting every use would be a write for every request. */
+const USE_RESOLUTION_MS = 3_600_000;
+
+/** A short-lived HS256 token with `sub`, `jti`, `iat` and `exp`, and `kid` in its header. */
+export function issueUserJwt(keys: SigningKeys, user: { readonly id: string }, ttlMs: number, now: number): { token: string; expiresAt: string } {
+  const key = keys.active("user_jwt");
+  const exp = Math.floor((now + ttlMs) / 1000);
+  const token = jwt.sign({ sub: user.id, jti: newId(), iat: Math.floor(now / 1000), exp }, key.secret, { algorithm: "HS256", keyid: key.kid });
+  return { token, expiresAt: isoOf(exp * 1000) };
+}
+
+export interface NewAccessToken {
+  readonly kind: "personal" | "service";
+  /** A service's name is also its MQTT username. */
+  readonly name: string;
+  readonly userId?: string | null | undefined;
+  readonly organizationId: string;
+  readonly expiresAt?: string | null | undefined;
+}
+
+/** The token is shown once and kept as HMAC-SHA-256. Throws `conflict` when another service has the name. */
+export async function createAccessToken(db: Db, keys: SigningKeys, wanted: NewAccessToken): Promise<{ id: string; token: string }> {
+  const id = newId();
+  const token = newSecret(PREFIX[wanted.kind]);
+  try {
+    await db("access_tokens").insert({
+      id,
+      kind: wanted.kind,
+      name: storableText(wanted.name),
+      user_id: wanted.userId ?? null,
+      organization_id: wanted.organizationId,
+      token_hash: tokenHash(keys.active("token_hmac"), token),
+      created_at: isoOf(Date.now()),
+      expires_at: wanted.expiresAt ?? null,
+    });
+  } catch (error) {
+    if (isUniqueViolation(error)) throw new HubError("conflict", "a service with this name exists already", { cause: error });
+    throw error;
+  }
+  return { id, token };
+}
+
+/** A user's JWT, a personal or a service token. undefined for everything else, and for users who are not active. */
+export async function authenticateBearer(db: Db, keys: SigningKeys, token: string, now: number): Promise<UserPrincipal | ServicePrincipal | undefined> {
+  if (/^hx[ps]_/.test(token)) return await authenticateToken(db, keys, token, now);
+  const claims = verifyJwt(keys, "user_jwt", token, now);
+  if (typeof claims?.["sub"] !== "string" || typeof claims["jti"] !== "string") return undefined;
+  return userPrincipal(await findUser(db, claims["sub"]), claims["jti"]);
+}
+
+/** For MQTT: the service's name is the username, its token the password. */
+export async function authenticateService(db: Db, keys: SigningKeys, name: string, token: string, now: number): Promise<ServicePrincipal | undefined> {
+  if (!token.startsWith(`${PREFIX.service}_`)) return undefined;
+  const principal = await authenticateToken(db, keys, token, now);
+  return principal?.kind === "service" && principal.name === name ? principal : undefined;
+}
+
+export interface AccessToken {
+  readonly id: string;
+  readonly kind: "personal" | "service";
+  readonly name: string;
+  readonly userId: string | null;
+  readonly organizationId: string;
+  readonly createdAt: string;
+  readonly expiresAt: string | null;
+  readonly revokedAt: string | null;
+  readonly lastUsedAt: string | null;
+}
+
+/** Oldest first, the revoked ones too; never a secret. */
+export async function listAccessTokens(db: Db, scope: Scope): Promise<AccessToken[]> {
+  const query = db("access_tokens").orderBy("id").select({
+    id: "id",
+    kind: "kind",
+    name: "name",
+    userId: "user_id",
+    organizationId: "organization_id",
+    createdAt: "created_at",
+    expiresAt: "expires_at",
+    revokedAt: "revoked_at",
+    lastUsedAt: "last_used_at",
+  });
+  return (await scoped(query, scope)) as AccessToken[];
+}
+
+/** False when there is no such valid token in scope. */
+export async function revokeAccessToken(db: Db, scope: Scope, id: string, now: number): Promise<boolean> {
+  return (await scoped(db("access_tokens").where({ id }).whereNull("revoked_at"), scope).update({ revoked_at: isoOf(now) })) > 0;
+}
+
+interface TokenRow {
+  id: string;
+  kind: "personal" | "service";
+  name: string;
+  user_id: string | null;
+  organization_id: string;
+  expires_at: string | null;
+  last_used_at: string | null;
+}
+
+async function authenticateToken(db: Db, keys: SigningKeys, token: string, now: number): Promise<UserPrincipal | ServicePrincipal | undefined> {
+  const hashes = keys.all("token_hmac").map((key) => tokenHash(key, token));
+  const row = (await db("access_tokens").whereIn("token_hash", hashes).whereNull("revoked_at").first()) as TokenRow | undefined;
+  if (!row || (row.expires_at !== null && Date.parse(row.expires_at) <= now)) return undefined;
+  const principal =
+    row.kind === "service"
+      ? ({ kind: "service", id: row.id, name: row.name, organizationId: row.organization_id, credentialId: row.id } as const)
+      : userPrincipal(row.user_id === null ? undefined : await findUser(db, row.user_id), row.id);
+  if (principal && (row.last_used_at === null || Date.parse(row.last_used_at) < now - USE_RESOLUTION_MS)) await db("access_tokens").where({ id: row.id }).update({ last_used_at: isoOf(now) });
+  return principal;
+}
+
+function userPrincipal(user: User | undefined, credentialId: string): UserPrincipal | undefined {
+  if (!user?.isActive) return undefined;
+  return { kind: "user", id: user.id, email: user.email, role: user.role, organizationId: user.organizationId, credentialId };
+}

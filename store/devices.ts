@@ -1,0 +1,167 @@
+import type { Capabilities, Device, DeviceClass, DeviceSettings, Presence } from "../core/device.ts";
+import { HubError } from "../core/errors.ts";
+import { isUuid, newDeviceUid, newId } from "../core/id.ts";
+import type { Scope } from "../core/principal.ts";
+import { isUniqueViolation } from "./database-errors.ts";
+import { writeCapabilities } from "./device-capabilities.ts";
+import { claimCodeHash, type DeviceRow, deviceOf, devices, notFound, readDevice, toDevice } from "./device-rows.ts";
+import type { Db } from "./open.ts";
+import { inTransaction } from "./open.ts";
+import { fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from "./sql.ts";
+import { deleteTelemetry } from "./telemetry-removal.ts";
+
+export { type Claim, claimDevice, releaseDevice } from "./ownership.ts";
+export { recordSeen, resetConnectionStatus, type Seen, setConnectionStatus } from "./presence.ts";
+
+const UID_PREFIX: Record<DeviceClass, string> = { relay_controller: "relay", ir_hub: "ir", sensor_hub: "sensor", hybrid: "hybrid" };
+
+export interface NewDevice {
+  readonly name: string;
+  readonly deviceClass: DeviceClass;
+  readonly model?: string | null | undefined;
+  readonly serialNumber?: string | null | undefined;
+  readonly capabilities?: Capabilities | undefined;
+  readonly organizationId: string | null;
+  readonly ownerId: string | null;
+  readonly isDemo?: boolean | undefined;
+  readonly claimCode?: string | undefined;
+  readonly uid?: string | undefined;
+}
+
+/** Throws `conflict` for a uid or serial number that another device has. */
+export async function createDevice(db: Db, device: NewDevice): Promise<Device> {
+  const id = newId();
+  const now = isoOf(Date.now());
+  const name = storableText(device.name);
+  const model = device.model ? storableText(device.model) : null;
+  const serialNumber = device.serialNumber ? storableText(device.serialNumber) : null;
+  const capabilities = device.capabilities ?? {};
+  const properties = toJson({ device_class: device.deviceClass, ...(serialNumber === null ? {} : { serial_number: serialNumber }), ...(model === null ? {} : { model }) });
+  try {
+    return await inTransaction(db, async (trx) => {
+      await trx("entities").insert({ id, entity_type: `device.${device.deviceClass}`, name, organization_id: device.organizationId, properties, created_at: now, last_updated: now });
+      await trx("devices").insert({
+        id,
+        uid: device.uid ?? newDeviceUid(UID_PREFIX[device.deviceClass]),
+        device_class: device.deviceClass,
+        model,
+        serial_number: serialNumber,
+        organization_id: device.organizationId,
+        owner_id: device.ownerId,
+        capabilities: toJson(capabilities),
+        is_demo: device.isDemo ?? false,
+        claim_code_hash: device.claimCode === undefined ? null : claimCodeHash(device.claimCode),
+        claimed_at: device.organizationId === null ? null : now,
+        created_at: now,
+        updated_at: now,
+      });
+      await writeCapabilities(trx, id, capabilities);
+      return await readDevice(trx, id);
+    });
+  } catch (error) {
+    if (isUniqueViolation(error)) throw new HubError("conflict", "another device has this uid or serial number", { cause: error });
+    throw error;
+  }
+}
+
+/** `ref` is the uid or the UUID. */
+export async function findDevice(db: Db, scope: Scope, ref: string): Promise<Device | undefined> {
+  const query = isUuid(ref) ? devices(db).where("d.id", ref.toLowerCase()) : devices(db).where("d.uid", ref);
+  return deviceOf(await scoped(query, scope, "d.organization_id").first());
+}
+
+/** Like {@link findDevice}; throws `not_found`. */
+export async function getDevice(db: Db, scope: Scope, ref: string): Promise<Device> {
+  const device = await findDevice(db, scope, ref);
+  if (!device) throw notFound();
+  return device;
+}
+
+export async function findDeviceBySerial(db: Db, serialNumber: string): Promise<Device | undefined> {
+  return deviceOf(await devices(db).where("d.serial_number", storableText(serialNumber)).first());
+}
+
+export interface DeviceFilter {
+  readonly limit: number;
+  readonly after?: string | undefined;
+  readonly deviceClass?: DeviceClass | undefined;
+  readonly status?: Presence | undefined;
+  /** Part of the name, uid or serial number. */
+  readonly search?: string | undefined;
+}
+
+/** Oldest first. */
+export async function listDevices(db: Db, scope: Scope, filter: DeviceFilter): Promise<Page<Device>> {
+  const query = scoped(devices(db), scope, "d.organization_id").orderBy("d.id").limit(filter.limit + 1);
+  if (filter.after !== undefined) query.where("d.id", ">", filter.after);
+  if (filter.deviceClass !== undefined) query.where("d.device_class", filter.deviceClass);
+  if (filter.status !== undefined) query.where("d.connection_status", filter.status);
+  if (filter.search) {
+    const pattern = `%${storableText(filter.search).toLowerCase().replaceAll(/[\\%_]/g, "\\$&")}%`;
+    query.whereRaw("(lower(e.name) like ? escape '\\' or d.uid like ? escape '\\' or lower(d.serial_number) like ? escape '\\')", [pattern, pattern, pattern]);
+  }
+  const rows = (await query) as DeviceRow[];
+  return pageOf(rows.map(toDevice), filter.limit, (device) => device.id);
+}
+
+export interface DevicePatch {
+  readonly name?: string | undefined;
+  readonly settings?: DeviceSettings | undefined;
+  readonly firmwareVersion?: string | undefined;
+  readonly model?: string | undefined;
+  readonly capabilities?: Capabilities | undefined;
+}
+
+/** Throws `not_found`. */
+export async function updateDevice(db: Db, scope: Scope, id: string, patch: DevicePatch): Promise<Device> {
+  const now = isoOf(Date.now());
+  return await inTransaction(db, async (trx) => {
+    const columns = {
+      updated_at: now,
+      ...(patch.settings === undefined ? {} : { settings: toJson(patch.settings) }),
+      ...(patch.firmwareVersion === undefined ? {} : { firmware_version: storableText(patch.firmwareVersion) }),
+      ...(patch.model === undefined ? {} : { model: storableText(patch.model) }),
+      ...(patch.capabilities === undefined ? {} : { capabilities: toJson(patch.capabilities) }),
+    };
+    const updated = await scoped(trx("devices").where({ id }), scope).update(columns);
+    if (updated === 0) throw notFound();
+    if (patch.capabilities !== undefined) await writeCapabilities(trx, id, patch.capabilities);
+    if (patch.name !== undefined || patch.model !== undefined) await updateEntity(trx, id, patch, now);
+    return await readDevice(trx, id);
+  });
+}
+
+/** Takes the device with everything that hangs on it, telemetry included; events and audit stay. False when there is none in scope. */
+export async function deleteDevice(db: Db, scope: Scope, id: string): Promise<boolean> {
+  return await inTransaction(db, async (trx) => {
+    // The lock waits for telemetry batches of this device that are under way, and lets later ones find it gone.
+    const query = scoped(trx("devices").where({ id }).select("id"), scope).forUpdate();
+    if (!(await query.first())) return false;
+    await deleteTelemetry(trx, id);
+    await trx("entities").where({ id }).del();
+    return true;
+  });
+}
+
+/** Every device of the hub, for the directory that turns topics into devices. */
+export async function listDeviceRefs(db: Db): Promise<{ id: string; uid: string; organizationId: string | null }[]> {
+  return (await db("devices").orderBy("id").select({ id: "id", uid: "uid", organizationId: "organization_id" })) as { id: string; uid: string; organizationId: string | null }[];
+}
+
+/** The demo home's devices, oldest first. */
+export async function listDemoDevices(db: Db): Promise<Device[]> {
+  const rows = (await devices(db).where("d.is_demo", true).orderBy("d.id")) as DeviceRow[];
+  return rows.map(toDevice);
+}
+
+async function updateEntity(trx: Db, id: string, patch: DevicePatch, now: string): Promise<void> {
+  const row = (await trx("entities").where({ id }).first("properties")) as { properties: unknown } | undefined;
+  const properties = fromJson<Record<string, unknown>>(row?.properties ?? {});
+  await trx("entities")
+    .where({ id })
+    .update({
+      last_updated: now,
+      ...(patch.name === undefined ? {} : { name: storableText(patch.name) }),
+      ...(patch.model === undefined ? {} : { properties: toJson({ ...properties, model: patch.model }) }),
+    });
+}

@@ -1,0 +1,73 @@
+import { newId } from "../core/id.ts";
+import type { Db } from "./open.ts";
+import { fromJson, isoOf, rowsOf, toJson } from "./sql.ts";
+
+const LIVES_MS = 24 * 3_600_000;
+const TAKEOVER_MS = 60_000;
+/** Tells this process's unfinished rows from those that a dead one left. */
+const OWNER = newId();
+
+export interface IdempotencyName {
+  readonly principalId: string;
+  readonly endpoint: string;
+  readonly key: string;
+}
+
+export type IdempotencyAnswer =
+  | { readonly kind: "first" }
+  | { readonly kind: "replay"; readonly status: number; readonly body: string; readonly headers: Readonly<Record<string, string>> }
+  | { readonly kind: "conflict" }
+  | { readonly kind: "in_progress" };
+
+/**
+ * `first` gives the key to the caller, who must finish or abandon it. A key lives 24 hours. One that another process left
+ * unfinished for a minute is given away again, to the same request only.
+ */
+export async function beginIdempotent(db: Db, attempt: IdempotencyName & { readonly bodyHash: string; readonly now: number }): Promise<IdempotencyAnswer> {
+  const { principalId, endpoint, key, bodyHash, now } = attempt;
+  const expired = isoOf(now - LIVES_MS);
+  const taken = await rowsOf(
+    db,
+    `insert into idempotency_keys (principal_id, endpoint, idem_key, request_body_hash, owner, created_at) values (?, ?, ?, ?, ?, ?)
+     on conflict (principal_id, endpoint, idem_key) do update
+       set request_body_hash = excluded.request_body_hash, owner = excluded.owner, created_at = excluded.created_at, status = null, body = null, headers = null
+       where idempotency_keys.created_at <= ?
+          or (idempotency_keys.status is null and idempotency_keys.owner <> excluded.owner and idempotency_keys.created_at <= ? and idempotency_keys.request_body_hash = excluded.request_body_hash)
+     returning idem_key`,
+    [principalId, endpoint, key, bodyHash, OWNER, isoOf(now), expired, isoOf(now - TAKEOVER_MS)],
+  );
+  if (taken.length > 0) return { kind: "first" };
+  const row = (await db("idempotency_keys").where(columnsOf(attempt)).first("request_body_hash", "status", "body", "headers")) as
+    | { request_body_hash: string; status: number | null; body: string | null; headers: unknown }
+    | undefined;
+  // The first request was abandoned just now.
+  if (!row) return await beginIdempotent(db, attempt);
+  if (row.request_body_hash !== bodyHash) return { kind: "conflict" };
+  if (row.status === null) return { kind: "in_progress" };
+  return { kind: "replay", status: row.status, body: row.body ?? "", headers: fromJson(row.headers ?? {}) };
+}
+
+/** Belongs into the transaction of the effect, so that effect and answer are kept together or not at all. */
+export async function finishIdempotent(
+  db: Db,
+  name: IdempotencyName,
+  answer: { readonly status: number; readonly body: string; readonly now: number; readonly headers?: Readonly<Record<string, string>> | undefined },
+): Promise<void> {
+  await db("idempotency_keys")
+    .where(columnsOf(name))
+    .update({ status: answer.status, body: answer.body, headers: answer.headers === undefined ? null : toJson(answer.headers) });
+}
+
+/** Frees the key of a request that had no effect. */
+export async function abandonIdempotent(db: Db, name: IdempotencyName): Promise<void> {
+  await db("idempotency_keys").where(columnsOf(name)).whereNull("status").del();
+}
+
+/** Removes the keys that have had their day. Answers how many. */
+export async function purgeIdempotencyKeys(db: Db, now: number): Promise<number> {
+  return await db("idempotency_keys").where("created_at", "<=", isoOf(now - LIVES_MS)).del();
+}
+
+function columnsOf({ principalId, endpoint, key }: IdempotencyName): { principal_id: string; endpoint: string; idem_key: string } {
+  return { principal_id: principalId, endpoint, idem_key: key };
+}

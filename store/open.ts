@@ -1,0 +1,110 @@
+import { join } from "node:path";
+import knex, { type Knex } from "knex";
+import pg from "pg";
+import { SetupError } from "../core/errors.ts";
+import { lockDataFolder, prepareDataFolder } from "./data-folder.ts";
+import { migrate } from "./migrate.ts";
+import { PostgresClient, postgresSettings } from "./postgres.ts";
+import type { Engine } from "./sql.ts";
+import { SqliteClient } from "./sqlite.ts";
+
+/** The database or a transaction on it. */
+export type Db = Knex;
+
+export interface Store extends AsyncDisposable {
+  readonly db: Db;
+  readonly engine: Engine;
+}
+
+export interface StoreOptions {
+  readonly dataDir: string;
+  readonly databaseUrl?: string | undefined;
+}
+
+const ACQUIRE_LIMIT_MS = 15_000;
+
+/**
+ * Opens the database and brings its schema up to date. With SQLite the data folder belongs to this process until it ends.
+ * Throws {@link SetupError}: folder not writable or in use, database unreachable or damaged, schema newer than this build.
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const store = await openStoreForMigration(options);
+  try {
+    await migrate(store.db, store.engine);
+  } catch (error) {
+    await store[Symbol.asyncDispose]();
+    throw error;
+  }
+  return store;
+}
+
+/** The same without touching the schema. */
+export async function openStoreForMigration({ dataDir, databaseUrl }: StoreOptions): Promise<Store> {
+  prepareDataFolder(dataDir);
+  return databaseUrl === undefined ? await openSqlite(dataDir) : await openPostgres(databaseUrl);
+}
+
+/** All of `work` or nothing of it. Inside a transaction `work` becomes part of it. */
+export async function inTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): Promise<T> {
+  return db.isTransaction ? await work(db) : await db.transaction(work);
+}
+
+/** Runs `work` when the transaction is committed, and not at all when it is rolled back. */
+export function afterCommit(trx: Db, work: () => void): void {
+  (trx as Knex.Transaction).executionPromise.then(work, () => undefined);
+}
+
+async function openSqlite(dataDir: string): Promise<Store> {
+  await using resources = new AsyncDisposableStack();
+  resources.use(lockDataFolder(dataDir));
+  const filename = join(dataDir, "hexahub.db");
+  const db = knex({
+    client: SqliteClient as unknown as typeof Knex.Client,
+    connection: { filename },
+    useNullAsDefault: true,
+    acquireConnectionTimeout: ACQUIRE_LIMIT_MS,
+    compileSqlOnError: false,
+  });
+  resources.defer(() => db.destroy());
+  try {
+    await db.raw("select count(*) from sqlite_master");
+  } catch (cause) {
+    throw new SetupError(`the database cannot be opened: ${messageOf(cause)}`, filename, "check the disk and the file's owner, or restore the file from a backup", { cause });
+  }
+  return storeOf(db, "sqlite", resources.move());
+}
+
+async function openPostgres(databaseUrl: string): Promise<Store> {
+  await using resources = new AsyncDisposableStack();
+  const where = withoutPassword(databaseUrl);
+  const db = knex({
+    client: PostgresClient as unknown as typeof Knex.Client,
+    connection: postgresSettings(databaseUrl, pg.types.getTypeParser),
+    pool: { min: 0, max: 10 },
+    acquireConnectionTimeout: ACQUIRE_LIMIT_MS,
+    compileSqlOnError: false,
+  });
+  resources.defer(() => db.destroy());
+  try {
+    await db.raw("select 1");
+  } catch (cause) {
+    throw new SetupError(`the database cannot be reached: ${messageOf(cause)}`, where, "check that PostgreSQL runs and that DATABASE_URL names it, with a user that may log in", { cause });
+  }
+  return storeOf(db, "postgres", resources.move());
+}
+
+function storeOf(db: Db, engine: Engine, resources: AsyncDisposableStack): Store {
+  return { db, engine, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
+}
+
+function withoutPassword(url: string): string {
+  if (!URL.canParse(url)) return "the configured database URL";
+  const parsed = new URL(url);
+  parsed.password = "";
+  return parsed.href;
+}

@@ -1,0 +1,33 @@
+import { newId } from "../core/id.ts";
+import type { Db } from "./open.ts";
+import { inTransaction } from "./open.ts";
+import { isoOf, storableText } from "./sql.ts";
+
+export interface Organization {
+  readonly id: string;
+  readonly name: string;
+  readonly createdAt: string;
+}
+
+export async function createOrganization(db: Db, { name }: { name: string }): Promise<Organization> {
+  const organization = { id: newId(), name: storableText(name), createdAt: isoOf(Date.now()) };
+  const { id, createdAt } = organization;
+  return await inTransaction(db, async (trx) => {
+    await trx("entities").insert({ id, entity_type: "organization", name: organization.name, created_at: createdAt, last_updated: createdAt, properties: "{}" });
+    await trx("organizations").insert({ id, created_at: createdAt });
+    return organization;
+  });
+}
+
+export async function findOrganization(db: Db, id: string): Promise<Organization | undefined> {
+  return (await organizations(db).where("o.id", id).first()) as Organization | undefined;
+}
+
+/** The oldest one: the hub's own when nobody made another. */
+export async function firstOrganization(db: Db): Promise<Organization | undefined> {
+  return (await organizations(db).orderBy("o.id").first()) as Organization | undefined;
+}
+
+function organizations(db: Db) {
+  return db("organizations as o").join("entities as e", "e.id", "o.id").select({ id: "o.id", name: "e.name", createdAt: "o.created_at" });
+}

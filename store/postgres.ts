@@ -1,0 +1,58 @@
+import { createRequire } from "node:module";
+import { hubErrorOf } from "./database-errors.ts";
+
+/** What this file uses of knex's own class, which has no type declarations. */
+interface DialectBase {
+  query(connection: unknown, query: unknown): Promise<unknown>;
+  acquireRawConnection(): Promise<unknown>;
+}
+
+const require = createRequire(import.meta.url);
+const PgClient = require("knex/lib/dialects/postgres/index.js") as new (config: object) => DialectBase;
+
+/** knex's PostgreSQL dialect with the hub's errors. */
+export class PostgresClient extends PgClient {
+  override async query(connection: unknown, query: unknown): Promise<unknown> {
+    return await translated(() => super.query(connection, query));
+  }
+
+  override async acquireRawConnection(): Promise<unknown> {
+    return await translated(() => super.acquireRawConnection());
+  }
+}
+
+async function translated<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw hubErrorOf(error) ?? error;
+  }
+}
+
+type Parse = (text: string) => unknown;
+const INT8 = 20;
+const TIMESTAMPTZ = 1184;
+
+/** Settings for every connection: bounded waits, UTC, and times as ISO 8601 text with milliseconds. */
+export function postgresSettings(url: string, standard: (oid: number, format?: "text" | "binary") => Parse): object {
+  return {
+    connectionString: url,
+    application_name: "hexahub",
+    connectionTimeoutMillis: 5_000,
+    statement_timeout: 30_000,
+    idle_in_transaction_session_timeout: 60_000,
+    keepAlive: true,
+    types: {
+      getTypeParser: (oid: number, format?: "text" | "binary"): Parse => {
+        if (format !== "binary" && oid === INT8) return Number;
+        if (format !== "binary" && oid === TIMESTAMPTZ) return isoOfText;
+        return standard(oid, format);
+      },
+    },
+  };
+}
+
+/** PostgreSQL writes `2026-11-21 05:22:10.123+00`, with the session's offset. */
+function isoOfText(text: string): string {
+  return new Date(text.replace(" ", "T").replace(/([+-]\d\d)$/, "$1:00")).toISOString();
+}

@@ -1,0 +1,157 @@
+import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from "node:crypto";
+import { chmod, link, open as openFile, readFile, stat, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { SetupError } from "../core/errors.ts";
+import { newId } from "../core/id.ts";
+import type { Db } from "./open.ts";
+import { isoOf, rowsOf } from "./sql.ts";
+
+const KEY_BYTES = 32;
+
+/**
+ * The key that seals every secret in the database: `configured` as base64 or hex of 32 bytes, else `<dataDir>/master.key`,
+ * which is made when it is missing. Throws {@link SetupError} when it is not 32 bytes.
+ */
+export async function loadMasterKey(dataDir: string, configured?: string): Promise<Buffer> {
+  if (configured !== undefined) return parseKey(configured, "the configured master key");
+  const path = join(dataDir, "master.key");
+  const existing = await readIfThere(path);
+  if (existing !== undefined) return parseKey(existing, path);
+  await createKeyFile(path);
+  return parseKey(await readFile(path, "utf8"), path);
+}
+
+/** `v1.<key id>.<nonce>.<tag>.<text>`, AES-256-GCM; the first two parts are authenticated too. */
+export function seal(key: Buffer, plain: Buffer): string {
+  const header = `v1.${keyId(key)}`;
+  const nonce = randomBytes(12);
+  const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(Buffer.from(header));
+  const text = Buffer.concat([cipher.update(plain), cipher.final()]);
+  return [header, ...[nonce, cipher.getAuthTag(), text].map((part) => part.toString("base64url"))].join(".");
+}
+
+/** Throws when `sealed` was sealed with another key or was changed. */
+export function open(key: Buffer, sealed: string): Buffer {
+  const [version, kid, nonce, tag, text] = sealed.split(".");
+  if (version !== "v1" || !nonce || !tag || text === undefined) throw new Error("a sealed secret has an unknown form");
+  if (kid !== keyId(key)) throw new Error(`a secret was sealed with the master key ${kid}, this one is ${keyId(key)}`);
+  const decipher = createDecipheriv("aes-256-gcm", key, Buffer.from(nonce, "base64url"), { authTagLength: 16 })
+    .setAAD(Buffer.from(`${version}.${kid}`))
+    .setAuthTag(Buffer.from(tag, "base64url"));
+  return Buffer.concat([decipher.update(Buffer.from(text, "base64url")), decipher.final()]);
+}
+
+export type KeyPurpose = "user_jwt" | "device_jwt" | "token_hmac";
+const PURPOSES: readonly KeyPurpose[] = ["user_jwt", "device_jwt", "token_hmac"];
+
+export interface SigningKey {
+  readonly kid: string;
+  readonly secret: Buffer;
+}
+
+export interface SigningKeys {
+  /** The key that signs now. */
+  active(purpose: KeyPurpose): SigningKey;
+  /** Any key of that purpose that may still verify. */
+  find(purpose: KeyPurpose, kid: string): SigningKey | undefined;
+  /** The active key first. */
+  all(purpose: KeyPurpose): SigningKey[];
+}
+
+/**
+ * The signing keys of the database, made on first use; two processes that start at once get the same ones.
+ * `jwtSecret` (at least 32 characters) signs users' tokens as it is and devices' tokens in a derived form; what the database's keys signed still verifies.
+ * Throws {@link SetupError} when the master key does not open them.
+ */
+export async function loadSigningKeys(db: Db, masterKey: Buffer, fixed: { jwtSecret?: string | undefined } = {}): Promise<SigningKeys> {
+  for (const purpose of PURPOSES) {
+    const row = { kid: newId(), purpose, secret_sealed: seal(masterKey, randomBytes(KEY_BYTES)), created_at: isoOf(Date.now()) };
+    await rowsOf(
+      db,
+      "insert into signing_keys (kid, purpose, secret_sealed, created_at) select ?, ?, ?, ? where not exists (select 1 from signing_keys where purpose = ? and retired_at is null) on conflict do nothing",
+      [row.kid, row.purpose, row.secret_sealed, row.created_at, purpose],
+    );
+  }
+  const rows = await rowsOf<{ kid: string; purpose: KeyPurpose; secret_sealed: string; retired_at: string | null }>(db, "select kid, purpose, secret_sealed, retired_at from signing_keys");
+  const byPurpose = new Map<KeyPurpose, { active: SigningKey | undefined; known: Map<string, SigningKey> }>(PURPOSES.map((purpose) => [purpose, { active: undefined, known: new Map() }]));
+  const add = (purpose: KeyPurpose, key: SigningKey, isActive: boolean): void => {
+    const keys = byPurpose.get(purpose);
+    keys?.known.set(key.kid, key);
+    if (keys && isActive) keys.active = key;
+  };
+  for (const row of rows) add(row.purpose, { kid: row.kid, secret: openStored(masterKey, row.secret_sealed) }, row.retired_at === null);
+  if (fixed.jwtSecret !== undefined) for (const [purpose, key] of fixedKeys(fixed.jwtSecret)) add(purpose, key, true);
+  return {
+    active: (purpose) => {
+      const key = byPurpose.get(purpose)?.active;
+      if (!key) throw new Error(`there is no signing key for ${purpose}`);
+      return key;
+    },
+    find: (purpose, kid) => byPurpose.get(purpose)?.known.get(kid),
+    all: (purpose) => {
+      const keys = byPurpose.get(purpose);
+      return [...(keys?.known.values() ?? [])].sort((a, b) => Number(b === keys?.active) - Number(a === keys?.active));
+    },
+  };
+}
+
+/** HMAC-SHA-256 in hex: how random tokens are kept. They have 256 bits, so a slow hash would add nothing. */
+export function tokenHash(key: SigningKey, token: string): string {
+  return createHmac("sha256", key.secret).update(token).digest("hex");
+}
+
+function fixedKeys(jwtSecret: string): [KeyPurpose, SigningKey][] {
+  if (jwtSecret.length < 32) throw new SetupError("the JWT secret is shorter than 32 characters", "HEXA_JWT_SECRET", "use a longer one, for example of `openssl rand -base64 48`, or leave it out");
+  const secret = Buffer.from(jwtSecret);
+  const kid = `fixed-${keyId(secret)}`;
+  return [
+    ["user_jwt", { kid, secret }],
+    // Derived, so that a device's token can never pass for a user's.
+    ["device_jwt", { kid, secret: createHmac("sha256", secret).update("device_jwt").digest() }],
+  ];
+}
+
+function openStored(masterKey: Buffer, sealed: string): Buffer {
+  try {
+    return open(masterKey, sealed);
+  } catch (cause) {
+    throw new SetupError("the master key does not open the database's secrets", "master.key in the data folder, or the configured master key", "restore the master key that belongs to this database from the backup", { cause });
+  }
+}
+
+function keyId(key: Buffer): string {
+  return createHash("sha256").update("hexahub key id").update(key).digest("hex").slice(0, 8);
+}
+
+function parseKey(text: string, where: string): Buffer {
+  const trimmed = text.trim();
+  const key = /^[0-9a-f]{64}$/i.test(trimmed) ? Buffer.from(trimmed, "hex") : Buffer.from(trimmed, "base64");
+  if (key.length !== KEY_BYTES) throw new SetupError("the master key is not 32 bytes in base64 or hex", where, "restore it from the backup; a new one cannot open what the old one sealed");
+  return key;
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    if (((await stat(path)).mode & 0o077) !== 0) await chmod(path, 0o600);
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw new SetupError("the master key cannot be read", path, "give the file to the hub's user", { cause: error });
+  }
+}
+
+/** Complete or not there at all, whenever the process is killed; the first of two processes wins. */
+async function createKeyFile(path: string): Promise<void> {
+  const draft = `${path}.${process.pid}.${randomBytes(4).toString("hex")}`;
+  try {
+    await using file = await openFile(draft, "wx", 0o600);
+    await file.writeFile(`${randomBytes(KEY_BYTES).toString("base64")}\n`);
+    await file.sync();
+    await link(draft, path);
+    await unlink(draft);
+  } catch (error) {
+    await unlink(draft).catch(() => undefined);
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") return;
+    throw new SetupError("the master key cannot be written", path, "give the hub's user a data folder that it owns", { cause: error });
+  }
+}

@@ -1,0 +1,77 @@
+import type { Knex } from "knex";
+import type { Scope } from "../core/principal.ts";
+
+/** The few places where the two engines differ, for every file of this folder. */
+export type Engine = "sqlite" | "postgres";
+
+export function engineOf(db: Knex): Engine {
+  const { dialect } = db.client as { dialect: string };
+  return dialect === "postgresql" ? "postgres" : "sqlite";
+}
+
+/** Runs one statement and gives its rows, whichever shape the driver has. */
+export async function rowsOf<Row>(db: Knex, sql: string, bindings: readonly unknown[] = []): Promise<Row[]> {
+  const result: unknown = await db.raw(sql, bindings as Knex.RawBinding[]);
+  if (Array.isArray(result)) return result as Row[];
+  return (result as { rows?: Row[] }).rows ?? [];
+}
+
+export type ColumnType = "text" | "int" | "float" | "bool" | "time" | "json";
+const POSTGRES_TYPES: Record<ColumnType, string> = { text: "text", int: "bigint", float: "float8", bool: "boolean", time: "timestamptz", json: "jsonb" };
+
+/**
+ * A table in FROM made of one JSON parameter, however many rows: `rowSource(db, { id: "text" })` reads an array of objects.
+ * Bind {@link toJson} of the rows in its place. A `json` column must not be null.
+ */
+export function rowSource(db: Knex, columns: Readonly<Record<string, ColumnType>>): string {
+  if (engineOf(db) === "postgres") {
+    return `jsonb_to_recordset(?::jsonb) as r(${Object.entries(columns).map(([name, type]) => `${name} ${POSTGRES_TYPES[type]}`).join(", ")})`;
+  }
+  return `(select ${Object.entries(columns).map(([name, type]) => `value ${type === "json" ? "->" : "->>"} '${name}' as ${name}`).join(", ")} from json_each(?)) as r`;
+}
+
+/** Narrows a query to the rows that `scope` may see. */
+export function scoped<Q extends Knex.QueryBuilder>(query: Q, scope: Scope, column = "organization_id"): Q {
+  if (scope.kind === "organization") query.where(column, scope.organizationId);
+  return query;
+}
+
+/** ISO 8601 in UTC with milliseconds: text on SQLite, timestamptz on PostgreSQL; both sort by time. */
+export const isoOf = (ms: number): string => new Date(ms).toISOString();
+
+/** PostgreSQL's jsonb refuses NUL and lone surrogates, and one such character must not spoil a whole batch. */
+export function toJson(value: unknown): string {
+  const text = JSON.stringify(value);
+  return /\\u(0000|d[89a-f])/i.test(text) ? JSON.stringify(storable(value)) : text;
+}
+
+/** SQLite gives JSON as text, PostgreSQL parsed. For objects and arrays only. What is read here, this folder wrote. */
+export function fromJson<T>(value: unknown): T {
+  return (typeof value === "string" ? JSON.parse(value) : value) as T;
+}
+
+/** Text without the characters that PostgreSQL cannot store. */
+export function storableText(text: string): string {
+  return text.toWellFormed().replaceAll("\0", "\uFFFD");
+}
+
+function storable(value: unknown): unknown {
+  if (typeof value === "string") return storableText(value);
+  if (Array.isArray(value)) return value.map(storable);
+  if (typeof value === "object" && value !== null) return Object.fromEntries(Object.entries(value).map(([key, one]) => [storableText(key), storable(one)]));
+  return value;
+}
+
+/** One page of a keyset query that asked for `limit + 1` rows. */
+export function pageOf<T>(items: T[], limit: number, cursorOf: (item: T) => string): Page<T> {
+  if (items.length <= limit) return { items, next: null };
+  const page = items.slice(0, limit);
+  const last = page.at(-1);
+  return { items: page, next: last === undefined ? null : cursorOf(last) };
+}
+
+export interface Page<T> {
+  readonly items: T[];
+  /** Goes into `after` for the next page; null at the end. */
+  readonly next: string | null;
+}

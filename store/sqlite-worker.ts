@@ -1,0 +1,95 @@
+/**
+ * The thread that owns the SQLite file, so that the hub's main loop never waits for an fsync.
+ * Messages are `[id, sql, bindings]`, answers are {@link Reply}; `close` checkpoints and ends the thread.
+ */
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { parentPort, workerData } from "node:worker_threads";
+
+export type Request = readonly [id: number, sql: string, bindings: SQLInputValue[]] | "close";
+export type Reply =
+  | { readonly id: number; readonly columns: readonly string[]; readonly rows: readonly (readonly unknown[])[] }
+  | { readonly id: number; readonly changes: number; readonly lastId: number }
+  | { readonly id: number; readonly error: { readonly message: string; readonly errcode: number } };
+
+interface Prepared {
+  readonly statement: StatementSync;
+  /** Names of the result's columns; empty for a statement that returns no rows. */
+  readonly columns: readonly string[];
+}
+
+const MAX_STATEMENTS = 300;
+const MAX_CACHED_SQL = 4_000;
+const PRAGMAS = [
+  "journal_mode = WAL",
+  // A commit is the hub's promise to whoever gets the acknowledgement: it must survive a power cut.
+  "synchronous = FULL",
+  "foreign_keys = ON",
+  "temp_store = MEMORY",
+  "cache_size = -8000",
+  "wal_autocheckpoint = 2000",
+  "journal_size_limit = 33554432",
+];
+
+if (parentPort) serve((workerData as { filename: string }).filename, parentPort);
+
+function serve(filename: string, port: NonNullable<typeof parentPort>): void {
+  const db = open(filename, (error) => port.postMessage({ id: 0, error } satisfies Reply));
+  if (!db) return port.close();
+  const statements = new Map<string, Prepared>();
+  port.postMessage({ id: 0, changes: 0, lastId: 0 } satisfies Reply);
+  port.on("message", (request: Request) => {
+    if (request !== "close") return port.postMessage(run(db, statements, request));
+    db.close();
+    port.close();
+  });
+}
+
+function open(filename: string, fail: (error: { message: string; errcode: number }) => void): DatabaseSync | undefined {
+  let db: DatabaseSync | undefined;
+  try {
+    db = new DatabaseSync(filename, { timeout: 5_000, enableForeignKeyConstraints: true });
+    for (const pragma of PRAGMAS) db.exec(`PRAGMA ${pragma}`);
+    return db;
+  } catch (error) {
+    db?.close();
+    fail(describe(error));
+    return undefined;
+  }
+}
+
+function run(db: DatabaseSync, statements: Map<string, Prepared>, [id, sql, bindings]: Exclude<Request, "close">): Reply {
+  // A full disk makes SQLite roll back by itself; the ROLLBACK that follows must not hide the first error.
+  if (sql === "ROLLBACK" && !db.isTransaction) return { id, changes: 0, lastId: 0 };
+  try {
+    const { statement, columns } = prepare(db, statements, sql);
+    if (columns.length > 0) return { id, columns, rows: statement.all(...bindings) as unknown as unknown[][] };
+    const { changes, lastInsertRowid } = statement.run(...bindings);
+    return { id, changes: Number(changes), lastId: Number(lastInsertRowid) };
+  } catch (error) {
+    // The connection goes back to the pool after a failed COMMIT: the next transaction must not find this one open.
+    if (sql === "COMMIT;" && db.isTransaction) db.exec("ROLLBACK");
+    return { id, error: describe(error) };
+  }
+}
+
+function prepare(db: DatabaseSync, statements: Map<string, Prepared>, sql: string): Prepared {
+  const known = statements.get(sql);
+  if (known) return known;
+  // Another schema gives `select *` other columns.
+  if (/^\s*(create|alter|drop)\b/i.test(sql)) statements.clear();
+  const statement = db.prepare(sql);
+  statement.setReturnArrays(true);
+  const prepared = { statement, columns: statement.columns().map((column) => column.name) };
+  if (sql.length <= MAX_CACHED_SQL) {
+    const oldest = statements.keys().next().value;
+    if (statements.size >= MAX_STATEMENTS && oldest !== undefined) statements.delete(oldest);
+    statements.set(sql, prepared);
+  }
+  return prepared;
+}
+
+function describe(error: unknown): { message: string; errcode: number } {
+  const message = error instanceof Error ? error.message : String(error);
+  const errcode = typeof error === "object" && error !== null && "errcode" in error && typeof error.errcode === "number" ? error.errcode : -1;
+  return { message, errcode };
+}

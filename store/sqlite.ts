@@ -1,0 +1,155 @@
+import { once } from "node:events";
+import { createRequire } from "node:module";
+import type { SQLInputValue } from "node:sqlite";
+import { Worker } from "node:worker_threads";
+import { HubError } from "../core/errors.ts";
+import { hubErrorOf, SqliteError } from "./database-errors.ts";
+import type { Reply, Request } from "./sqlite-worker.ts";
+
+/** What this file uses of knex's own classes, which have no type declarations. */
+interface DialectBase {
+  connectionSettings: { filename: string };
+  query(connection: SqliteConnection, query: unknown): Promise<unknown>;
+}
+interface TransactionBase {
+  query(connection: SqliteConnection, sql: string): Promise<unknown>;
+}
+interface Query {
+  sql: string;
+  bindings?: readonly unknown[];
+  response?: unknown;
+  context?: { lastID: number; changes: number };
+}
+
+const require = createRequire(import.meta.url);
+const BetterSqlite3Client = require("knex/lib/dialects/better-sqlite3/index.js") as new (config: object) => DialectBase;
+const SqliteTransaction = require("knex/lib/dialects/sqlite3/execution/sqlite-transaction.js") as new (...args: unknown[]) => TransactionBase;
+
+const CLOSE_LIMIT_MS = 10_000;
+
+/** A transaction that takes the write lock at once, so that it never fails half-way for want of it. */
+class ImmediateTransaction extends SqliteTransaction {
+  begin(connection: SqliteConnection): Promise<unknown> {
+    return this.query(connection, "BEGIN IMMEDIATE;");
+  }
+}
+
+/** knex's SQLite dialect over node:sqlite in a thread of its own. */
+export class SqliteClient extends BetterSqlite3Client {
+  _driver(): unknown {
+    return SqliteConnection;
+  }
+
+  transaction(...args: unknown[]): TransactionBase {
+    return new ImmediateTransaction(this, ...args);
+  }
+
+  acquireRawConnection(): Promise<SqliteConnection> {
+    return SqliteConnection.open(this.connectionSettings.filename);
+  }
+
+  async destroyRawConnection(connection: SqliteConnection): Promise<void> {
+    await connection.close();
+  }
+
+  override async query(connection: SqliteConnection, query: unknown): Promise<unknown> {
+    try {
+      return await super.query(connection, query);
+    } catch (error) {
+      throw hubErrorOf(error) ?? error;
+    }
+  }
+
+  async _query(connection: SqliteConnection, query: Query): Promise<Query> {
+    const reply = await connection.query(query.sql, (query.bindings ?? []).map(bindable));
+    if ("rows" in reply) {
+      query.response = reply.rows.map((values) => rowOf(reply.columns, values));
+    } else {
+      query.response = { changes: reply.changes, lastInsertRowid: reply.lastId };
+      query.context = { lastID: reply.lastId, changes: reply.changes };
+    }
+    return query;
+  }
+}
+Object.assign(SqliteClient.prototype, { driverName: "node:sqlite" });
+
+type Answer = Exclude<Reply, { error: unknown }>;
+
+/** One database file in one thread. A statement fails with `unavailable` once the thread is gone. */
+export class SqliteConnection {
+  /** knex's own mark: the pool replaces a connection that has it. */
+  __knex__disposed: Error | undefined;
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, PromiseWithResolvers<Answer>>();
+  #lastId = 0;
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+  }
+
+  static async open(filename: string): Promise<SqliteConnection> {
+    // A small young generation: rows pass through the thread, none stay.
+    const worker = new Worker(new URL("./sqlite-worker.ts", import.meta.url), { workerData: { filename }, resourceLimits: { maxYoungGenerationSizeMb: 8 } });
+    const connection = new SqliteConnection(worker);
+    const opened = Promise.withResolvers<Answer>();
+    connection.#waiting.set(0, opened);
+    worker.on("message", (reply: Reply) => connection.#settle(reply));
+    worker.on("error", (error) => connection.#end(error));
+    worker.on("exit", () => connection.#end(new Error("the database thread has ended")));
+    await opened.promise;
+    return connection;
+  }
+
+  query(sql: string, bindings: SQLInputValue[]): Promise<Answer> {
+    if (this.__knex__disposed) return Promise.reject(new HubError("unavailable", "the database thread has ended", { cause: this.__knex__disposed }));
+    const id = ++this.#lastId;
+    const answer = Promise.withResolvers<Answer>();
+    this.#waiting.set(id, answer);
+    this.#worker.postMessage([id, sql, bindings] satisfies Request);
+    return answer.promise;
+  }
+
+  /** Checkpoints, closes the file and ends the thread. */
+  async close(): Promise<void> {
+    if (this.__knex__disposed) return;
+    const limit = AbortSignal.timeout(CLOSE_LIMIT_MS);
+    const ended = once(this.#worker, "exit", { signal: limit });
+    this.#worker.postMessage("close" satisfies Request);
+    try {
+      await ended;
+    } catch (error) {
+      if (!limit.aborted) throw error;
+      await this.#worker.terminate();
+    }
+  }
+
+  #settle(reply: Reply): void {
+    const answer = this.#waiting.get(reply.id);
+    this.#waiting.delete(reply.id);
+    if ("error" in reply) answer?.reject(new SqliteError(reply.error));
+    else answer?.resolve(reply);
+  }
+
+  #end(cause: Error): void {
+    this.__knex__disposed ??= cause;
+    for (const answer of this.#waiting.values()) answer.reject(new HubError("unavailable", "the database thread has ended", { cause }));
+    this.#waiting.clear();
+  }
+}
+
+function bindable(value: unknown): SQLInputValue {
+  if (value === undefined || value === null) return null;
+  if (typeof value === "boolean") return value ? 1 : 0;
+  if (value instanceof Date) return value.toISOString();
+  if (typeof value === "string" || typeof value === "number" || typeof value === "bigint" || ArrayBuffer.isView(value)) return value as SQLInputValue;
+  return JSON.stringify(value);
+}
+
+function rowOf(columns: readonly string[], values: readonly unknown[]): Record<string, unknown> {
+  const row: Record<string, unknown> = {};
+  columns.forEach((column, index) => {
+    const value = values[index];
+    row[column] = value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value;
+  });
+  return row;
+}

@@ -1,0 +1,30 @@
+import type { Db } from "./open.ts";
+import { rowsOf } from "./sql.ts";
+
+const DAY_MS = 86_400_000;
+/** Any constant of the product's own: partitions are made by one transaction at a time. */
+const LOCK = 0x4845_5842;
+
+/** Days since 1970, UTC. */
+export const dayOf = (ts: number): number => Math.floor(ts / DAY_MS);
+
+/** PostgreSQL keeps one partition a day (UTC). Made beside the table and then attached, which waits for no reader or writer. */
+export async function makePartitions(trx: Db, days: readonly number[]): Promise<void> {
+  const missing = await withoutPartition(trx, days);
+  if (missing.length === 0) return;
+  await rowsOf(trx, `select pg_advisory_xact_lock(${LOCK})`);
+  for (const day of await withoutPartition(trx, missing)) {
+    const name = partitionOf(day);
+    await rowsOf(trx, `create table ${name} (like telemetry including defaults including constraints including indexes)`);
+    await rowsOf(trx, `alter table telemetry attach partition ${name} for values from ('${dateOf(day)} 00:00Z') to ('${dateOf(day + 1)} 00:00Z')`);
+  }
+}
+
+async function withoutPartition(trx: Db, days: readonly number[]): Promise<number[]> {
+  const rows = await rowsOf<{ name: string }>(trx, "select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'telemetry'::regclass");
+  const existing = new Set(rows.map((row) => row.name));
+  return days.filter((day) => !existing.has(partitionOf(day)));
+}
+
+const dateOf = (day: number): string => new Date(day * DAY_MS).toISOString().slice(0, 10);
+const partitionOf = (day: number): string => `telemetry_${dateOf(day).replaceAll("-", "")}`;

@@ -1,0 +1,209 @@
+import { LRUCache } from "lru-cache";
+import type { SensorValue } from "../core/payloads.ts";
+import type { Db, Store } from "./open.ts";
+import { afterCommit, inTransaction } from "./open.ts";
+import { engineOf, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
+import { dayOf, makePartitions } from "./telemetry-partitions.ts";
+
+export { listSeries, queryReadings, type ReadingsQuery } from "./readings.ts";
+
+export interface SeriesReading {
+  readonly deviceId: string;
+  readonly organizationId: string | null;
+  readonly key: string;
+  /** ms since 1970 */
+  readonly ts: number;
+  readonly value: SensorValue;
+}
+
+export interface TelemetryStore {
+  /**
+   * Stores the readings and the newest value of each sensor, in the caller's transaction; once in a transaction.
+   * A reading that is there already changes nothing. It goes to the organisation that the device belongs to now, whatever the reading
+   * says; readings of deleted devices are dropped.
+   */
+  insert(db: Db, readings: readonly SeriesReading[]): Promise<void>;
+  /** Makes sure that readings of these times have a place. Cheap when they have. */
+  ensurePartitions(timestamps: readonly number[]): Promise<void>;
+  /** At the start and every hour. */
+  maintain(now: number): Promise<void>;
+  forgetDevice(deviceId: string): void;
+}
+
+const DAY_MS = 86_400_000;
+const DAYS_AHEAD = 3;
+const CACHED_DEVICES = 50_000;
+
+interface Series {
+  readonly id: number;
+  firstTs: number;
+}
+/** The known series of a device while it belongs to `organizationId`. */
+interface DeviceSeries {
+  readonly organizationId: string;
+  readonly byKey: Map<string, Series>;
+}
+
+export function createTelemetryStore(store: Store): TelemetryStore {
+  const cache = new LRUCache<string, DeviceSeries>({ max: CACHED_DEVICES });
+  const days = new Set<number>();
+
+  async function ensure(db: Db, timestamps: readonly number[]): Promise<void> {
+    if (store.engine !== "postgres") return;
+    const missing = new Set<number>();
+    for (const ts of timestamps) if (!days.has(dayOf(ts))) missing.add(dayOf(ts));
+    if (missing.size === 0) return;
+    await inTransaction(db, async (trx) => {
+      await makePartitions(trx, [...missing].sort((a, b) => a - b));
+      afterCommit(trx, () => missing.forEach((day) => days.add(day)));
+    });
+  }
+
+  return {
+    async insert(db, readings) {
+      if (readings.length === 0) return;
+      await inTransaction(db, async (trx) => {
+        await ensure(trx, readings.map((reading) => reading.ts));
+        const owners = await lockDevices(trx, readings);
+        const kept = readings.filter((reading) => owners.has(reading.deviceId));
+        if (kept.length === 0) return;
+        const seriesOf = await resolveSeries(trx, cache, owners, kept);
+        await insertTelemetry(trx, kept.map((reading) => ({ ...reading, series: seriesOf(reading).id })));
+        await lowerFirstTs(trx, kept, seriesOf);
+        await upsertSensorState(trx, kept);
+      });
+    },
+    ensurePartitions: (timestamps) => ensure(store.db, timestamps),
+    async maintain(now) {
+      await ensure(store.db, Array.from({ length: DAYS_AHEAD + 2 }, (_, index) => now + (index - 1) * DAY_MS));
+    },
+    forgetDevice: (deviceId) => void cache.delete(deviceId),
+  };
+}
+
+/** Who each device belongs to now. PostgreSQL holds claims and deletions back until the batch is committed. */
+async function lockDevices(trx: Db, readings: readonly SeriesReading[]): Promise<Map<string, string | null>> {
+  const ids = [...new Set(readings.map((reading) => reading.deviceId))];
+  const sql =
+    engineOf(trx) === "postgres"
+      ? "select id, organization_id from devices where id in (select jsonb_array_elements_text(?::jsonb)) order by id for key share"
+      : "select id, organization_id from devices where id in (select value from json_each(?))";
+  const rows = await rowsOf<{ id: string; organization_id: string | null }>(trx, sql, [toJson(ids)]);
+  return new Map(rows.map((row) => [row.id, row.organization_id]));
+}
+
+/**
+ * The series of each reading; unknown ones are looked up and made. What a transaction made is remembered once it is committed.
+ * Series of unclaimed devices are never remembered: the first claim gives them to its organisation.
+ */
+async function resolveSeries(trx: Db, cache: LRUCache<string, DeviceSeries>, owners: ReadonlyMap<string, string | null>, readings: readonly SeriesReading[]): Promise<(reading: SeriesReading) => Series> {
+  const wanted = new Map<string, WantedSeries>();
+  const found = new Map<string, Series>();
+  for (const { deviceId, key, ts } of readings) {
+    const name = `${deviceId} ${key}`;
+    if (found.has(name)) continue;
+    const organizationId = owners.get(deviceId) ?? null;
+    const device = cache.get(deviceId);
+    const known = device?.organizationId === organizationId ? device.byKey.get(key) : undefined;
+    if (known) {
+      found.set(name, known);
+      continue;
+    }
+    const before = wanted.get(name);
+    wanted.set(name, { device_id: deviceId, organization_id: organizationId, sensor_key: key, first_ts: Math.min(ts, before?.first_ts ?? ts) });
+  }
+  if (wanted.size > 0) {
+    const rows = await findOrMakeSeries(trx, [...wanted.values()].sort((a, b) => (`${a.device_id} ${a.sensor_key}` < `${b.device_id} ${b.sensor_key}` ? -1 : 1)));
+    for (const row of rows) found.set(`${row.device_id} ${row.sensor_key}`, { id: row.id, firstTs: row.first_ts });
+    afterCommit(trx, () => rows.forEach((row) => remember(cache, row, found.get(`${row.device_id} ${row.sensor_key}`))));
+  }
+  return ({ deviceId, key }) => {
+    const series = found.get(`${deviceId} ${key}`);
+    if (!series) throw new Error("a series was neither found nor made");
+    return series;
+  };
+}
+
+interface WantedSeries {
+  readonly device_id: string;
+  readonly organization_id: string | null;
+  readonly sensor_key: string;
+  readonly first_ts: number;
+}
+
+async function findOrMakeSeries(trx: Db, wanted: readonly WantedSeries[]): Promise<(WantedSeries & { id: number })[]> {
+  const source = rowSource(trx, { device_id: "text", organization_id: "text", sensor_key: "text", first_ts: "int" });
+  const find = () =>
+    rowsOf<WantedSeries & { id: number }>(
+      trx,
+      `select s.id, s.device_id, s.organization_id, s.sensor_key, s.first_ts from ${source}
+       join series s on s.device_id = r.device_id and s.sensor_key = r.sensor_key and coalesce(s.organization_id, '') = coalesce(r.organization_id, '')`,
+      [toJson(wanted)],
+    );
+  const found = await find();
+  if (found.length === wanted.length) return found;
+  await rowsOf(
+    trx,
+    `insert into series (device_id, organization_id, sensor_key, first_ts, created_at) select r.device_id, r.organization_id, r.sensor_key, r.first_ts, ${engineOf(trx) === "postgres" ? "?::timestamptz" : "?"} from ${source} where true on conflict do nothing`,
+    [isoOf(Date.now()), toJson(wanted)],
+  );
+  return await find();
+}
+
+function remember(cache: LRUCache<string, DeviceSeries>, row: WantedSeries, series: Series | undefined): void {
+  if (row.organization_id === null || !series) return;
+  let device = cache.get(row.device_id);
+  if (device?.organizationId !== row.organization_id) {
+    device = { organizationId: row.organization_id, byKey: new Map() };
+    cache.set(row.device_id, device);
+  }
+  device.byKey.set(row.sensor_key, series);
+}
+
+/** One JSON parameter of [series, ts, number, JSON text] rows, in the order of the primary key, so that writers never wait in a circle. */
+async function insertTelemetry(trx: Db, rows: readonly (SeriesReading & { series: number })[]): Promise<void> {
+  const sorted = [...rows].sort((a, b) => a.series - b.series || a.ts - b.ts);
+  const values = toJson(sorted.map(({ series, ts, value }) => (typeof value === "number" ? [series, ts, value] : [series, ts, null, toJson(value)])));
+  const sql =
+    engineOf(trx) === "postgres"
+      ? `insert into telemetry (series_id, ts, v, json)
+         select (e->>0)::int, to_timestamp((e->>1)::float8 / 1000), (e->>2)::float8, (e->>3)::jsonb from jsonb_array_elements(?::jsonb) as e on conflict do nothing`
+      : "insert into telemetry select value->>1 / 600000, value->>0, value->>1, value->>2, value->>3 from json_each(?) where true on conflict do nothing";
+  await rowsOf(trx, sql, [values]);
+}
+
+async function lowerFirstTs(trx: Db, readings: readonly SeriesReading[], seriesOf: (reading: SeriesReading) => Series): Promise<void> {
+  const lower = new Map<Series, number>();
+  for (const reading of readings) {
+    const series = seriesOf(reading);
+    if (reading.ts < (lower.get(series) ?? series.firstTs)) lower.set(series, reading.ts);
+  }
+  if (lower.size === 0) return;
+  const rows = toJson([...lower].map(([series, ts]) => ({ id: series.id, ts })));
+  const source = rowSource(trx, { id: "int", ts: "int" });
+  if (engineOf(trx) === "postgres") await rowsOf(trx, `select s.id from series s join ${source} on r.id = s.id order by s.id for no key update of s`, [rows]);
+  await rowsOf(trx, `update series set first_ts = r.ts from ${source} where series.id = r.id and series.first_ts > r.ts`, [rows]);
+  afterCommit(trx, () => lower.forEach((ts, series) => void (series.firstTs = Math.min(series.firstTs, ts))));
+}
+
+/** One row a sensor, sorted: concurrent writers would otherwise wait in a circle. An older reading never replaces a newer one. */
+async function upsertSensorState(trx: Db, readings: readonly SeriesReading[]): Promise<void> {
+  const newest = new Map<string, SeriesReading>();
+  for (const reading of readings) {
+    const name = `${reading.deviceId} ${reading.key}`;
+    const known = newest.get(name);
+    if (!known || known.ts < reading.ts) newest.set(name, reading);
+  }
+  const receivedAt = isoOf(Date.now());
+  const rows = [...newest.entries()]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, { deviceId, key, ts, value }]) => ({ device_id: deviceId, sensor_key: key, ts, ...(typeof value === "number" ? { v: value } : { json: value }), received_at: receivedAt }));
+  await rowsOf(
+    trx,
+    `insert into device_sensor_state (device_id, sensor_key, ts, v, json, received_at) select device_id, sensor_key, ts, v, json, received_at
+     from ${rowSource(trx, { device_id: "text", sensor_key: "text", ts: "int", v: "float", json: "json", received_at: "time" })} where true
+     on conflict (device_id, sensor_key) do update set ts = excluded.ts, v = excluded.v, json = excluded.json, received_at = excluded.received_at
+     where excluded.ts > device_sensor_state.ts`,
+    [toJson(rows)],
+  );
+}

@@ -1,0 +1,97 @@
+import { HubError } from "../core/errors.ts";
+import { newId } from "../core/id.ts";
+import type { Scope } from "../core/principal.ts";
+import { isUniqueViolation } from "./database-errors.ts";
+import type { Db } from "./open.ts";
+import { inTransaction } from "./open.ts";
+import { isoOf, scoped, storableText } from "./sql.ts";
+
+export interface User {
+  readonly id: string;
+  readonly email: string;
+  readonly name: string | null;
+  readonly role: "admin" | "user";
+  readonly organizationId: string;
+  readonly isActive: boolean;
+  readonly isEmailVerified: boolean;
+  readonly createdAt: string;
+}
+
+export interface NewUser {
+  readonly email: string;
+  readonly passwordHash: string;
+  readonly role: "admin" | "user";
+  readonly organizationId: string;
+  readonly name?: string | null | undefined;
+}
+
+/** E-mails are kept in lower case. Throws `conflict` for one that is taken. */
+export async function createUser(db: Db, user: NewUser): Promise<User> {
+  const id = newId();
+  const email = emailKey(user.email);
+  const createdAt = isoOf(Date.now());
+  const name = user.name ? storableText(user.name) : "";
+  try {
+    await inTransaction(db, async (trx) => {
+      await trx("entities").insert({ id, entity_type: "user", name, organization_id: user.organizationId, created_at: createdAt, last_updated: createdAt, properties: "{}" });
+      await trx("users").insert({ id, email, password_hash: user.passwordHash, role: user.role, organization_id: user.organizationId, is_active: true, is_email_verified: false, created_at: createdAt });
+    });
+  } catch (error) {
+    if (isUniqueViolation(error)) throw new HubError("conflict", "a user with this e-mail address exists already", { cause: error });
+    throw error;
+  }
+  return { id, email, name: name || null, role: user.role, organizationId: user.organizationId, isActive: true, isEmailVerified: false, createdAt };
+}
+
+export async function findUserWithPassword(db: Db, email: string): Promise<(User & { passwordHash: string }) | undefined> {
+  const row = (await users(db).where("u.email", emailKey(email)).first()) as UserRow | undefined;
+  return row && { ...userOf(row), passwordHash: row.password_hash };
+}
+
+export async function findUser(db: Db, id: string): Promise<User | undefined> {
+  const row = (await users(db).where("u.id", id).first()) as UserRow | undefined;
+  return row && userOf(row);
+}
+
+export async function countUsers(db: Db): Promise<number> {
+  const row = (await db("users").count({ count: "*" }).first()) as { count: number } | undefined;
+  return row?.count ?? 0;
+}
+
+export async function listUsers(db: Db, scope: Scope): Promise<User[]> {
+  const rows = (await scoped(users(db), scope, "u.organization_id").orderBy("u.id")) as UserRow[];
+  return rows.map(userOf);
+}
+
+interface UserRow {
+  id: string;
+  email: string;
+  name: string;
+  password_hash: string;
+  role: "admin" | "user";
+  organization_id: string;
+  is_active: boolean | number;
+  is_email_verified: boolean | number;
+  created_at: string;
+}
+
+function users(db: Db) {
+  return db("users as u").join("entities as e", "e.id", "u.id").select("u.*", "e.name");
+}
+
+function userOf(row: UserRow): User {
+  return {
+    id: row.id,
+    email: row.email,
+    name: row.name || null,
+    role: row.role,
+    organizationId: row.organization_id,
+    isActive: Boolean(row.is_active),
+    isEmailVerified: Boolean(row.is_email_verified),
+    createdAt: row.created_at,
+  };
+}
+
+function emailKey(email: string): string {
+  return storableText(email).trim().toLowerCase();
+}

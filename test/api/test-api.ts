@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { newId, newSecret } from "../../core/id.ts";
+import { HubError } from "../../core/errors.ts";
+import type { BusMessage, DeviceRef } from "../../core/bus.ts";
+import type { CommandRequest, CommandResult } from "../../core/command.ts";
+import type { HubEvent } from "../../core/event.ts";
+import type { Telemetry } from "../../core/payloads.ts";
+import { UP_PAYLOADS } from "../../core/payloads.ts";
+import { readingsOf } from "../../core/telemetry.ts";
+import { createTopics } from "../../core/topics.ts";
+import { parserFor } from "../../core/validate.ts";
+import { createMetrics } from "../../api/metrics.ts";
+import { startApi } from "../../api/server.ts";
+import type { Api, ApiContext, ApiSettings } from "../../api/context.ts";
+import { inTransaction, openStore } from "../../store/open.ts";
+import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
+import { createTelemetryStore } from "../../store/telemetry.ts";
+import { createOrganization } from "../../store/organizations.ts";
+import { createUser } from "../../store/users.ts";
+import { issueUserJwt } from "../../store/access-tokens.ts";
+import { temporaryFolder } from "../support/wait.ts";
+
+export interface Answered {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The parsed body; {} for an empty one. */
+  readonly json: Record<string, unknown>;
+}
+
+export interface Asked {
+  readonly token?: string | undefined;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+}
+
+export interface TestApi extends AsyncDisposable {
+  readonly api: Api;
+  readonly context: ApiContext;
+  /** What the API gave to the broker's side, in order. */
+  readonly published: BusMessage[];
+  readonly emitted: HubEvent[];
+  readonly forgotten: string[];
+  readonly sent: CommandRequest[];
+  readonly logged: { level: string; data: Record<string, unknown>; message: string }[];
+  readonly commandAnswer: { next: (request: CommandRequest) => Promise<CommandResult> };
+  ask(method: string, path: string, asked?: Asked): Promise<Answered>;
+  /** A user with an organisation of its own, and its token. */
+  member(role?: "admin" | "user"): Promise<{ token: string; userId: string; organizationId: string }>;
+}
+
+export const OPERATOR = newSecret("hxo");
+export const PROVISION_KEY = "a provisioning key of the tests";
+export const SETUP_TOKEN = newSecret("hxsetup");
+
+/** The API with a real store and real HTTP. What belongs to the broker is kept in lists. */
+export async function startTestApi(settings: Partial<ApiSettings> = {}): Promise<TestApi> {
+  await using resources = new AsyncDisposableStack();
+  const folder = resources.use(temporaryFolder("hexahub-api"));
+  const caFile = join(folder.path, "ca.pem");
+  await writeFile(caFile, "-----BEGIN CERTIFICATE-----\n");
+  const store = resources.use(await openStore({ dataDir: join(folder.path, "data") }));
+  const masterKey = await loadMasterKey(join(folder.path, "data"));
+  const keys = await loadSigningKeys(store.db, masterKey);
+  const telemetry = createTelemetryStore(store);
+  const published: BusMessage[] = [];
+  const emitted: HubEvent[] = [];
+  const forgotten: string[] = [];
+  const sent: CommandRequest[] = [];
+  const logged: TestApi["logged"] = [];
+  const directory = new Map<string, DeviceRef>();
+  const commandAnswer: TestApi["commandAnswer"] = { next: () => Promise.reject(new HubError("device_offline", "the device is not connected")) };
+  const parseTelemetry = parserFor(UP_PAYLOADS.telemetry);
+  const log = (level: string) => (data: object, message: string) => void logged.push({ level, data: data as Record<string, unknown>, message });
+  const context: ApiContext = {
+    store,
+    keys,
+    telemetry,
+    bus: { publish: async (message) => void published.push(message), subscribe: () => ({ [Symbol.dispose]: () => undefined }) },
+    commands: {
+      async send(request) {
+        sent.push(request);
+        return await commandAnswer.next(request);
+      },
+      accept: async (request) => ({ commandId: request.commandId ?? newId() }),
+    },
+    sessions: { isReachable: () => false, disconnect: async () => 0, forgetDevice: async (uid) => void forgotten.push(uid), count: () => 0 },
+    events: { emit: async (events) => void emitted.push(...events) },
+    ingest: {
+      async accept(device, _type, payload) {
+        const now = Date.now();
+        const organizationId = directory.get(device.uid)?.organizationId ?? null;
+        const readings = readingsOf(parseTelemetry(payload) as Telemetry, now).map((reading) => ({ ...reading, deviceId: device.id, organizationId }));
+        await telemetry.ensurePartitions(readings.map((reading) => reading.ts));
+        await inTransaction(store.db, (trx) => telemetry.insert(trx, readings));
+      },
+    },
+    directory: { find: (uid) => directory.get(uid), put: (device) => void directory.set(device.uid, device), remove: (uid) => void directory.delete(uid) },
+    demo: { start: async () => [{ uid: "relay-demo000001", name: "Demo", connected: true }], stop: async () => 1, status: () => [] },
+    metrics: createMetrics(),
+    topics: createTopics(),
+    log: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
+    clock: Date.now,
+    setup: { token: SETUP_TOKEN },
+    settings: {
+      host: "127.0.0.1",
+      port: 0,
+      mqttUrl: () => "mqtt://127.0.0.1:1883",
+      mqttsUrl: () => "mqtts://127.0.0.1:8883",
+      wssUrl: () => "wss://127.0.0.1:8884/mqtt",
+      caFile,
+      provisionKey: PROVISION_KEY,
+      operatorToken: OPERATOR,
+      version: "0.0.0-test",
+      enforceHttps: false,
+      trustProxy: [],
+      accessTokenTtlMs: 3_600_000,
+      ...settings,
+    },
+  };
+  const api = resources.use(await startApi(context));
+  const owned = resources.move();
+  return {
+    api,
+    context,
+    published,
+    emitted,
+    forgotten,
+    sent,
+    logged,
+    commandAnswer,
+    ask: (method, path, asked) => ask(api.url, method, path, asked),
+    async member(role = "user") {
+      const organization = await createOrganization(store.db, { name: `Home ${newId()}` });
+      const user = await createUser(store.db, { email: `${newId()}@example.com`, passwordHash: "none", role, organizationId: organization.id });
+      return { token: issueUserJwt(keys, user, 3_600_000, Date.now()).token, userId: user.id, organizationId: organization.id };
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+async function ask(url: string, method: string, path: string, { token, body, headers = {} }: Asked = {}): Promise<Answered> {
+  const response = await fetch(url + path, {
+    method,
+    redirect: "manual",
+    headers: { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+    ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  const isJson = response.headers.get("content-type")?.includes("json") ?? false;
+  return { status: response.status, headers: response.headers, text, json: isJson && text !== "" ? (JSON.parse(text) as Record<string, unknown>) : {} };
+}
+
+/** Every error has the same body, whatever went wrong. */
+export function assertEnvelope(answer: Answered, status: number, code: string): void {
+  assert.deepEqual({ status: answer.status, code: answer.json["code"] }, { status, code }, answer.text);
+  assert.deepEqual(Object.keys(answer.json).sort(), ["code", "details", "message", "request_id"]);
+  assert.equal(answer.headers.get("x-request-id"), answer.json["request_id"]);
+  assert.equal(typeof answer.json["message"], "string");
+}

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isValidFilter, mayPublish, mayReceive, maySubscribe, type Rights } from "../../broker/authorize.ts";
+import type { DeviceRef } from "../../core/bus.ts";
+import type { Principal } from "../../core/principal.ts";
+import { createTopics, type Topic } from "../../core/topics.ts";
+
+const devices = new Map<string, DeviceRef>([
+  ["relay-one", { id: "d1", uid: "relay-one", organizationId: "acme" }],
+  ["relay-two", { id: "d2", uid: "relay-two", organizationId: "acme" }],
+  ["relay-foe", { id: "d3", uid: "relay-foe", organizationId: "other" }],
+  ["relay-new", { id: "d4", uid: "relay-new", organizationId: null }],
+]);
+const rights: Rights = { topics: createTopics(), directory: { find: (uid) => devices.get(uid), put() {}, remove() {} } };
+
+const device: Principal = { kind: "device", id: "d1", uid: "relay-one", credentialId: "c" };
+const user: Principal = { kind: "user", id: "u1", email: "u@acme.test", role: "user", organizationId: "acme", credentialId: "c" };
+const admin: Principal = { ...user, id: "u2", role: "admin" };
+const service: Principal = { kind: "service", id: "s1", name: "home-assistant", organizationId: "acme", credentialId: "c" };
+const everybody = { device, user, admin, service };
+type Who = keyof typeof everybody;
+
+/** topic, who may publish, who may receive. */
+const TOPIC_RIGHTS: [string, Who[], Who[]][] = [
+  ["hexa/relay-one/up/telemetry", ["device"], ["user", "admin", "service"]],
+  ["hexa/relay-one/availability", ["device"], ["user", "admin", "service"]],
+  ["hexa/relay-one/relay/0/state", [], ["user", "admin", "service"]],
+  ["hexa/relay-one/relay/0/set", ["user", "admin", "service"], ["user", "admin", "service"]],
+  ["hexa/relay-one/light/0/set", ["user", "admin", "service"], ["user", "admin", "service"]],
+  ["hexa/relay-one/ir/send", ["user", "admin", "service"], ["user", "admin", "service"]],
+  ["hexa/relay-one/sensor/temp/state", [], ["user", "admin", "service"]],
+  ["hexa/relay-one/down/command", [], ["device"]],
+  ["hexa/relay-two/up/telemetry", [], ["user", "admin", "service"]],
+  ["hexa/relay-two/down/command", [], []],
+  ["hexa/relay-foe/up/telemetry", [], ["admin"]],
+  ["hexa/relay-foe/relay/0/set", ["admin"], ["admin"]],
+  ["hexa/relay-foe/relay/0/state", [], ["admin"]],
+  ["hexa/relay-new/up/telemetry", [], ["admin"]],
+  ["hexa/relay-nil/relay/0/set", [], []],
+  ["hexa-app/acme/events/device.online", [], ["user", "admin", "service"]],
+  ["hexa-app/other/events/device.online", [], ["admin"]],
+  ["hexa-app/acme/users/u1/notifications", [], ["user"]],
+  ["hexa-app/other/users/u1/notifications", [], []],
+  ["homeassistant/status", ["service"], ["user", "admin", "service"]],
+  ["homeassistant/device/x/config", [], ["user", "admin", "service"]],
+];
+
+for (const [name, publishers, readers] of TOPIC_RIGHTS) {
+  test(`${name}: published by ${publishers.join(", ") || "nobody"}, read by ${readers.join(", ") || "nobody"}`, () => {
+    const topic = rights.topics.parse(name) as Topic;
+    assert.ok(topic, "the topic is in the table");
+    const who = Object.entries(everybody) as [Who, Principal][];
+    assert.deepEqual(who.filter(([, principal]) => mayPublish(rights, principal, topic)).map(([key]) => key), publishers);
+    assert.deepEqual(who.filter(([, principal]) => mayReceive(rights, principal, topic)).map(([key]) => key), readers);
+  });
+}
+
+test("a device subscribes below its own down topics only", () => {
+  for (const filter of ["hexa/relay-one/down/#", "hexa/relay-one/down/+", "hexa/relay-one/down/command"]) assert.equal(maySubscribe(rights, device, filter), true, filter);
+  for (const filter of ["#", "+/relay-one/down/#", "hexa/#", "hexa/+/down/#", "hexa/relay-one/#", "hexa/relay-one/+/command", "hexa/relay-two/down/#", "hexa/relay-one/down", "hexa/relay-one/down/a/b", "$SYS/#", "$share/g/hexa/relay-one/down/#"])
+    assert.equal(maySubscribe(rights, device, filter), false, filter);
+});
+
+test("a member may use wildcards and may not name what is hidden from it, missing and foreign alike", () => {
+  for (const filter of ["#", "+/+/up/#", "hexa/#", "hexa/+/relay/+/state", "hexa/relay-one/#", "hexa-app/acme/#", "hexa-app/+/events/#", "homeassistant/#"]) assert.equal(maySubscribe(rights, user, filter), true, filter);
+  for (const filter of ["hexa/relay-foe/#", "hexa/relay-nil/#", "hexa/relay-new/up/telemetry", "hexa-app/other/#", "$SYS/#", "$hub/#", "$share/g/#", "private/#", "hexa/relay-one"]) assert.equal(maySubscribe(rights, user, filter), false, filter);
+  assert.equal(maySubscribe(rights, admin, "hexa/relay-foe/#"), true);
+});
+
+test("a filter has its wildcards alone in a level and # last", () => {
+  for (const filter of ["#", "+", "a/+/b", "a/#", "/", "a//b"]) assert.equal(isValidFilter(filter), true, filter);
+  for (const filter of ["", "a+", "+a", "a#", "#/a", "a/#/b", "a\0b", "x".repeat(1_025)]) assert.equal(isValidFilter(filter), false, filter);
+});
