@@ -106,7 +106,7 @@ export function defineRoute<A extends Access, P extends TSchema = typeof Nothing
       const parsed = {
         params: parseParams(input.params) as Static<P>,
         query: parseQuery(input.query) as Static<Q>,
-        body: parseBody(definition.body === undefined ? (input.body ?? {}) : input.body) as Static<B>,
+        body: parseBody(definition.body === undefined && input.body === undefined ? {} : input.body) as Static<B>,
       };
       // The dispatcher has authenticated for `definition.access`, which is what PrincipalFor stands for.
       return (call) => definition.handler({ ...call, ...parsed, principal: call.principal as PrincipalFor<A> });

@@ -245,7 +245,8 @@ function createBus(aedes: Aedes): Bus {
   return {
     publish: (message) =>
       new Promise((resolve, reject) => {
-        aedes.publish(packetOf(message), (error) => (error ? reject(error) : resolve()));
+        // While the hub stops there is nobody left to tell, and the tables hold what the next start retains.
+        aedes.publish(packetOf(message), (error) => (error && !aedes.closed ? reject(error) : resolve()));
       }),
     subscribe(filter, handler) {
       const deliver = (packet: AedesPublishPacket, done: () => void): void => {

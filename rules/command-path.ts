@@ -47,6 +47,7 @@ const SWEEP_LIMIT = 500;
 export function createCommandPath(context: CommandPathContext): CommandPath {
   const { store, bus, sessions, topics, states, log, metrics, clock } = context;
   const pending = new Map<string, Pending>();
+  const turns = new Map<string, Promise<void>>();
   const timeoutMs = context.timeoutMs ?? DEFAULT_TIMEOUT_MS;
 
   states.onSettled((outcome) => {
@@ -57,8 +58,23 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
     waiting.settle(outcome);
   });
 
+  /** Commands of one device are taken one after the other, so that they reach it in the order of their rows. */
   async function begin(request: CommandRequest): Promise<{ record: CommandRecord; isRepeated: boolean }> {
     const device = await getDevice(store.db, request.scope, request.device);
+    const turn = (turns.get(device.id) ?? Promise.resolve()).then(() => beginInTurn(request, device));
+    const settled = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    turns.set(device.id, settled);
+    try {
+      return await turn;
+    } finally {
+      if (turns.get(device.id) === settled) turns.delete(device.id);
+    }
+  }
+
+  async function beginInTurn(request: CommandRequest, device: Device): Promise<{ record: CommandRecord; isRepeated: boolean }> {
     if (request.commandId !== undefined) {
       const earlier = await findCommand(store.db, PLATFORM, request.commandId);
       if (earlier) return { record: repeated(earlier, device, request.command), isRepeated: true };
@@ -71,7 +87,7 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
     const inserted = await insertCommand(store.db, record);
     if (!inserted.inserted) return { record: repeated(inserted.existing, device, request.command), isRepeated: true };
     if (isReachable) {
-      states.intend(device.id, record.command, device.capabilities);
+      states.intend(record, device.capabilities);
       watch(record, request.timeoutMs ?? timeoutMs);
       dispatch(device.uid, record);
     }
@@ -119,7 +135,6 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
 
   async function expire(record: CommandRecord): Promise<void> {
     const outcome = await failCommand(context, record, record.status === "queued" ? "expired" : "timeout");
-    states.forget(record.deviceId);
     if (outcome) states.settle(outcome);
   }
 

@@ -4,11 +4,11 @@ import type { Capabilities } from "../core/device.ts";
 import { type AuditEntry, type HubEvent, newAudit, newEvent } from "../core/event.ts";
 import type { Ack, StateReport } from "../core/payloads.ts";
 import { type Actor, PLATFORM, SYSTEM } from "../core/principal.ts";
-import { changesBetween, type DeviceState, isEmptyState, lightPayload, mergeState, NO_STATE, type OnOff } from "../core/state.ts";
+import { changesBetween, type DeviceState, isEmptyState, lightPayload, mergeState, type OnOff } from "../core/state.ts";
 import type { Topics } from "../core/topics.ts";
 import { insertAudit } from "../store/audit.ts";
 import { findCommand, finishCommand, noteLateAck } from "../store/commands.ts";
-import { getDevice } from "../store/devices.ts";
+import { findDevice, getDevice } from "../store/devices.ts";
 import { insertEvents } from "../store/events.ts";
 import { type Db, inTransaction, type Store } from "../store/open.ts";
 import { readState, writeState } from "../store/state.ts";
@@ -34,10 +34,10 @@ export interface StateCommits {
   /** Handlers for the group commit. */
   onAcks(trx: Db, messages: readonly UpMessage[]): Promise<() => void>;
   onReports(trx: Db, messages: readonly UpMessage[]): Promise<() => void>;
-  /** The outputs as committed, with what was asked meanwhile laid over them. */
+  /** The outputs as committed, with what was asked and is not answered yet laid over them. */
   known(deviceId: string): Promise<DeviceState>;
-  intend(deviceId: string, command: Command, capabilities: Capabilities): void;
-  forget(deviceId: string): void;
+  /** The command is on its way: TOGGLE counts from what it will have done. */
+  intend(record: CommandRecord, capabilities: Capabilities): void;
   onSettled(listener: (outcome: Outcome) => void): void;
   settle(outcome: Outcome): void;
 }
@@ -55,9 +55,10 @@ interface Effect {
 
 /** Commits device state from acknowledgements and reports: rows, audit and events together, then cache and topics. */
 export function createStateCommits(context: StateContext): StateCommits {
-  const { store, bus, events, topics, log, metrics, clock } = context;
+  const { store, bus, events, topics, log, metrics } = context;
   const committed = new LRUCache<string, DeviceState>({ max: CACHED_DEVICES });
-  const intended = new LRUCache<string, DeviceState>({ max: CACHED_DEVICES });
+  /** By device, in the order of sending. */
+  const intended = new Map<string, Map<string, Partial<DeviceState>>>();
   const listeners: ((outcome: Outcome) => void)[] = [];
 
   async function stateOf(db: Db, deviceId: string): Promise<DeviceState> {
@@ -65,7 +66,11 @@ export function createStateCommits(context: StateContext): StateCommits {
   }
 
   function settle(outcome: Outcome): void {
-    const { status, source, latencyMs } = outcome.record;
+    const { id, deviceId, status, source, latencyMs } = outcome.record;
+    const intentions = intended.get(deviceId);
+    if (intentions?.delete(id) && intentions.size === 0) intended.delete(deviceId);
+    // Whoever assumed that the command works (a switch in another system) falls back to what is true.
+    if (status !== "ok") void showTruth(deviceId).catch((error: unknown) => log.error({ err: error, deviceId }, "a state could not be read"));
     metrics.count("hexahub_commands_total", { status: status === "ok" ? "success" : status === "expired" ? "timeout" : status, source });
     if (latencyMs !== null) metrics.observe("hexahub_command_duration_seconds", latencyMs / 1_000);
     for (const listener of listeners) listener(outcome);
@@ -83,7 +88,6 @@ export function createStateCommits(context: StateContext): StateCommits {
     return () => {
       for (const { device, shown, next, outcome } of effects) {
         committed.set(device.id, next);
-        intended.delete(device.id);
         publishState(device.uid, shown);
         if (outcome) settle(outcome);
       }
@@ -157,24 +161,19 @@ export function createStateCommits(context: StateContext): StateCommits {
     },
     async known(deviceId) {
       const state = await stateOf(store.db, deviceId);
-      return mergeState(state, intended.get(deviceId) ?? NO_STATE);
+      return [...(intended.get(deviceId)?.values() ?? [])].reduce<DeviceState>(mergeState, state);
     },
-    intend(deviceId, command, capabilities) {
-      intended.set(deviceId, mergeState(intended.get(deviceId) ?? NO_STATE, effectOf(command, capabilities)));
-    },
-    forget(deviceId) {
-      intended.delete(deviceId);
-      // Whoever assumed that the command works (a switch in another system) falls back to what is true.
-      void showTruth(deviceId).catch((error: unknown) => log.error({ err: error, deviceId }, "a state could not be read"));
+    intend(record, capabilities) {
+      const intentions = intended.get(record.deviceId) ?? new Map<string, Partial<DeviceState>>();
+      intended.set(record.deviceId, intentions.set(record.id, effectOf(record.command, capabilities)));
     },
     onSettled: (listener) => void listeners.push(listener),
     settle,
   };
 
   async function showTruth(deviceId: string): Promise<void> {
-    const device = await getDevice(store.db, PLATFORM, deviceId);
-    publishState(device.uid, await stateOf(store.db, deviceId));
-    log.debug({ deviceUid: device.uid, at: clock() }, "state shown again after a failed command");
+    const device = await findDevice(store.db, PLATFORM, deviceId);
+    if (device) publishState(device.uid, await stateOf(store.db, deviceId));
   }
 }
 

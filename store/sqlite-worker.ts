@@ -26,7 +26,7 @@ const PRAGMAS = [
   "foreign_keys = ON",
   "temp_store = MEMORY",
   "cache_size = -8000",
-  "wal_autocheckpoint = 2000",
+  "wal_autocheckpoint = 4000",
   "journal_size_limit = 33554432",
 ];
 

@@ -106,7 +106,7 @@ export const history = defineRoute({
     const { db } = context.store;
     const scope = scopeOf(principal);
     const device = await getDevice(db, scope, params.id);
-    const page = await listCommands(db, scope, { deviceId: device.id, limit: query.limit ?? 50, ...(query.cursor === undefined ? {} : { after: query.cursor }) });
+    const page = await listCommands(db, scope, { deviceId: device.id, limit: query.limit ?? 50, after: query.cursor });
     return { status: 200, body: { data: page.items.map(commandJson), next_cursor: page.next } };
   },
 });

@@ -34,10 +34,10 @@ export const audit = defineRoute({
   async handler({ context, principal, query }) {
     const page = await listAudit(context.store.db, scopeOf(principal), {
       limit: query.limit ?? 50,
-      ...(query.cursor === undefined ? {} : { after: query.cursor }),
-      ...(query.action === undefined ? {} : { action: query.action }),
-      ...(query.resource_id === undefined ? {} : { resourceId: query.resource_id }),
-      ...(query.actor_id === undefined ? {} : { actorId: query.actor_id }),
+      after: query.cursor,
+      action: query.action,
+      resourceId: query.resource_id,
+      actorId: query.actor_id,
     });
     return { status: 200, body: { data: page.items.map(auditJson), next_cursor: page.next } };
   },

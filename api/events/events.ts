@@ -45,12 +45,12 @@ export const events = defineRoute({
   async handler({ context, principal, query }) {
     const page = await listEvents(context.store.db, scopeOf(principal), {
       limit: query.limit ?? 50,
-      ...(query.cursor === undefined ? {} : { after: query.cursor }),
-      ...(query.type === undefined ? {} : { type: query.type }),
-      ...(query.entity_id === undefined ? {} : { entityId: query.entity_id }),
-      ...(query.correlation_id === undefined ? {} : { correlationId: query.correlation_id }),
-      ...(query.from === undefined ? {} : { from: parseInstant(query.from, "from") }),
-      ...(query.to === undefined ? {} : { to: parseInstant(query.to, "to") }),
+      after: query.cursor,
+      type: query.type,
+      entityId: query.entity_id,
+      correlationId: query.correlation_id,
+      from: query.from === undefined ? undefined : parseInstant(query.from, "from"),
+      to: query.to === undefined ? undefined : parseInstant(query.to, "to"),
     });
     return { status: 200, body: { data: page.items.map(eventJson), next_cursor: page.next } };
   },

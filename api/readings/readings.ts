@@ -1,6 +1,7 @@
 import Type from "typebox";
 import { HubError } from "../../core/errors.ts";
 import { scopeOf } from "../../core/principal.ts";
+import { MAX_AHEAD_MS } from "../../core/telemetry.ts";
 import { getDevice } from "../../store/devices.ts";
 import { queryReadings } from "../../store/telemetry.ts";
 import { DeviceReference, Instant, Limit, pageOf, parseInstant } from "../fields.ts";
@@ -26,7 +27,7 @@ export const readings = defineRoute({
       device: DeviceReference,
       key: Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" }),
       from: Type.Optional(Instant),
-      to: Type.Optional(Instant),
+      to: Type.Optional(Type.String({ minLength: 1, maxLength: 40, description: "Exclusive; written as from" })),
       bucket: Type.Optional(Type.String({ pattern: "^[1-9][0-9]{0,6}[smhd]?$", description: "Seconds, or 30s, 5m, 1h, 1d; up to 366 days" })),
       agg: Type.Optional(Type.Enum(["avg", "min", "max", "sum", "count", "first", "last"], { description: "avg when only a bucket is given" })),
       limit: Limit(10_000, 1000),
@@ -39,8 +40,10 @@ export const readings = defineRoute({
   async handler({ context, principal, query }) {
     const { db } = context.store;
     const scope = scopeOf(principal);
-    const to = query.to === undefined ? context.clock() : parseInstant(query.to, "to");
-    const from = query.from === undefined ? to - DAY_MS : parseInstant(query.from, "from");
+    const now = context.clock();
+    // A device's clock may run ahead a little; its latest reading belongs into the answer.
+    const to = query.to === undefined ? now + MAX_AHEAD_MS : parseInstant(query.to, "to");
+    const from = query.from === undefined ? Math.min(to, now) - DAY_MS : parseInstant(query.from, "from");
     if (from > to) throw invalid("from", "lies after to");
     if (query.agg !== undefined && query.bucket === undefined) throw invalid("agg", "needs a bucket");
     const device = await getDevice(db, scope, query.device);
@@ -50,8 +53,9 @@ export const readings = defineRoute({
       from,
       to,
       limit: query.limit ?? 1000,
-      ...(query.bucket === undefined ? {} : { bucketMs: parseBucket(query.bucket), agg: query.agg ?? "avg" }),
-      ...(query.cursor === undefined ? {} : { after: Number(query.cursor) }),
+      bucketMs: query.bucket === undefined ? undefined : parseBucket(query.bucket),
+      agg: query.agg,
+      after: query.cursor === undefined ? undefined : Number(query.cursor),
     });
     return { status: 200, body: { data: page.items.map(({ ts, value }) => ({ ts: new Date(ts).toISOString(), value })), next_cursor: page.next === null ? null : String(page.next) } };
   },

@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ConfigError, type ConfigProblem, describeConfig, readConfig, settingsReference } from "../../core/config.ts";
+import { SetupError } from "../../core/errors.ts";
+
+const noFile = (path: string): string => assert.fail(`${path} was read`);
+const MASTER_KEY = Buffer.alloc(32, 7).toString("base64");
+
+function problemsOf(env: Record<string, string>, readFile = noFile): readonly ConfigProblem[] {
+  try {
+    readConfig(env, readFile);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError && error instanceof SetupError);
+    return error.problems;
+  }
+  assert.fail(`${JSON.stringify(env)} was accepted`);
+}
+
+test("without an environment every setting has its default", () => {
+  const config = readConfig({}, noFile);
+  assert.deepEqual(
+    { ...config },
+    {
+      dataDir: "./data",
+      host: "127.0.0.1",
+      httpPort: 8080,
+      mqttPort: 1883,
+      mqttsPort: 8883,
+      mqttPlain: "loopback",
+      topicRoot: "hexa",
+      enforceHttps: false,
+      trustProxy: [],
+      nodeEnv: "production",
+      accessTokenTtlS: 3600,
+      commandTimeoutMs: 5000,
+      maxPacketBytes: 262_144,
+      shutdownTimeoutMs: 10_000,
+      logLevel: "info",
+    },
+  );
+});
+
+test("the settings are frozen, lists included", () => {
+  const config = readConfig({ TRUST_PROXY: "10.0.0.1" }, noFile);
+  assert.ok(Object.isFrozen(config) && Object.isFrozen(config.trustProxy));
+});
+
+test("an empty variable counts as not set", () => {
+  const empty = Object.fromEntries(settingsReference().map(({ name }) => [name, ""]));
+  assert.deepEqual(readConfig({ ...empty, REDIS_URL: "", HEXA_TYPO: "", JWT_SECRET_FILE: "" }, noFile), readConfig({}, noFile));
+});
+
+for (const [env, expected] of [
+  [{ HEXA_HTTP_PORT: "0", HEXA_MQTT_PORT: "0", HEXA_MQTTS_PORT: "0" }, { httpPort: 0, mqttPort: 0, mqttsPort: 0 }],
+  [{ HEXA_MQTT_PLAIN: "off", HEXA_MQTT_PORT: "8080" }, { mqttPlain: "off" }],
+  [{ HEXA_MASTER_KEY: MASTER_KEY }, { masterKey: MASTER_KEY }],
+  [{ HEXA_MASTER_KEY: "ab".repeat(32) }, { masterKey: "ab".repeat(32) }],
+  [{ HEXA_ADMIN_EMAIL: "ada@example.com", HEXA_ADMIN_PASSWORD: "correct horse" }, { adminEmail: "ada@example.com" }],
+  [{ DATABASE_URL: "postgres://u:p@localhost:5432/hub" }, { databaseUrl: "postgres://u:p@localhost:5432/hub" }],
+  [{ HEXA_PUBLIC_URL: "https://hub.example" }, { publicUrl: "https://hub.example" }],
+  [{ ENFORCE_HTTPS: "true" }, { enforceHttps: true }],
+  [{ ENFORCE_HTTPS: "true", NODE_ENV: "development" }, { enforceHttps: false }],
+  [{ TRUST_PROXY: "false" }, { trustProxy: [] }],
+  [{ TRUST_PROXY: "10.0.0.5, 192.168.0.0/24,2001:db8::1" }, { trustProxy: ["10.0.0.5/32", "192.168.0.0/24", "2001:db8::1/128"] }],
+  [{ HEXA_TEST_ANYTHING: "1", PATH: "/bin", HEXAGON: "6" }, { httpPort: 8080 }],
+] as const) {
+  test(`accepts ${JSON.stringify(env)}`, () => {
+    assert.partialDeepStrictEqual(readConfig(env, noFile), expected);
+  });
+}
+
+test("TRUST_PROXY=true trusts loopback and private networks, not the world", () => {
+  const { trustProxy } = readConfig({ TRUST_PROXY: "true" }, noFile);
+  assert.ok(trustProxy.includes("127.0.0.0/8") && trustProxy.includes("10.0.0.0/8"));
+  assert.ok(!trustProxy.some((range) => range.endsWith("/0")));
+});
+
+for (const [env, variable, what, mend] of [
+  [{ HEXA_HTP_PORT: "1" }, "HEXA_HTP_PORT", /not a setting/, /HEXA_HTTP_PORT/],
+  [{ HEXA_PROVISION_KEY: "x".repeat(20) }, "HEXA_PROVISION_KEY", /not a setting/, /./],
+  [{ HEXA_JWT_SECRET_FIL: "x" }, "HEXA_JWT_SECRET_FIL", /not a setting/, /./],
+  [{ HEXA_SOMETHING_ELSE_ENTIRELY: "x" }, "HEXA_SOMETHING_ELSE_ENTIRELY", /not a setting/, /docs\/configuration\.md/],
+  [{ HEXA_HTTP_PORT_FILE: "/x" }, "HEXA_HTTP_PORT_FILE", /not a setting/, /./],
+  [{ HEXA_HTTP_PORT: "65536" }, "HEXA_HTTP_PORT", /"65536"/, /0 to 65535/],
+  [{ HEXA_HTTP_PORT: "-1" }, "HEXA_HTTP_PORT", /"-1"/, /0 to 65535/],
+  [{ HEXA_HTTP_PORT: "80.5" }, "HEXA_HTTP_PORT", /"80.5"/, /0 to 65535/],
+  [{ HEXA_MQTTS_PORT: "8080" }, "HEXA_MQTTS_PORT", /like HEXA_HTTP_PORT/, /its own port/],
+  [{ HEXA_MQTT_PLAIN: "yes" }, "HEXA_MQTT_PLAIN", /"yes"/, /loopback, lan or off/],
+  [{ HEXA_TOPIC_ROOT: "a/b" }, "HEXA_TOPIC_ROOT", /"a\/b"/, /one level/],
+  [{ HEXA_TOPIC_ROOT: "homeassistant" }, "HEXA_TOPIC_ROOT", /homeassistant/, /./],
+  [{ HEXA_PUBLIC_URL: "hub.example" }, "HEXA_PUBLIC_URL", /base URL/, /https:/],
+  [{ HEXA_PUBLIC_URL: "https://hub.example/path" }, "HEXA_PUBLIC_URL", /base URL/, /https:/],
+  [{ HEXA_TLS_CERT_FILE: "/c" }, "HEXA_TLS_KEY_FILE", /missing beside HEXA_TLS_CERT_FILE/, /both or neither/],
+  [{ HEXA_ADMIN_PASSWORD: "long enough" }, "HEXA_ADMIN_EMAIL", /missing/, /both or neither/],
+  [{ HEXA_ADMIN_EMAIL: "ada@example.com", HEXA_ADMIN_PASSWORD: "ü".repeat(37) }, "HEXA_ADMIN_PASSWORD", /72 bytes/, /shorten/],
+  [{ DEVICE_PROVISION_KEY: "short" }, "DEVICE_PROVISION_KEY", /cannot be used$/, /16 characters/],
+  [{ JWT_SECRET: "short" }, "JWT_SECRET", /cannot be used$/, /32 characters/],
+  [{ DATABASE_URL: "mysql://x" }, "DATABASE_URL", /cannot be used$/, /PostgreSQL/],
+  [{ ENFORCE_HTTPS: "yes" }, "ENFORCE_HTTPS", /"yes"/, /true or false/],
+  [{ TRUST_PROXY: "1.2.3.4/33" }, "TRUST_PROXY", /1\.2\.3\.4\/33/, /192\.168\.0\.0\/24/],
+  [{ NODE_ENV: "staging" }, "NODE_ENV", /"staging"/, /production/],
+  [{ REDIS_URL: "redis://x" }, "REDIS_URL", /not part of this release/, /remove/],
+  [{ HA_MQTT_ENABLED: "true" }, "HA_MQTT_ENABLED", /not part of this release/, /remove/],
+  [{ BACKUP_ENCRYPTION_KEY: "x" }, "BACKUP_ENCRYPTION_KEY", /not part of this release/, /remove/],
+] as const) {
+  test(`refuses ${JSON.stringify(env)} and says how to mend it`, () => {
+    const problems = problemsOf(env);
+    assert.deepEqual(problems.map((problem) => problem.variable), [variable]);
+    assert.match(problems[0]?.what ?? "", what);
+    assert.match(problems[0]?.mend ?? "", mend);
+  });
+}
+
+test("reports everything at once, one line a problem", () => {
+  const env = { HEXA_HTP_PORT: "1", HEXA_MQTT_PLAIN: "x", REDIS_URL: "x", HEXA_LOG_LEVEL: "loud" };
+  assert.deepEqual(problemsOf(env).map(({ variable }) => variable).sort(), Object.keys(env).sort());
+  assert.throws(
+    () => readConfig(env, noFile),
+    (error: Error) => error.message.split("\n").length === 5,
+  );
+});
+
+test("reads a secret from a file and cuts one line break", () => {
+  const { jwtSecret, databaseUrl } = readConfig({ JWT_SECRET_FILE: "/run/jwt", DATABASE_URL_FILE: "/run/db" }, (path) => (path === "/run/jwt" ? `${"s".repeat(32)}\n\n` : "postgres://h/d\r\n"));
+  assert.equal(jwtSecret, `${"s".repeat(32)}\n`);
+  assert.equal(databaseUrl, "postgres://h/d");
+});
+
+test("a secret given twice, in an empty file or in none is an error", () => {
+  const cases = [
+    problemsOf({ JWT_SECRET: "s".repeat(32), JWT_SECRET_FILE: "/run/jwt" }),
+    problemsOf({ JWT_SECRET_FILE: "/run/jwt" }, () => "\n"),
+    problemsOf({ JWT_SECRET_FILE: "/run/jwt" }, () => {
+      throw new Error("ENOENT");
+    }),
+  ];
+  assert.deepEqual(cases.map(([first]) => first?.what), ["and JWT_SECRET_FILE are both set", "names an empty file (/run/jwt)", "cannot be read: ENOENT"]);
+});
+
+test("no secret is printed, neither in force nor in an error", () => {
+  const secrets = settingsReference().filter(({ isSecret }) => isSecret);
+  assert.ok(secrets.length >= 6);
+  fc.assert(
+    fc.property(fc.constantFrom(...secrets), fc.stringMatching(/^[g-z]{70}$/), ({ name }, secret) => {
+      const value = name === "DATABASE_URL" ? `postgres://user:${secret}@h/d` : secret;
+      const env = name === "HEXA_ADMIN_PASSWORD" ? { [name]: value, HEXA_ADMIN_EMAIL: "a@b.example" } : { [name]: value };
+      const shown = name === "HEXA_MASTER_KEY" ? JSON.stringify(problemsOf(env)) : JSON.stringify(describeConfig(readConfig(env, noFile)));
+      assert.ok(shown.includes(name) && !shown.includes(secret));
+    }),
+  );
+});
+
+test("a name with up to three wrong letters finds the one that was meant", () => {
+  const names = settingsReference().map(({ name }) => name).filter((name) => name.startsWith("HEXA_") && name.length > 14);
+  fc.assert(
+    fc.property(fc.constantFrom(...names), fc.nat(), fc.constantFrom("X", "Q", "7"), (name, at, letter) => {
+      const position = 5 + (at % (name.length - 5));
+      const typo = `${name.slice(0, position)}${letter}${letter}${name.slice(position)}`;
+      assert.equal(problemsOf({ [typo]: "1" })[0]?.mend, `did you mean ${name}?`);
+    }),
+  );
+});
+
+test("any environment is accepted or refused with a ConfigError, never anything else", () => {
+  const names = settingsReference().map(({ name }) => name);
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom(...names, "HEXA_X", "REDIS_URL"), fc.oneof(fc.string(), fc.integer().map(String), fc.constantFrom("true", "off", "postgres://", "https://x", "1.1.1.1/99", "postgres://[")), { maxKeys: 5 }), (env) => {
+      try {
+        describeConfig(readConfig(env, noFile));
+      } catch (error) {
+        assert.ok(error instanceof ConfigError, String(error));
+        assert.ok(error.problems.length > 0);
+      }
+    }),
+  );
+});
