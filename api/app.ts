@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import Router, { type RouterMiddleware } from "@koa/router";
-import Koa, { type Context, type Middleware, type Next } from "koa";
+import Koa, { type Context, type Middleware } from "koa";
 import helmet from "koa-helmet";
 import { HubError } from "../core/errors.ts";
 import type { ApiContext } from "./context.ts";
@@ -32,7 +32,7 @@ export function createApp(context: ApiContext): Koa<RequestState> {
     });
   }
   app.use(router.routes());
-  app.use(refuseUnmatched);
+  app.use((ctx) => refuseUnmatched(ctx));
   return app;
 }
 
@@ -59,7 +59,10 @@ function observe(context: ApiContext): Middleware<RequestState> {
     const method = KNOWN_METHODS.has(ctx.method) ? ctx.method : "other";
     context.metrics.count("hexahub_http_requests_total", { method, route, status: String(ctx.status) });
     context.metrics.observe("hexahub_http_request_duration_seconds", ms / 1000, { method, route });
-    context.log[QUIET.has(route) ? "debug" : "info"]({ method, route, status: ctx.status, ms: Math.round(ms * 10) / 10, request_id: requestId }, "request");
+    context.log[QUIET.has(route) ? "debug" : "info"](
+      { method, route, status: ctx.status, ms: Math.round(ms * 10) / 10, request_id: requestId },
+      "request",
+    );
   };
 }
 
@@ -79,7 +82,17 @@ function securityHeaders(context: ApiContext): Middleware {
   return helmet({
     contentSecurityPolicy: {
       useDefaults: false,
-      directives: { defaultSrc: ["'none'"], scriptSrc: ["'self'"], styleSrc: ["'self'"], imgSrc: ["'self'", "data:"], fontSrc: ["'self'", "data:"], connectSrc: ["'self'"], formAction: ["'self'"], baseUri: ["'none'"], frameAncestors: ["'none'"] },
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'", "data:"],
+        fontSrc: ["'self'", "data:"],
+        connectSrc: ["'self'"],
+        formAction: ["'self'"],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
     },
     // A hub that also answers plain HTTP must not lock browsers out of it.
     strictTransportSecurity: context.settings.enforceHttps ? { maxAge: 31_536_000, includeSubDomains: false } : false,
@@ -91,13 +104,14 @@ function httpsGuard(context: ApiContext, remoteOf: (ctx: Context) => Remote): Mi
   return async (ctx, next) => {
     if (context.settings.enforceHttps) {
       const remote = remoteOf(ctx);
-      if (!remote.isSecure && !remote.isLocal) throw new HubError("https_required", "ask over HTTPS; plain HTTP is answered on the hub's own machine only");
+      if (!remote.isSecure && !remote.isLocal)
+        throw new HubError("https_required", "ask over HTTPS; plain HTTP is answered on the hub's own machine only");
     }
     await next();
   };
 }
 
-async function refuseUnmatched(ctx: Context, _next: Next): Promise<void> {
+function refuseUnmatched(ctx: Context): never {
   const layers = (ctx as { matched?: { methods: string[] }[] }).matched ?? [];
   const allowed = [...new Set(layers.flatMap((layer) => layer.methods))];
   if (allowed.length === 0) throw new HubError("not_found", "there is no such path");

@@ -54,14 +54,20 @@ export function requireAdmin(principal: Member): Member {
 }
 
 function checkProvisionKey(expected: string | undefined, given: string | undefined): void {
-  if (expected === undefined) throw new HubError("unavailable", "provisioning is off: set DEVICE_PROVISION_KEY, or enrol the device as a user with POST /api/v1/devices");
-  if (given === undefined || !isSameSecret(given, expected)) throw new HubError("unauthorized", "the header x-provision-key is missing or wrong");
+  if (expected === undefined)
+    throw new HubError(
+      "unavailable",
+      "provisioning is off: set DEVICE_PROVISION_KEY, or enrol the device as a user with POST /api/v1/devices",
+    );
+  if (given === undefined || !isSameSecret(given, expected))
+    throw new HubError("unauthorized", "the header x-provision-key is missing or wrong");
 }
 
 async function authenticateDeviceCall(context: Needs, headers: IncomingHttpHeaders): Promise<Principal> {
   const uid = single(headers["x-device-uid"]);
   const secret = single(headers["x-device-token"]) ?? bearerOf(headers);
-  if (uid === undefined || secret === undefined) throw new HubError("unauthorized", "send x-device-uid, and the token or JWT as Authorization: Bearer or x-device-token");
+  if (uid === undefined || secret === undefined)
+    throw new HubError("unauthorized", "send x-device-uid, and the token or JWT as Authorization: Bearer or x-device-token");
   if (uid.length > 64 || secret.length > MAX_TOKEN_CHARS) throw wrongDevice();
   const device = await authenticateDevice(context.store.db, context.keys, uid, secret, context.clock());
   if (device === undefined) throw wrongDevice();
@@ -79,7 +85,17 @@ async function operator(context: Needs): Promise<OperatorPrincipal> {
       const first = await firstOrganization(trx);
       if (first !== undefined) return first;
       const made = await createOrganization(trx, { name: HOME });
-      await insertAudit(trx, [newAudit({ organizationId: made.id, actor: SYSTEM, action: "organization.create", resourceType: "organization", resourceId: made.id, details: { name: made.name }, now: context.clock() })]);
+      await insertAudit(trx, [
+        newAudit({
+          organizationId: made.id,
+          actor: SYSTEM,
+          action: "organization.create",
+          resourceType: "organization",
+          resourceId: made.id,
+          details: { name: made.name },
+          now: context.clock(),
+        }),
+      ]);
       return made;
     }));
   return { kind: "operator", id: "operator", organizationId: organization.id, credentialId: "operator" };

@@ -2,9 +2,9 @@ import type { IncomingMessage } from "node:http";
 import getRawBody from "raw-body";
 import { HubError } from "../core/errors.ts";
 
-export const MAX_BODY_BYTES = 1_048_576;
+const MAX_BODY_BYTES = 1_048_576;
 
-export interface Body {
+interface Body {
   readonly bytes: Buffer;
   /** undefined for an empty body. */
   readonly json: unknown;
@@ -32,11 +32,15 @@ function checkMediaType(request: IncomingMessage): void {
   const type = request.headers["content-type"] ?? "";
   const [essence = "", ...parameters] = type.split(";").map((part) => part.trim().toLowerCase());
   const isJson = essence === "application/json" || /^application\/[\w.-]+\+json$/.test(essence);
-  const charset = parameters.find((parameter) => parameter.startsWith("charset="))?.slice(8).replaceAll('"', "");
+  const charset = parameters
+    .find((parameter) => parameter.startsWith("charset="))
+    ?.slice(8)
+    .replaceAll('"', "");
   if (!isJson || (charset !== undefined && charset !== "utf-8" && charset !== "utf8"))
     throw new HubError("unsupported_media_type", "send the body as application/json in UTF-8", { details: { content_type: type || null } });
   const encoding = request.headers["content-encoding"] ?? "identity";
-  if (encoding !== "identity") throw new HubError("unsupported_media_type", "compressed bodies are not accepted", { details: { content_encoding: encoding } });
+  if (encoding !== "identity")
+    throw new HubError("unsupported_media_type", "compressed bodies are not accepted", { details: { content_encoding: encoding } });
 }
 
 function parse(bytes: Buffer): unknown {
@@ -54,4 +58,5 @@ function parse(bytes: Buffer): unknown {
   return json;
 }
 
-const tooLarge = (): HubError => new HubError("payload_too_large", "the body is larger than allowed", { details: { max_bytes: MAX_BODY_BYTES } });
+const tooLarge = (): HubError =>
+  new HubError("payload_too_large", "the body is larger than allowed", { details: { max_bytes: MAX_BODY_BYTES } });

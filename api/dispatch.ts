@@ -33,18 +33,34 @@ export function dispatch(context: ApiContext, route: Route): Middleware<RequestS
       const answer = await run(callOf(context, { principal, requestId }, undefined));
       return send(ctx, { status: answer.status, text: textOf(answer.body) });
     }
-    const attempt = { principalId: principal?.id ?? route.access, endpoint: `${route.method} ${ctx.path}`, key: checkIdempotencyKey(key), query: ctx.querystring, body: body?.bytes ?? Buffer.alloc(0) };
+    const attempt = {
+      principalId: principal?.id ?? route.access,
+      endpoint: `${route.method} ${ctx.path}`,
+      key: checkIdempotencyKey(key),
+      query: ctx.querystring,
+      body: body?.bytes ?? Buffer.alloc(0),
+    };
     const begun = await beginAttempt(context, attempt);
     if ("replay" in begun) {
       ctx.set("idempotency-replayed", "true");
       return send(ctx, begun.replay);
     }
-    send(ctx, await runOnce(context, begun.slot, { requestId, work: (slot) => run(callOf(context, { principal, requestId, repetitionId: repetitionIdOf(attempt) }, slot)) }));
+    send(
+      ctx,
+      await runOnce(context, begun.slot, {
+        requestId,
+        work: (slot) => run(callOf(context, { principal, requestId, repetitionId: repetitionIdOf(attempt) }, slot)),
+      }),
+    );
   };
 }
 
 /** The answer is kept with the effect where the route commits, else right after; an answer of 5xx is not kept. */
-async function runOnce(context: ApiContext, slot: AnswerSlot, request: { requestId: string; work: (slot: TrackedSlot) => Promise<Answer> }): Promise<StoredAnswer> {
+async function runOnce(
+  context: ApiContext,
+  slot: AnswerSlot,
+  request: { requestId: string; work: (slot: TrackedSlot) => Promise<Answer> },
+): Promise<StoredAnswer> {
   const tracked: TrackedSlot = { slot, isFinished: false };
   try {
     const answer = await request.work(tracked);
@@ -64,26 +80,35 @@ interface TrackedSlot {
   isFinished: boolean;
 }
 
-function callOf(context: ApiContext, from: { principal: Principal | undefined; requestId: string; repetitionId?: string }, tracked: TrackedSlot | undefined): Omit<Call, "params" | "query" | "body"> {
+function callOf(
+  context: ApiContext,
+  from: { principal: Principal | undefined; requestId: string; repetitionId?: string },
+  tracked: TrackedSlot | undefined,
+): Omit<Call, "params" | "query" | "body"> {
   const actor = from.principal === undefined ? SYSTEM : actorOf(from.principal);
   return {
     context,
-    // The route's access decided what authenticate returned.
-    principal: from.principal as Call["principal"],
+    principal: from.principal,
     requestId: from.requestId,
     repetitionId: from.repetitionId,
     commit: (work) => commit(context, { work, actor, requestId: from.requestId, tracked }),
   };
 }
 
-async function commit(context: ApiContext, request: { work: (db: Db) => Promise<Effect>; actor: Actor; requestId: string; tracked: TrackedSlot | undefined }): Promise<Answer> {
+async function commit(
+  context: ApiContext,
+  request: { work: (db: Db) => Promise<Effect>; actor: Actor; requestId: string; tracked: TrackedSlot | undefined },
+): Promise<Answer> {
   const { tracked, requestId } = request;
   const effect = await inTransaction(context.store.db, async (trx) => {
     const done = await request.work(trx);
     const events = done.events ?? [];
     const about = { actor: request.actor, requestId, correlationId: events[0]?.correlationId ?? null, now: context.clock() };
     if (events.length > 0) await insertEvents(trx, events);
-    await insertAudit(trx, done.audit.map((note) => newAudit({ ...about, ...note, details: note.details ?? {} })));
+    await insertAudit(
+      trx,
+      done.audit.map((note) => newAudit({ ...about, ...note, details: note.details ?? {} })),
+    );
     await tracked?.slot.finish(trx, { status: done.answer.status, text: textOf(done.answer.body) });
     return done;
   });

@@ -7,7 +7,9 @@ export const ErrorEnvelope = Type.Object(
   {
     code: Type.Enum(Object.keys(ERRORS) as ErrorCode[], { description: "The contract; the message is for people" }),
     message: Type.String(),
-    details: Type.Unsafe<unknown>({ description: "Depends on the code; for validation_error a list of path and message. null when there is nothing to say" }),
+    details: Type.Unsafe<unknown>({
+      description: "Depends on the code; for validation_error a list of path and message. null when there is nothing to say",
+    }),
     request_id: Type.String({ description: "Finds the request in the hub's log" }),
   },
   { title: "Error" },
@@ -24,7 +26,15 @@ export function envelopeOf(error: HubError, requestId: string): Record<string, u
 
 /** RFC 9457, with the envelope's members as extensions. */
 export function problemOf(error: HubError, requestId: string): Record<string, unknown> {
-  return { type: `urn:hexahub:error:${error.code}`, title: ERRORS[error.code].title, status: error.status, detail: error.message, code: error.code, details: error.details, request_id: requestId };
+  return {
+    type: `urn:hexahub:error:${error.code}`,
+    title: ERRORS[error.code].title,
+    status: error.status,
+    detail: error.message,
+    code: error.code,
+    details: error.details,
+    request_id: requestId,
+  };
 }
 
 /** Headers that belong to a status, whoever raised it. */

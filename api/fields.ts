@@ -21,15 +21,26 @@ export const Cursor = Type.Optional(Type.String({ minLength: 1, maxLength: 256, 
 
 /** One page of a list. */
 export const pageOf = <S extends TSchema>(item: S, title: string) =>
-  Type.Object({ data: Type.Array(item), next_cursor: Type.Unsafe<string | null>({ type: ["string", "null"], description: "null on the last page" }) }, { title });
+  Type.Object(
+    { data: Type.Array(item), next_cursor: Type.Unsafe<string | null>({ type: ["string", "null"], description: "null on the last page" }) },
+    { title },
+  );
 
-export const nullable = (type: "string" | "integer" | "number", options: object = {}) => Type.Unsafe<string | number | null>({ type: [type, "null"], ...options });
+export const nullable = (type: "string" | "integer" | "number", options: object = {}) =>
+  Type.Unsafe<string | number | null>({ type: [type, "null"], ...options });
 
 export const Instant = Type.String({ minLength: 1, maxLength: 40, description: "ISO 8601 with a zone, or milliseconds since 1970" });
 
 /** Milliseconds since 1970. Throws `validation_error`. */
 export function parseInstant(text: string, name: string): number {
-  const ms = /^-?\d{1,16}$/.test(text) ? Number(text) : /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(ms) || ms < 0 || ms > 8_640_000_000_000_000) throw new HubError("validation_error", `${name} is no ISO 8601 time with a zone and no number of milliseconds`, { details: [{ path: `/${name}`, message: "is not a time" }] });
+  const ms = /^-?\d{1,16}$/.test(text)
+    ? Number(text)
+    : /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text)
+      ? Date.parse(text)
+      : Number.NaN;
+  if (Number.isNaN(ms) || ms < 0 || ms > 8_640_000_000_000_000)
+    throw new HubError("validation_error", `${name} is no ISO 8601 time with a zone and no number of milliseconds`, {
+      details: [{ path: `/${name}`, message: "is not a time" }],
+    });
   return ms;
 }

@@ -44,7 +44,8 @@ export async function beginAttempt(context: Needs, attempt: Attempt): Promise<{ 
     case "first":
       return {
         slot: {
-          finish: (trx, answer) => finishIdempotent(trx, name, { status: answer.status, body: sealed(context.keys, answer.text), now: context.clock() }),
+          finish: (trx, answer) =>
+            finishIdempotent(trx, name, { status: answer.status, body: sealed(context.keys, answer.text), now: context.clock() }),
           abandon: () => abandonIdempotent(db, name),
         },
       };
@@ -67,7 +68,10 @@ export function repetitionIdOf(attempt: Pick<Attempt, "principalId" | "endpoint"
  * or hashed with a key, so that a stolen database file gives neither.
  */
 function fingerprint(keys: SigningKeys, attempt: Attempt): string {
-  return createHmac("sha256", derived(keys.active("token_hmac").secret, "idempotency fingerprints")).update(`${attempt.endpoint}\n${attempt.query}\n`).update(attempt.body).digest("hex");
+  return createHmac("sha256", derived(keys.active("token_hmac").secret, "idempotency fingerprints"))
+    .update(`${attempt.endpoint}\n${attempt.query}\n`)
+    .update(attempt.body)
+    .digest("hex");
 }
 
 function sealed(keys: SigningKeys, text: string): string {

@@ -21,7 +21,12 @@ export function createMetrics(): MetricsRegistry {
   collectDefaultMetrics({ register: registry });
   const counters = new Map<string, Counter>();
   const histograms = new Map<string, Histogram>();
-  const base = (name: string, labels: object) => ({ name, help: HELP[name] ?? name.replaceAll("_", " "), labelNames: Object.keys(labels), registers: [registry] });
+  const base = (name: string, labels: object) => ({
+    name,
+    help: HELP[name] ?? name.replaceAll("_", " "),
+    labelNames: Object.keys(labels),
+    registers: [registry],
+  });
   return {
     count(name, labels = {}, by = 1) {
       let counter = counters.get(name);
@@ -34,14 +39,16 @@ export function createMetrics(): MetricsRegistry {
       histogram.observe({ ...labels }, seconds);
     },
     gauge(name, help, read) {
-      new Gauge({
-        name,
-        help,
-        registers: [registry],
-        collect() {
-          this.set(read());
-        },
-      });
+      registry.registerMetric(
+        new Gauge({
+          name,
+          help,
+          registers: [],
+          collect() {
+            this.set(read());
+          },
+        }),
+      );
     },
     text: () => registry.metrics(),
     contentType: registry.contentType,

@@ -20,16 +20,26 @@ export function openApiDocument(version: string): Json {
     info: {
       title: "Hexahub",
       version,
-      description: "Devices, commands, readings and events of one hub. Every error has the same body; every mutation takes an idempotency key.",
+      description:
+        "Devices, commands, readings and events of one hub. Every error has the same body; every mutation takes an idempotency key.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     tags: [...new Set(ROUTES.map((route) => route.tag))].map((name) => ({ name })),
     paths,
     components: {
-      schemas: { ...Object.fromEntries([...components].sort(([a], [b]) => a.localeCompare(b))), Problem: { ...problem, title: "Problem" } },
+      schemas: {
+        ...Object.fromEntries([...components].toSorted(([a], [b]) => a.localeCompare(b))),
+        Problem: { ...problem, title: "Problem" },
+      },
       responses: Object.fromEntries(statuses().map(([status, codes]) => [`Error${status}`, errorResponse(codes, error)])),
       parameters: {
-        IdempotencyKey: { name: "idempotency-key", in: "header", required: false, schema: { type: "string", minLength: 1, maxLength: 255 }, description: "A repetition within 24 hours gets the first answer, with the header idempotency-replayed: true" },
+        IdempotencyKey: {
+          name: "idempotency-key",
+          in: "header",
+          required: false,
+          schema: { type: "string", minLength: 1, maxLength: 255 },
+          description: "A repetition within 24 hours gets the first answer, with the header idempotency-replayed: true",
+        },
       },
       securitySchemes: {
         bearer: { type: "http", scheme: "bearer", description: "A user's access token, a personal or service token" },
@@ -53,30 +63,72 @@ const problem: Json = {
   type: "object",
   description: "RFC 9457, for requests that accept application/problem+json",
   required: ["type", "title", "status", "code", "request_id"],
-  properties: { type: { type: "string" }, title: { type: "string" }, status: { type: "integer" }, detail: { type: "string" }, code: { type: "string" }, details: {}, request_id: { type: "string" } },
+  properties: {
+    type: { type: "string" },
+    title: { type: "string" },
+    status: { type: "integer" },
+    detail: { type: "string" },
+    code: { type: "string" },
+    details: {},
+    request_id: { type: "string" },
+  },
 };
 
 function operationOf(route: Route, components: Map<string, unknown>): Json {
-  const parameters = [...parametersIn("path", route.params, components), ...parametersIn("query", route.query, components), ...(takesIdempotencyKey(route) ? [{ $ref: "#/components/parameters/IdempotencyKey" }] : [])];
+  const parameters = [
+    ...parametersIn("path", route.params, components),
+    ...parametersIn("query", route.query, components),
+    ...(takesIdempotencyKey(route) ? [{ $ref: "#/components/parameters/IdempotencyKey" }] : []),
+  ];
   const replies = Object.entries(route.replies).map(([status, reply]) => [
     status,
     {
       description: reply.description,
-      ...(reply.schema === undefined ? {} : { content: { "application/json": { schema: hoist(reply.schema, components), ...(reply.example === undefined ? {} : { example: reply.example }) } } }),
+      ...(reply.schema === undefined
+        ? {}
+        : {
+            content: {
+              "application/json": {
+                schema: hoist(reply.schema, components),
+                ...(reply.example === undefined ? {} : { example: reply.example }),
+              },
+            },
+          }),
     },
   ]);
-  const errors = [...new Set(errorsOf(route).map((code) => ERRORS[code].status))].sort((a, b) => a - b);
+  const errors = [...new Set(errorsOf(route).map((code) => ERRORS[code].status))].toSorted((a, b) => a - b);
   return {
     operationId: operationId(route),
     tags: [route.tag],
     summary: route.summary,
-    description: [route.description, route.access === "admin" ? "For administrators." : undefined, `Errors: ${errorsOf(route).map((code) => `\`${code}\``).join(", ")}.`].filter((part) => part !== undefined).join("\n\n"),
+    description: [
+      route.description,
+      route.access === "admin" ? "For administrators." : undefined,
+      `Errors: ${errorsOf(route)
+        .map((code) => `\`${code}\``)
+        .join(", ")}.`,
+    ]
+      .filter((part) => part !== undefined)
+      .join("\n\n"),
     security: SECURITY[route.access],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(route.body === undefined
       ? {}
-      : { requestBody: { required: true, content: { "application/json": { schema: hoist(route.body, components), ...(route.bodyExample === undefined ? {} : { example: route.bodyExample }) } } } }),
-    responses: { ...Object.fromEntries(replies), ...Object.fromEntries(errors.map((status) => [String(status), { $ref: `#/components/responses/Error${status}` }])) },
+      : {
+          requestBody: {
+            required: true,
+            content: {
+              "application/json": {
+                schema: hoist(route.body, components),
+                ...(route.bodyExample === undefined ? {} : { example: route.bodyExample }),
+              },
+            },
+          },
+        }),
+    responses: {
+      ...Object.fromEntries(replies),
+      ...Object.fromEntries(errors.map((status) => [String(status), { $ref: `#/components/responses/Error${status}` }])),
+    },
   };
 }
 
@@ -92,7 +144,11 @@ function errorsOf(route: Route): ErrorCode[] {
 }
 
 function operationId(route: Route): string {
-  const words = route.path.replace(/^\/api\/v1/, "").split("/").filter((level) => level !== "").map((level) => (level.startsWith(":") ? `by-${level.slice(1)}` : level));
+  const words = route.path
+    .replace(/^\/api\/v1/, "")
+    .split("/")
+    .filter((level) => level !== "")
+    .map((level) => (level.startsWith(":") ? `by-${level.slice(1)}` : level));
   return [route.method.toLowerCase(), ...words].join("-").replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
@@ -100,14 +156,20 @@ function parametersIn(where: "path" | "query", schema: TSchema, components: Map<
   const { properties = {}, required = [] } = schema as { properties?: Record<string, Json>; required?: string[] };
   return Object.entries(properties).map(([name, property]) => {
     const { description, ...rest } = property;
-    return { name, in: where, required: where === "path" || required.includes(name), ...(description === undefined ? {} : { description }), schema: hoist(rest, components) };
+    return {
+      name,
+      in: where,
+      required: where === "path" || required.includes(name),
+      ...(description === undefined ? {} : { description }),
+      schema: hoist(rest, components),
+    };
   });
 }
 
 function statuses(): [number, ErrorCode[]][] {
   const codes = Object.keys(ERRORS) as ErrorCode[];
   const used = new Set(ROUTES.flatMap((route) => errorsOf(route)).map((code) => ERRORS[code].status));
-  return [...used].sort((a, b) => a - b).map((status) => [status, codes.filter((code) => ERRORS[code].status === status)]);
+  return [...used].toSorted((a, b) => a - b).map((status) => [status, codes.filter((code) => ERRORS[code].status === status)]);
 }
 
 function errorResponse(codes: readonly ErrorCode[], envelope: unknown): Json {
@@ -125,7 +187,8 @@ function hoist(schema: unknown, components: Map<string, unknown>): unknown {
   const { title } = copy;
   if (typeof title !== "string") return copy;
   const before = components.get(title);
-  if (before !== undefined && JSON.stringify(before) !== JSON.stringify(copy)) throw new Error(`two different schemas have the title ${title}`);
+  if (before !== undefined && JSON.stringify(before) !== JSON.stringify(copy))
+    throw new Error(`two different schemas have the title ${title}`);
   components.set(title, copy);
   return { $ref: `#/components/schemas/${title}` };
 }

@@ -34,12 +34,18 @@ export const PAGES: readonly Page[] = [
   { path: "/setup", render: () => ({ type: HTML, body: SETUP_PAGE }) },
   { path: "/setup.js", render: () => ({ type: SCRIPT, body: SETUP_SCRIPT, headers: CACHED }) },
   { path: "/style.css", render: () => ({ type: CSS, body: STYLE_SHEET, headers: CACHED }) },
-  { path: "/openapi.json", render: (context) => ({ type: "application/json; charset=utf-8", body: JSON.stringify(openApiDocument(context.settings.version)) }) },
+  {
+    path: "/openapi.json",
+    render: (context) => ({ type: "application/json; charset=utf-8", body: JSON.stringify(openApiDocument(context.settings.version)) }),
+  },
   { path: "/docs", render: () => ({ type: HTML, body: DOCS_PAGE }) },
   { path: "/docs/start.js", render: () => ({ type: SCRIPT, body: DOCS_SCRIPT, headers: CACHED }) },
   { path: "/docs/swagger-ui.css", render: () => ({ type: CSS, body: swaggerFile("swagger-ui.css"), headers: CACHED }) },
   { path: "/docs/swagger-ui-bundle.js", render: () => ({ type: SCRIPT, body: swaggerFile("swagger-ui-bundle.js"), headers: CACHED }) },
-  { path: "/ca.pem", render: async (context) => ({ type: "application/x-pem-file", body: await readFile(context.settings.caFile, "utf8") }) },
+  {
+    path: "/ca.pem",
+    render: async (context) => ({ type: "application/x-pem-file", body: await readFile(context.settings.caFile, "utf8") }),
+  },
   { path: "/metrics", render: renderMetrics },
 ];
 

@@ -19,15 +19,23 @@ export function remoteReader(trusted: readonly string[]): (request: IncomingMess
     const forwarded = header(request, "x-forwarded-for");
     const proto = header(request, "x-forwarded-proto");
     const direct = "encrypted" in request.socket && request.socket.encrypted === true;
-    if (!includes(proxies, peer)) return { address: peer, isSecure: direct, isLocal: includes(LOOPBACK, peer) && forwarded === undefined && proto === undefined };
+    if (!includes(proxies, peer))
+      return { address: peer, isSecure: direct, isLocal: includes(LOOPBACK, peer) && forwarded === undefined && proto === undefined };
     const address = clientOf(forwarded, proxies) ?? peer;
-    return { address, isSecure: proto === undefined ? direct : proto.split(",").at(-1)?.trim() === "https", isLocal: includes(LOOPBACK, address) && proto === undefined };
+    return {
+      address,
+      isSecure: proto === undefined ? direct : proto.split(",").at(-1)?.trim() === "https",
+      isLocal: includes(LOOPBACK, address) && proto === undefined,
+    };
   };
 }
 
 /** The last address that no trusted proxy has: everything left of it is hearsay. */
 function clientOf(forwarded: string | undefined, proxies: BlockList): string | undefined {
-  const hops = (forwarded ?? "").split(",").map((hop) => hop.trim()).filter((hop) => isIP(hop) !== 0);
+  const hops = (forwarded ?? "")
+    .split(",")
+    .map((hop) => hop.trim())
+    .filter((hop) => isIP(hop) !== 0);
   return hops.findLast((hop) => !includes(proxies, hop)) ?? hops[0];
 }
 

@@ -26,7 +26,9 @@ export interface Answer {
   readonly body?: unknown;
 }
 
-export type AuditNote = Pick<AuditEntry, "organizationId" | "action" | "resourceType" | "resourceId"> & { readonly details?: Record<string, unknown> };
+export type AuditNote = Pick<AuditEntry, "organizationId" | "action" | "resourceType" | "resourceId"> & {
+  readonly details?: Record<string, unknown>;
+};
 
 /** What a transaction leaves behind: its answer, what is written beside it, and what follows once it is committed. */
 export interface Effect {
@@ -48,7 +50,7 @@ export interface Call<A extends Access = Access, P = unknown, Q = unknown, B = u
   /** The same for every repetition of a call with an idempotency key, and for no other call. */
   readonly repetitionId: string | undefined;
   /** Runs the work, its audit, its events and the answer kept for a repetition in one transaction. */
-  commit(work: (db: Db) => Promise<Effect>): Promise<Answer>;
+  readonly commit: (work: (db: Db) => Promise<Effect>) => Promise<Answer>;
 }
 
 export type Method = "GET" | "POST" | "PATCH" | "DELETE";
@@ -73,7 +75,7 @@ interface Definition<A extends Access, P extends TSchema, Q extends TSchema, B e
   readonly params?: P;
   readonly query?: Q;
   readonly body?: B;
-  handler(call: Call<A, Static<P>, Static<Q>, Static<B>>): Promise<Answer>;
+  readonly handler: (call: Call<A, Static<P>, Static<Q>, Static<B>>) => Promise<Answer>;
 }
 
 /** A route as a value: Koa serves it and OpenAPI describes it. */
@@ -89,9 +91,12 @@ export interface Route extends Description {
 
 const Nothing = Type.Object({}, { additionalProperties: false });
 
-export function defineRoute<A extends Access, P extends TSchema = typeof Nothing, Q extends TSchema = typeof Nothing, B extends TSchema = typeof Nothing>(
-  definition: Definition<A, P, Q, B>,
-): Route {
+export function defineRoute<
+  A extends Access,
+  P extends TSchema = typeof Nothing,
+  Q extends TSchema = typeof Nothing,
+  B extends TSchema = typeof Nothing,
+>(definition: Definition<A, P, Q, B>): Route {
   const params = definition.params ?? Nothing;
   const query = definition.query ?? Nothing;
   const parseParams = parserFor(params);

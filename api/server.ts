@@ -13,12 +13,15 @@ export async function startApi(context: ApiContext): Promise<Api> {
   const handle = createApp(context).callback();
   const running = new Set<ServerResponse>();
   let isDraining = false;
-  const server = createServer({ headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 20_000, connectionsCheckingInterval: 5_000, maxHeaderSize: 16_384 }, (request, response) => {
-    running.add(response);
-    if (isDraining) response.setHeader("connection", "close");
-    response.once("close", () => running.delete(response));
-    void handle(request, response);
-  });
+  const server = createServer(
+    { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 20_000, connectionsCheckingInterval: 5_000, maxHeaderSize: 16_384 },
+    (request, response) => {
+      running.add(response);
+      if (isDraining) response.setHeader("connection", "close");
+      response.once("close", () => running.delete(response));
+      void handle(request, response);
+    },
+  );
   server.maxHeadersCount = 100;
   server.on("clientError", answerGarbage);
   await listen(server, host, port);
@@ -44,7 +47,12 @@ async function listen(server: Server, host: string, port: number): Promise<void>
     await once(server, "listening");
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-    const what = code === "EADDRINUSE" ? `port ${port} on ${host} is in use` : code === "EACCES" ? `port ${port} on ${host} is not allowed to this user` : `cannot listen on ${host}:${port}`;
+    const what =
+      code === "EADDRINUSE"
+        ? `port ${port} on ${host} is in use`
+        : code === "EACCES"
+          ? `port ${port} on ${host} is not allowed to this user`
+          : `cannot listen on ${host}:${port}`;
     throw new SetupError(what, "HEXA_HTTP_PORT, HEXA_HOST", "choose another port, or stop what holds it", { cause });
   }
 }
@@ -62,5 +70,7 @@ function answerGarbage(error: Error & { code?: string }, socket: Socket): void {
         ? (["408", "Request Timeout", "the request took too long to arrive"] as const)
         : (["400", "Bad Request", "this is not HTTP"] as const);
   const body = JSON.stringify({ code: "validation_error", message, details: null, request_id: "none" });
-  socket.end(`HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+  socket.end(
+    `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }

@@ -6,7 +6,7 @@ import type { Principal } from "../core/principal.ts";
 import type { Topics } from "../core/topics.ts";
 import type { ClientInternals, InboundPublish } from "./aedes-internals.ts";
 
-/** MQTT 5 reason codes for what the hub's errors mean; 0x83 (implementation specific) for the rest. */
+/** What a PUBACK or PUBREC may say of the hub's errors (MQTT 5, table 3.4); 0x83, implementation specific, for the rest. */
 const REASONS: Partial<Record<ErrorCode, number>> = {
   topic_forbidden: 0x87,
   forbidden: 0x87,
@@ -15,7 +15,6 @@ const REASONS: Partial<Record<ErrorCode, number>> = {
   bad_json: 0x99,
   validation_error: 0x99,
   clock_out_of_range: 0x99,
-  retain_refused: 0x9a,
   rate_limited: 0x97,
 };
 const UNSPECIFIC = 0x83;

@@ -46,7 +46,7 @@ export const InputEvent = Type.Object(
   { title: "InputEvent" },
 );
 export const TelemetrySample = Type.Object(
-  { ts: Type.Optional(Timestamp), values: Type.Record(Key, SensorValue, { minProperties: 1, maxProperties: 128 }) },
+  { ts: Type.Optional(Timestamp), values: Type.Record(Key, SensorValue, { minProperties: 1, maxProperties: 128, additionalProperties: false }) },
   { title: "TelemetrySample" },
 );
 export const Telemetry = Type.Union([TelemetrySample, Type.Array(TelemetrySample, { minItems: 1, maxItems: 500 })], { title: "Telemetry" });

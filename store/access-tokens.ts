@@ -14,10 +14,18 @@ const PREFIX = { personal: "hxp", service: "hxs" } as const;
 const USE_RESOLUTION_MS = 3_600_000;
 
 /** A short-lived HS256 token with `sub`, `jti`, `iat` and `exp`, and `kid` in its header. */
-export function issueUserJwt(keys: SigningKeys, user: { readonly id: string }, ttlMs: number, now: number): { token: string; expiresAt: string } {
+export function issueUserJwt(
+  keys: SigningKeys,
+  user: { readonly id: string },
+  ttlMs: number,
+  now: number,
+): { token: string; expiresAt: string } {
   const key = keys.active("user_jwt");
   const exp = Math.floor((now + ttlMs) / 1000);
-  const token = jwt.sign({ sub: user.id, jti: newId(), iat: Math.floor(now / 1000), exp }, key.secret, { algorithm: "HS256", keyid: key.kid });
+  const token = jwt.sign({ sub: user.id, jti: newId(), iat: Math.floor(now / 1000), exp }, key.secret, {
+    algorithm: "HS256",
+    keyid: key.kid,
+  });
   return { token, expiresAt: isoOf(exp * 1000) };
 }
 
@@ -53,7 +61,12 @@ export async function createAccessToken(db: Db, keys: SigningKeys, wanted: NewAc
 }
 
 /** A user's JWT, a personal or a service token. undefined for everything else, and for users who are not active. */
-export async function authenticateBearer(db: Db, keys: SigningKeys, token: string, now: number): Promise<UserPrincipal | ServicePrincipal | undefined> {
+export async function authenticateBearer(
+  db: Db,
+  keys: SigningKeys,
+  token: string,
+  now: number,
+): Promise<UserPrincipal | ServicePrincipal | undefined> {
   if (/^hx[ps]_/.test(token)) return await authenticateToken(db, keys, token, now);
   const claims = verifyJwt(keys, "user_jwt", token, now);
   if (typeof claims?.["sub"] !== "string" || typeof claims["jti"] !== "string") return undefined;
@@ -61,7 +74,13 @@ export async function authenticateBearer(db: Db, keys: SigningKeys, token: strin
 }
 
 /** For MQTT: the service's name is the username, its token the password. */
-export async function authenticateService(db: Db, keys: SigningKeys, name: string, token: string, now: number): Promise<ServicePrincipal | undefined> {
+export async function authenticateService(
+  db: Db,
+  keys: SigningKeys,
+  name: string,
+  token: string,
+  now: number,
+): Promise<ServicePrincipal | undefined> {
   if (!token.startsWith(`${PREFIX.service}_`)) return undefined;
   const principal = await authenticateToken(db, keys, token, now);
   return principal?.kind === "service" && principal.name === name ? principal : undefined;
@@ -110,7 +129,12 @@ interface TokenRow {
   last_used_at: string | null;
 }
 
-async function authenticateToken(db: Db, keys: SigningKeys, token: string, now: number): Promise<UserPrincipal | ServicePrincipal | undefined> {
+async function authenticateToken(
+  db: Db,
+  keys: SigningKeys,
+  token: string,
+  now: number,
+): Promise<UserPrincipal | ServicePrincipal | undefined> {
   const hashes = keys.all("token_hmac").map((key) => tokenHash(key, token));
   const row = (await db("access_tokens").whereIn("token_hash", hashes).whereNull("revoked_at").first()) as TokenRow | undefined;
   if (!row || (row.expires_at !== null && Date.parse(row.expires_at) <= now)) return undefined;
@@ -118,7 +142,10 @@ async function authenticateToken(db: Db, keys: SigningKeys, token: string, now: 
     row.kind === "service"
       ? ({ kind: "service", id: row.id, name: row.name, organizationId: row.organization_id, credentialId: row.id } as const)
       : userPrincipal(row.user_id === null ? undefined : await findUser(db, row.user_id), row.id);
-  if (principal && (row.last_used_at === null || Date.parse(row.last_used_at) < now - USE_RESOLUTION_MS)) await db("access_tokens").where({ id: row.id }).update({ last_used_at: isoOf(now) });
+  if (principal && (row.last_used_at === null || Date.parse(row.last_used_at) < now - USE_RESOLUTION_MS))
+    await db("access_tokens")
+      .where({ id: row.id })
+      .update({ last_used_at: isoOf(now) });
   return principal;
 }
 

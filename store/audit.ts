@@ -21,7 +21,9 @@ const NAMES = Object.keys(COLUMNS).join(", ");
 /** Belongs into the transaction of what it tells. An entry that is there already is left as it is. */
 export async function insertAudit(db: Db, entries: readonly AuditEntry[]): Promise<void> {
   if (entries.length === 0) return;
-  await rowsOf(db, `insert into audit_outbox (${NAMES}) select ${NAMES} from ${rowSource(db, COLUMNS)} where true on conflict do nothing`, [toJson(entries.map(rowOf))]);
+  await rowsOf(db, `insert into audit_outbox (${NAMES}) select ${NAMES} from ${rowSource(db, COLUMNS)} where true on conflict do nothing`, [
+    toJson(entries.map(rowOf)),
+  ]);
 }
 
 export interface AuditFilter {
@@ -34,7 +36,9 @@ export interface AuditFilter {
 
 /** Newest first. `after` is the id of the last entry of the page before. */
 export async function listAudit(db: Db, scope: Scope, filter: AuditFilter): Promise<Page<AuditEntry>> {
-  const query = scoped(db("audit_outbox"), scope).orderBy("id", "desc").limit(filter.limit + 1);
+  const query = scoped(db("audit_outbox"), scope)
+    .orderBy("id", "desc")
+    .limit(filter.limit + 1);
   if (filter.after !== undefined) query.where("id", "<", filter.after);
   if (filter.action !== undefined) query.where("action", filter.action);
   if (filter.resourceId !== undefined) query.where("resource_id", filter.resourceId);
@@ -81,7 +85,7 @@ function entryOf(row: AuditRow): AuditEntry {
     action: row.action,
     resourceType: row.resource_type,
     resourceId: row.resource_id,
-    details: fromJson<Record<string, unknown>>(row.details),
+    details: fromJson(row.details) as Record<string, unknown>,
     requestId: row.request_id,
     correlationId: row.correlation_id,
     createdAt: row.created_at,

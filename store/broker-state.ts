@@ -38,7 +38,7 @@ export async function saveBrokerState(db: Db, changes: readonly BrokerStateChang
   if (changes.length === 0) return;
   const last = new Map(changes.map((change) => [`${change.kind}\0${change.clientId}\0${change.key}`, change]));
   // In one order everywhere, or two writers could lock each other out.
-  const rows = [...last.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, change]) => change);
+  const rows = [...last.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, change]) => change);
   const deleted = rows.filter((row) => row.value === null);
   const written = rows.filter((row) => row.value !== null);
   await inTransaction(db, async (trx) => {

@@ -7,7 +7,10 @@ import { fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from
 const IS_OPEN = "status in ('queued', 'sent')";
 
 /** An id is used once in the whole hub: `existing` is the record that has it, whoever made it. */
-export async function insertCommand(db: Db, record: CommandRecord): Promise<{ inserted: true } | { inserted: false; existing: CommandRecord }> {
+export async function insertCommand(
+  db: Db,
+  record: CommandRecord,
+): Promise<{ inserted: true } | { inserted: false; existing: CommandRecord }> {
   const inserted = (await db("commands").insert(rowOf(record)).onConflict("id").ignore().returning("id")) as { id: string }[];
   if (inserted.length > 0) return { inserted: true };
   const existing = (await db("commands").where({ id: record.id }).first()) as CommandRow | undefined;
@@ -37,14 +40,22 @@ export async function finishCommand(db: Db, id: string, end: CommandEnd): Promis
   const rows = (await db("commands")
     .where({ id })
     .whereRaw(IS_OPEN)
-    .update({ status: end.status, error: end.error ? storableText(end.error) : null, latency_ms: end.latencyMs ?? null, finished_at: isoOf(end.now) })
+    .update({
+      status: end.status,
+      error: end.error ? storableText(end.error) : null,
+      latency_ms: end.latencyMs ?? null,
+      finished_at: isoOf(end.now),
+    })
     .returning("*")) as CommandRow[];
   return rows[0] && recordOf(rows[0]);
 }
 
 /** Notes the first acknowledgement that came after the end. */
 export async function noteLateAck(db: Db, id: string, now: number): Promise<void> {
-  await db("commands").where({ id }).whereNull("late_ack_at").update({ late_ack_at: isoOf(now) });
+  await db("commands")
+    .where({ id })
+    .whereNull("late_ack_at")
+    .update({ late_ack_at: isoOf(now) });
 }
 
 /** Queued or sent, oldest first; of one device or of all. */
@@ -62,12 +73,20 @@ export async function listQueued(db: Db, deviceId: string): Promise<CommandRecor
 
 /** Open commands whose deadline is past, the most overdue first. */
 export async function overdueCommands(db: Db, now: number, limit: number): Promise<CommandRecord[]> {
-  const rows = (await db("commands").whereRaw(IS_OPEN).where("deadline_at", "<=", isoOf(now)).orderBy("deadline_at").limit(limit)) as CommandRow[];
+  const rows = (await db("commands")
+    .whereRaw(IS_OPEN)
+    .where("deadline_at", "<=", isoOf(now))
+    .orderBy("deadline_at")
+    .limit(limit)) as CommandRow[];
   return rows.map(recordOf);
 }
 
 /** Newest first. `after` is the id of the last record of the page before. */
-export async function listCommands(db: Db, scope: Scope, filter: { deviceId?: string | undefined; limit: number; after?: string | undefined }): Promise<Page<CommandRecord>> {
+export async function listCommands(
+  db: Db,
+  scope: Scope,
+  filter: { deviceId?: string | undefined; limit: number; after?: string | undefined },
+): Promise<Page<CommandRecord>> {
   const query = scoped(db("commands"), scope)
     .orderBy([
       { column: "created_at", order: "desc" },
@@ -75,7 +94,8 @@ export async function listCommands(db: Db, scope: Scope, filter: { deviceId?: st
     ])
     .limit(filter.limit + 1);
   if (filter.deviceId !== undefined) query.where({ device_id: filter.deviceId });
-  if (filter.after !== undefined) query.whereRaw("(created_at, id) < (select c.created_at, c.id from commands c where c.id = ?)", [filter.after]);
+  if (filter.after !== undefined)
+    query.whereRaw("(created_at, id) < (select c.created_at, c.id from commands c where c.id = ?)", [filter.after]);
   const rows = (await query) as CommandRow[];
   return pageOf(rows.map(recordOf), filter.limit, (record) => record.id);
 }
@@ -123,7 +143,7 @@ function recordOf(row: CommandRow): CommandRecord {
     id: row.id,
     deviceId: row.device_id,
     organizationId: row.organization_id,
-    command: fromJson<Command>(row.command),
+    command: fromJson(row.command) as Command,
     status: row.status,
     actor: { kind: row.actor_kind, id: row.actor_id },
     source: row.source,

@@ -10,32 +10,67 @@ export async function issueDeviceToken(db: Db, keys: SigningKeys, deviceId: stri
   const credentialId = newId();
   const token = newSecret("hxd");
   const key = keys.active("token_hmac");
-  await db("device_credentials").insert({ id: credentialId, device_id: deviceId, kind: "token", secret_hash: tokenHash(key, token), kid: key.kid, created_at: isoOf(Date.now()) });
+  await db("device_credentials").insert({
+    id: credentialId,
+    device_id: deviceId,
+    kind: "token",
+    secret_hash: tokenHash(key, token),
+    kid: key.kid,
+    created_at: isoOf(Date.now()),
+  });
   return { credentialId, token };
 }
 
 /** HS256 with `kid` in the header and `exp`, `jti` (the credential's id) and `device_id` (the UUID) as claims. */
-export async function issueDeviceJwt(db: Db, keys: SigningKeys, deviceId: string, ttlMs: number): Promise<{ credentialId: string; jwt: string; expiresAt: string }> {
+export async function issueDeviceJwt(
+  db: Db,
+  keys: SigningKeys,
+  deviceId: string,
+  ttlMs: number,
+): Promise<{ credentialId: string; jwt: string; expiresAt: string }> {
   const credentialId = newId();
   const key = keys.active("device_jwt");
   const now = Date.now();
   const exp = Math.floor((now + ttlMs) / 1000);
   const expiresAt = isoOf(exp * 1000);
-  const token = jwt.sign({ device_id: deviceId, jti: credentialId, iat: Math.floor(now / 1000), exp }, key.secret, { algorithm: "HS256", keyid: key.kid });
-  await db("device_credentials").insert({ id: credentialId, device_id: deviceId, kind: "jwt", kid: key.kid, expires_at: expiresAt, created_at: isoOf(now) });
+  const token = jwt.sign({ device_id: deviceId, jti: credentialId, iat: Math.floor(now / 1000), exp }, key.secret, {
+    algorithm: "HS256",
+    keyid: key.kid,
+  });
+  await db("device_credentials").insert({
+    id: credentialId,
+    device_id: deviceId,
+    kind: "jwt",
+    kid: key.kid,
+    expires_at: expiresAt,
+    created_at: isoOf(now),
+  });
   return { credentialId, jwt: token, expiresAt };
 }
 
 /** `secret` is a token or a JWT of the device `uid`. undefined for everything that does not prove it, without saying why. */
-export async function authenticateDevice(db: Db, keys: SigningKeys, uid: string, secret: string, now: number): Promise<DevicePrincipal | undefined> {
-  const credentials = db("device_credentials as c").join("devices as d", "d.id", "c.device_id").where("d.uid", uid).whereNull("c.revoked_at").select({ credentialId: "c.id", id: "d.id", expiresAt: "c.expires_at" });
+export async function authenticateDevice(
+  db: Db,
+  keys: SigningKeys,
+  uid: string,
+  secret: string,
+  now: number,
+): Promise<DevicePrincipal | undefined> {
+  const credentials = db("device_credentials as c")
+    .join("devices as d", "d.id", "c.device_id")
+    .where("d.uid", uid)
+    .whereNull("c.revoked_at")
+    .select({ credentialId: "c.id", id: "d.id", expiresAt: "c.expires_at" });
   const claims = verifyJwt(keys, "device_jwt", secret, now);
   if (claims) {
     if (typeof claims["jti"] !== "string" || typeof claims["device_id"] !== "string") return undefined;
     credentials.where({ "c.id": claims["jti"], "c.kind": "jwt", "c.device_id": claims["device_id"] });
   } else {
     if (!secret.startsWith("hxd_")) return undefined;
-    credentials.where("c.kind", "token").whereIn("c.secret_hash", keys.all("token_hmac").map((key) => tokenHash(key, secret)));
+    credentials.where("c.kind", "token").whereIn(
+      "c.secret_hash",
+      keys.all("token_hmac").map((key) => tokenHash(key, secret)),
+    );
   }
   const row = (await credentials.first()) as { credentialId: string; id: string; expiresAt: string | null } | undefined;
   if (!row || (row.expiresAt !== null && Date.parse(row.expiresAt) <= now)) return undefined;
@@ -56,12 +91,24 @@ export async function listCredentials(db: Db, deviceId: string): Promise<Credent
   const rows = await db("device_credentials")
     .where({ device_id: deviceId })
     .orderBy("id")
-    .select({ id: "id", kind: "kind", createdAt: "created_at", expiresAt: "expires_at", revokedAt: "revoked_at", lastUsedAt: "last_used_at" });
+    .select({
+      id: "id",
+      kind: "kind",
+      createdAt: "created_at",
+      expiresAt: "expires_at",
+      revokedAt: "revoked_at",
+      lastUsedAt: "last_used_at",
+    });
   return rows as Credential[];
 }
 
 /** Revokes all of the device's credentials, or `only` that one, or all `except` that one. Answers the ids that were valid until now. */
-export async function revokeCredentials(db: Db, deviceId: string, which: { only?: string | undefined; except?: string | undefined }, now: number): Promise<string[]> {
+export async function revokeCredentials(
+  db: Db,
+  deviceId: string,
+  which: { only?: string | undefined; except?: string | undefined },
+  now: number,
+): Promise<string[]> {
   const query = db("device_credentials").where({ device_id: deviceId }).whereNull("revoked_at");
   if (which.only !== undefined) query.where({ id: which.only });
   if (which.except !== undefined) query.whereNot({ id: which.except });
@@ -70,7 +117,12 @@ export async function revokeCredentials(db: Db, deviceId: string, which: { only?
 }
 
 /** The claims of a JWT that one of our keys of that purpose signed and that has not expired. The algorithm is ours to say, never the token's. */
-export function verifyJwt(keys: SigningKeys, purpose: KeyPurpose, token: string, now: number): Readonly<Record<string, unknown>> | undefined {
+export function verifyJwt(
+  keys: SigningKeys,
+  purpose: KeyPurpose,
+  token: string,
+  now: number,
+): Readonly<Record<string, unknown>> | undefined {
   const kid = jwt.decode(token, { complete: true })?.header.kid;
   const key = typeof kid === "string" ? keys.find(purpose, kid) : undefined;
   if (!key) return undefined;

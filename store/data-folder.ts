@@ -31,7 +31,12 @@ export function lockDataFolder(dir: string): Disposable {
     const holder = db && isBusy(cause) ? holderOf(db) : undefined;
     db?.close();
     if (!isBusy(cause)) throw notWritable(dir, cause);
-    throw new SetupError(`the data folder is in use by another hub${holder === undefined ? "" : ` (process ${holder})`}`, dir, "stop that hub first, or choose another folder with HEXA_DATA_DIR", { cause });
+    throw new SetupError(
+      `the data folder is in use by another hub${holder === undefined ? "" : ` (process ${holder})`}`,
+      dir,
+      "stop that hub first, or choose another folder with HEXA_DATA_DIR",
+      { cause },
+    );
   }
   const held = db;
   return { [Symbol.dispose]: () => held.close() };
@@ -48,10 +53,21 @@ function holderOf(db: DatabaseSync): number | undefined {
 }
 
 function isBusy(error: unknown): boolean {
-  return typeof error === "object" && error !== null && "errcode" in error && typeof error.errcode === "number" && (error.errcode & 0xff) === SQLITE_BUSY;
+  return (
+    typeof error === "object" &&
+    error !== null &&
+    "errcode" in error &&
+    typeof error.errcode === "number" &&
+    (error.errcode & 0xff) === SQLITE_BUSY
+  );
 }
 
 function notWritable(dir: string, cause: unknown): SetupError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new SetupError(`the data folder cannot be written: ${reason}`, dir, "give the hub's user a folder that it owns, for example with HEXA_DATA_DIR", { cause });
+  return new SetupError(
+    `the data folder cannot be written: ${reason}`,
+    dir,
+    "give the hub's user a folder that it owns, for example with HEXA_DATA_DIR",
+    { cause },
+  );
 }

@@ -27,13 +27,15 @@ export function isUniqueViolation(error: unknown): boolean {
 export function hubErrorOf(error: unknown): HubError | undefined {
   if (error instanceof HubError) return error;
   if (error instanceof SqliteError) {
-    if (SQLITE_CANNOT_WRITE.has(error.errcode)) return new HubError("storage_full", "the database cannot write to its disk", { cause: error });
+    if (SQLITE_CANNOT_WRITE.has(error.errcode))
+      return new HubError("storage_full", "the database cannot write to its disk", { cause: error });
     if ((error.errcode & 0xff) === SQLITE_BUSY) return new HubError("unavailable", "the database is busy", { cause: error });
     return undefined;
   }
   const code = codeOf(error);
   if (code === "53100") return new HubError("storage_full", "the database server's disk is full", { cause: error });
-  if (code === "22021" || code === "22P05") return new HubError("validation_error", "text holds a character that the database cannot store", { cause: error });
+  if (code === "22021" || code === "22P05")
+    return new HubError("validation_error", "text holds a character that the database cannot store", { cause: error });
   if (isConnectionFailure(code, error)) return new HubError("unavailable", "the database does not answer", { cause: error });
   return undefined;
 }
@@ -41,7 +43,11 @@ export function hubErrorOf(error: unknown): HubError | undefined {
 /** Classes 08 (connection), 53 (resources) and 57P (shutdown) of PostgreSQL, the socket's own codes, and pg's messages without a code. */
 function isConnectionFailure(code: string, error: unknown): boolean {
   if (/^(08...|53...|57P..|57014|ECONN.*|EPIPE|ETIMEDOUT|EHOST.*|ENOTFOUND|EAI_AGAIN)$/.test(code)) return true;
-  return code === "" && error instanceof Error && /Connection terminated|timeout expired|Timeout acquiring a connection|not queryable/.test(error.message);
+  return (
+    code === "" &&
+    error instanceof Error &&
+    /Connection terminated|timeout expired|Timeout acquiring a connection|not queryable/.test(error.message)
+  );
 }
 
 function codeOf(error: unknown): string {

@@ -23,12 +23,18 @@ export async function writeCapabilities(trx: Db, deviceId: string, capabilities:
 }
 
 function capabilityRows({ relays = 0, lights = 0, inputs = 0, ir = false, sensors = [] }: Capabilities): CapabilityRow[] {
-  const indexed = (kind: CapabilityRow["kind"], count: number): CapabilityRow[] => Array.from({ length: count }, (_, index) => ({ kind, capability_key: String(index) }));
+  const indexed = (kind: CapabilityRow["kind"], count: number): CapabilityRow[] =>
+    Array.from({ length: count }, (_, index) => ({ kind, capability_key: String(index) }));
   return [
     ...indexed("relay", relays),
     ...indexed("light", lights),
     ...indexed("input", inputs),
     ...indexed("ir", ir ? 1 : 0),
-    ...sensors.map((sensor) => ({ kind: "sensor" as const, capability_key: sensor.key, unit: sensor.unit, device_class: sensor.device_class })),
+    ...sensors.map((sensor) => ({
+      kind: "sensor" as const,
+      capability_key: sensor.key,
+      unit: sensor.unit,
+      device_class: sensor.device_class,
+    })),
   ];
 }

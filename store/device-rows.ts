@@ -13,7 +13,9 @@ export async function readDevice(db: Db, id: string): Promise<Device> {
 
 /** Codes are typed by people: case and separators do not matter. */
 export function claimCodeHash(code: string): string {
-  return createHash("sha256").update(code.toUpperCase().replaceAll(/[^A-Z0-9]/g, "")).digest("hex");
+  return createHash("sha256")
+    .update(code.toUpperCase().replaceAll(/[^A-Z0-9]/g, ""))
+    .digest("hex");
 }
 
 export const notFound = (): HubError => new HubError("not_found", "there is no such device");
@@ -59,8 +61,8 @@ export function toDevice(row: DeviceRow): Device {
     firmwareVersion: row.firmware_version,
     organizationId: row.organization_id,
     ownerId: row.owner_id,
-    capabilities: fromJson<Capabilities>(row.capabilities),
-    settings: fromJson<DeviceSettings>(row.settings),
+    capabilities: fromJson(row.capabilities) as Capabilities,
+    settings: fromJson(row.settings) as DeviceSettings,
     otaSecurityVersion: row.ota_security_version,
     isDemo: Boolean(row.is_demo),
     connectionStatus: row.connection_status,

@@ -10,9 +10,6 @@ import { inTransaction } from "./open.ts";
 import { fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from "./sql.ts";
 import { deleteTelemetry } from "./telemetry-removal.ts";
 
-export { type Claim, claimDevice, releaseDevice } from "./ownership.ts";
-export { recordSeen, resetConnectionStatus, type Seen, setConnectionStatus } from "./presence.ts";
-
 const UID_PREFIX: Record<DeviceClass, string> = { relay_controller: "relay", ir_hub: "ir", sensor_hub: "sensor", hybrid: "hybrid" };
 
 export interface NewDevice {
@@ -36,10 +33,22 @@ export async function createDevice(db: Db, device: NewDevice): Promise<Device> {
   const model = device.model ? storableText(device.model) : null;
   const serialNumber = device.serialNumber ? storableText(device.serialNumber) : null;
   const capabilities = device.capabilities ?? {};
-  const properties = toJson({ device_class: device.deviceClass, ...(serialNumber === null ? {} : { serial_number: serialNumber }), ...(model === null ? {} : { model }) });
+  const properties = toJson({
+    device_class: device.deviceClass,
+    ...(serialNumber === null ? {} : { serial_number: serialNumber }),
+    ...(model === null ? {} : { model }),
+  });
   try {
     return await inTransaction(db, async (trx) => {
-      await trx("entities").insert({ id, entity_type: `device.${device.deviceClass}`, name, organization_id: device.organizationId, properties, created_at: now, last_updated: now });
+      await trx("entities").insert({
+        id,
+        entity_type: `device.${device.deviceClass}`,
+        name,
+        organization_id: device.organizationId,
+        properties,
+        created_at: now,
+        last_updated: now,
+      });
       await trx("devices").insert({
         id,
         uid: device.uid ?? newDeviceUid(UID_PREFIX[device.deviceClass]),
@@ -92,13 +101,21 @@ export interface DeviceFilter {
 
 /** Oldest first. */
 export async function listDevices(db: Db, scope: Scope, filter: DeviceFilter): Promise<Page<Device>> {
-  const query = scoped(devices(db), scope, "d.organization_id").orderBy("d.id").limit(filter.limit + 1);
+  const query = scoped(devices(db), scope, "d.organization_id")
+    .orderBy("d.id")
+    .limit(filter.limit + 1);
   if (filter.after !== undefined) query.where("d.id", ">", filter.after);
   if (filter.deviceClass !== undefined) query.where("d.device_class", filter.deviceClass);
   if (filter.status !== undefined) query.where("d.connection_status", filter.status);
   if (filter.search) {
-    const pattern = `%${storableText(filter.search).toLowerCase().replaceAll(/[\\%_]/g, "\\$&")}%`;
-    query.whereRaw("(lower(e.name) like ? escape '\\' or d.uid like ? escape '\\' or lower(d.serial_number) like ? escape '\\')", [pattern, pattern, pattern]);
+    const pattern = `%${storableText(filter.search)
+      .toLowerCase()
+      .replaceAll(/[\\%_]/g, "\\$&")}%`;
+    query.whereRaw("(lower(e.name) like ? escape '\\' or d.uid like ? escape '\\' or lower(d.serial_number) like ? escape '\\')", [
+      pattern,
+      pattern,
+      pattern,
+    ]);
   }
   const rows = (await query) as DeviceRow[];
   return pageOf(rows.map(toDevice), filter.limit, (device) => device.id);
@@ -145,18 +162,16 @@ export async function deleteDevice(db: Db, scope: Scope, id: string): Promise<bo
 
 /** Every device of the hub, for the directory that turns topics into devices. */
 export async function listDeviceRefs(db: Db): Promise<{ id: string; uid: string; organizationId: string | null }[]> {
-  return (await db("devices").orderBy("id").select({ id: "id", uid: "uid", organizationId: "organization_id" })) as { id: string; uid: string; organizationId: string | null }[];
-}
-
-/** The demo home's devices, oldest first. */
-export async function listDemoDevices(db: Db): Promise<Device[]> {
-  const rows = (await devices(db).where("d.is_demo", true).orderBy("d.id")) as DeviceRow[];
-  return rows.map(toDevice);
+  return (await db("devices").orderBy("id").select({ id: "id", uid: "uid", organizationId: "organization_id" })) as {
+    id: string;
+    uid: string;
+    organizationId: string | null;
+  }[];
 }
 
 async function updateEntity(trx: Db, id: string, patch: DevicePatch, now: string): Promise<void> {
   const row = (await trx("entities").where({ id }).first("properties")) as { properties: unknown } | undefined;
-  const properties = fromJson<Record<string, unknown>>(row?.properties ?? {});
+  const properties = fromJson(row?.properties ?? {}) as Record<string, unknown>;
   await trx("entities")
     .where({ id })
     .update({

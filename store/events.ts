@@ -21,7 +21,9 @@ const NAMES = Object.keys(COLUMNS).join(", ");
 /** An event that is there already is left as it is. */
 export async function insertEvents(db: Db, events: readonly HubEvent[]): Promise<void> {
   if (events.length === 0) return;
-  await rowsOf(db, `insert into events (${NAMES}) select ${NAMES} from ${rowSource(db, COLUMNS)} where true on conflict do nothing`, [toJson(events.map(rowOf))]);
+  await rowsOf(db, `insert into events (${NAMES}) select ${NAMES} from ${rowSource(db, COLUMNS)} where true on conflict do nothing`, [
+    toJson(events.map(rowOf)),
+  ]);
 }
 
 export interface EventFilter {
@@ -38,7 +40,9 @@ export interface EventFilter {
 
 /** Newest first. `after` is the id of the last event of the page before. */
 export async function listEvents(db: Db, scope: Scope, filter: EventFilter): Promise<Page<HubEvent>> {
-  const query = scoped(db("events"), scope).orderBy("id", "desc").limit(filter.limit + 1);
+  const query = scoped(db("events"), scope)
+    .orderBy("id", "desc")
+    .limit(filter.limit + 1);
   if (filter.after !== undefined) query.where("id", "<", filter.after);
   if (filter.type !== undefined) query.where("type", filter.type);
   if (filter.entityId !== undefined) query.where("entity_id", filter.entityId);
@@ -87,7 +91,7 @@ function eventOf(row: EventRow): HubEvent {
     organizationId: row.organization_id,
     entityId: row.entity_id,
     actor: { kind: row.actor_kind, id: row.actor_id },
-    data: fromJson<Record<string, unknown>>(row.data),
+    data: fromJson(row.data) as Record<string, unknown>,
     timestamp: row.timestamp,
     correlationId: row.correlation_id,
     causationId: row.causation_id,

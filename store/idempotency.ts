@@ -23,7 +23,10 @@ export type IdempotencyAnswer =
  * `first` gives the key to the caller, who must finish or abandon it. A key lives 24 hours. One that another process left
  * unfinished for a minute is given away again, to the same request only.
  */
-export async function beginIdempotent(db: Db, attempt: IdempotencyName & { readonly bodyHash: string; readonly now: number }): Promise<IdempotencyAnswer> {
+export async function beginIdempotent(
+  db: Db,
+  attempt: IdempotencyName & { readonly bodyHash: string; readonly now: number },
+): Promise<IdempotencyAnswer> {
   const { principalId, endpoint, key, bodyHash, now } = attempt;
   const expired = isoOf(now - LIVES_MS);
   const taken = await rowsOf(
@@ -44,14 +47,19 @@ export async function beginIdempotent(db: Db, attempt: IdempotencyName & { reado
   if (!row) return await beginIdempotent(db, attempt);
   if (row.request_body_hash !== bodyHash) return { kind: "conflict" };
   if (row.status === null) return { kind: "in_progress" };
-  return { kind: "replay", status: row.status, body: row.body ?? "", headers: fromJson(row.headers ?? {}) };
+  return { kind: "replay", status: row.status, body: row.body ?? "", headers: fromJson(row.headers ?? {}) as Record<string, string> };
 }
 
 /** Belongs into the transaction of the effect, so that effect and answer are kept together or not at all. */
 export async function finishIdempotent(
   db: Db,
   name: IdempotencyName,
-  answer: { readonly status: number; readonly body: string; readonly now: number; readonly headers?: Readonly<Record<string, string>> | undefined },
+  answer: {
+    readonly status: number;
+    readonly body: string;
+    readonly now: number;
+    readonly headers?: Readonly<Record<string, string>> | undefined;
+  },
 ): Promise<void> {
   await db("idempotency_keys")
     .where(columnsOf(name))
@@ -65,7 +73,9 @@ export async function abandonIdempotent(db: Db, name: IdempotencyName): Promise<
 
 /** Removes the keys that have had their day. Answers how many. */
 export async function purgeIdempotencyKeys(db: Db, now: number): Promise<number> {
-  return await db("idempotency_keys").where("created_at", "<=", isoOf(now - LIVES_MS)).del();
+  return await db("idempotency_keys")
+    .where("created_at", "<=", isoOf(now - LIVES_MS))
+    .del();
 }
 
 function columnsOf({ principalId, endpoint, key }: IdempotencyName): { principal_id: string; endpoint: string; idem_key: string } {

@@ -13,7 +13,7 @@ const LOCK_LIMIT = "10min";
 
 class MigrationFiles implements Knex.MigrationSource<string> {
   async getMigrations(): Promise<string[]> {
-    return (await readdir(FOLDER)).filter((file) => /^\d{3}_[a-z0-9_]+\.ts$/.test(file)).sort();
+    return (await readdir(FOLDER)).filter((file) => /^\d{3}_[a-z0-9_]+\.ts$/.test(file)).toSorted();
   }
   getMigrationName(file: string): string {
     return file.replace(/\.ts$/, "");
@@ -54,7 +54,11 @@ async function checkedStatus(db: Knex): Promise<{ done: string[]; pending: strin
   const known = new Set((await source.getMigrations()).map((file) => source.getMigrationName(file)));
   const strangers = status.done.filter((name) => !known.has(name));
   if (strangers.length > 0) {
-    throw new SetupError("the database's schema is newer than this build", strangers.join(", "), "start the build that wrote it, or restore the backup from before the upgrade");
+    throw new SetupError(
+      "the database's schema is newer than this build",
+      strangers.join(", "),
+      "start the build that wrote it, or restore the backup from before the upgrade",
+    );
   }
   return status;
 }

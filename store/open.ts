@@ -22,6 +22,8 @@ export interface StoreOptions {
 }
 
 const ACQUIRE_LIMIT_MS = 15_000;
+/** knex would write to stderr what it also throws: whoever catches it says it in the hub's own log. */
+const SILENT = { warn: () => undefined, error: () => undefined, deprecate: () => undefined, debug: () => undefined };
 
 /**
  * Opens the database and brings its schema up to date. With SQLite the data folder belongs to this process until it ends.
@@ -63,13 +65,20 @@ async function openSqlite(dataDir: string): Promise<Store> {
     connection: { filename },
     useNullAsDefault: true,
     acquireConnectionTimeout: ACQUIRE_LIMIT_MS,
+    // Without the bindings, which hold secrets.
     compileSqlOnError: false,
+    log: SILENT,
   });
   resources.defer(() => db.destroy());
   try {
     await db.raw("select count(*) from sqlite_master");
   } catch (cause) {
-    throw new SetupError(`the database cannot be opened: ${messageOf(cause)}`, filename, "check the disk and the file's owner, or restore the file from a backup", { cause });
+    throw new SetupError(
+      `the database cannot be opened: ${messageOf(cause)}`,
+      filename,
+      "check the disk and the file's owner, or restore the file from a backup",
+      { cause },
+    );
   }
   return storeOf(db, "sqlite", resources.move());
 }
@@ -82,13 +91,20 @@ async function openPostgres(databaseUrl: string): Promise<Store> {
     connection: postgresSettings(databaseUrl, pg.types.getTypeParser),
     pool: { min: 0, max: 10 },
     acquireConnectionTimeout: ACQUIRE_LIMIT_MS,
+    // Without the bindings, which hold secrets.
     compileSqlOnError: false,
+    log: SILENT,
   });
   resources.defer(() => db.destroy());
   try {
     await db.raw("select 1");
   } catch (cause) {
-    throw new SetupError(`the database cannot be reached: ${messageOf(cause)}`, where, "check that PostgreSQL runs and that DATABASE_URL names it, with a user that may log in", { cause });
+    throw new SetupError(
+      `the database cannot be reached: ${messageOf(cause)}`,
+      where,
+      "check that PostgreSQL runs and that DATABASE_URL names it, with a user that may log in",
+      { cause },
+    );
   }
   return storeOf(db, "postgres", resources.move());
 }

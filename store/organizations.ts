@@ -13,7 +13,14 @@ export async function createOrganization(db: Db, { name }: { name: string }): Pr
   const organization = { id: newId(), name: storableText(name), createdAt: isoOf(Date.now()) };
   const { id, createdAt } = organization;
   return await inTransaction(db, async (trx) => {
-    await trx("entities").insert({ id, entity_type: "organization", name: organization.name, created_at: createdAt, last_updated: createdAt, properties: "{}" });
+    await trx("entities").insert({
+      id,
+      entity_type: "organization",
+      name: organization.name,
+      created_at: createdAt,
+      last_updated: createdAt,
+      properties: "{}",
+    });
     await trx("organizations").insert({ id, created_at: createdAt });
     return organization;
   });

@@ -21,13 +21,26 @@ export interface Claim {
 export async function claimDevice(db: Db, claim: Claim): Promise<Device | undefined> {
   const at = isoOf(claim.now);
   return await inTransaction(db, async (trx) => {
-    const query = trx("devices").where({ claim_code_hash: claimCodeHash(claim.claimCode) }).whereNull("organization_id").forUpdate();
+    const query = trx("devices")
+      .where({ claim_code_hash: claimCodeHash(claim.claimCode) })
+      .whereNull("organization_id")
+      .forUpdate();
     const found = (await query.first("id", "released_at")) as { id: string; released_at: string | null } | undefined;
     if (!found) return undefined;
     const { id } = found;
-    await trx("devices").where({ id }).update({ organization_id: claim.organizationId, owner_id: claim.userId, claim_code_hash: null, claimed_at: at, updated_at: at });
+    await trx("devices")
+      .where({ id })
+      .update({ organization_id: claim.organizationId, owner_id: claim.userId, claim_code_hash: null, claimed_at: at, updated_at: at });
     await trx("entities").where({ id }).update({ organization_id: claim.organizationId, last_updated: at });
-    if (claim.userId !== null) await trx("relationships").insert({ id: newId(), from_entity: claim.userId, to_entity: id, relationship_type: "owns", properties: "{}", created_at: at });
+    if (claim.userId !== null)
+      await trx("relationships").insert({
+        id: newId(),
+        from_entity: claim.userId,
+        to_entity: id,
+        relationship_type: "owns",
+        properties: "{}",
+        created_at: at,
+      });
     if (found.released_at === null) {
       await trx("series").where({ device_id: id }).whereNull("organization_id").update({ organization_id: claim.organizationId });
     } else {
@@ -47,10 +60,22 @@ export async function releaseDevice(db: Db, scope: Scope, id: string, newClaimCo
   return await inTransaction(db, async (trx) => {
     const query = scoped(trx("devices").where({ id }).select("id"), scope).forUpdate();
     if (!(await query.first())) throw notFound();
-    await trx("devices").where({ id }).update({ organization_id: null, owner_id: null, claim_code_hash: claimCodeHash(newClaimCode), claimed_at: null, released_at: at, updated_at: at });
+    await trx("devices")
+      .where({ id })
+      .update({
+        organization_id: null,
+        owner_id: null,
+        claim_code_hash: claimCodeHash(newClaimCode),
+        claimed_at: null,
+        released_at: at,
+        updated_at: at,
+      });
     await trx("entities").where({ id }).update({ organization_id: null, last_updated: at });
     await trx("relationships").where({ from_entity: id }).orWhere({ to_entity: id }).del();
-    await trx("commands").where({ device_id: id }).whereIn("status", ["queued", "sent"]).update({ status: "expired", error: "the device was released", finished_at: at });
+    await trx("commands")
+      .where({ device_id: id })
+      .whereIn("status", ["queued", "sent"])
+      .update({ status: "expired", error: "the device was released", finished_at: at });
     await forgetState(trx, id);
     return await readDevice(trx, id);
   });

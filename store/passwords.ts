@@ -12,7 +12,8 @@ const NOBODYS_HASH = "$2b$12$P9hPJqdILaUEHV/YOUiS2eblWrzpygaCblG777Da5cNbxq6jWpk
 
 /** bcrypt, cost 12. Throws `validation_error` below 8 characters and above 72 bytes, `rate_limited` when too many wait. */
 export async function hashPassword(plain: string): Promise<string> {
-  if ([...plain].length < MIN_CHARACTERS) throw new HubError("validation_error", `a password has at least ${MIN_CHARACTERS} characters`);
+  if (Array.from(plain).length < MIN_CHARACTERS)
+    throw new HubError("validation_error", `a password has at least ${MIN_CHARACTERS} characters`);
   if (Buffer.byteLength(plain) > MAX_BYTES) throw new HubError("validation_error", `a password has at most ${MAX_BYTES} bytes`);
   const reply = await thread.ask({ plain });
   if (!("hash" in reply)) throw new Error("the password thread answered something else");

@@ -17,26 +17,43 @@ export async function recordSeen(db: Db, seen: readonly Seen[]): Promise<void> {
   if (seen.length === 0) return;
   const newest = new Map<string, Seen>();
   for (const one of seen) if ((newest.get(one.id)?.at ?? 0) <= one.at) newest.set(one.id, { ...newest.get(one.id), ...one });
-  const rows = toJson([...newest.values()].map(({ id, at, ip, credentialId }) => ({ id, at: isoOf(at), ip: ip ?? null, credential_id: credentialId ?? null })));
+  const rows = toJson(
+    [...newest.values()].map(({ id, at, ip, credentialId }) => ({
+      id,
+      at: isoOf(at),
+      ip: ip ?? null,
+      credential_id: credentialId ?? null,
+    })),
+  );
   const source = rowSource(db, { id: "text", at: "time", ip: "text", credential_id: "text" });
   await inTransaction(db, async (trx) => {
     // In one order everywhere, or two nodes that heard of the same devices would lock each other out.
-    if (engineOf(trx) === "postgres") await rowsOf(trx, `select d.id from devices d join ${source} on r.id = d.id order by d.id for no key update of d`, [rows]);
+    if (engineOf(trx) === "postgres")
+      await rowsOf(trx, `select d.id from devices d join ${source} on r.id = d.id order by d.id for no key update of d`, [rows]);
     await rowsOf(
       trx,
       `update devices set last_seen_at = r.at, last_ip = coalesce(r.ip, last_ip) from ${source} where devices.id = r.id and (devices.last_seen_at is null or devices.last_seen_at < r.at)`,
       [rows],
     );
     if (!seen.some((one) => one.credentialId !== undefined)) return;
-    await rowsOf(trx, `update device_credentials set last_used_at = r.at from ${source} where device_credentials.id = r.credential_id and device_credentials.device_id = r.id`, [rows]);
+    await rowsOf(
+      trx,
+      `update device_credentials set last_used_at = r.at from ${source} where device_credentials.id = r.credential_id and device_credentials.device_id = r.id`,
+      [rows],
+    );
   });
 }
 
+/** `online` is also a sign of life; the other two are not. */
 export async function setConnectionStatus(db: Db, id: string, status: Presence, at: number): Promise<void> {
-  const seen = status === "online" ? isoOf(at) : null;
+  if (status !== "online") {
+    await db("devices").where({ id }).update({ connection_status: status });
+    return;
+  }
+  const seen = isoOf(at);
   await rowsOf(
     db,
-    `update devices set connection_status = ?, last_seen_at = case when last_seen_at is null or last_seen_at < ${engineOf(db) === "postgres" ? "?::timestamptz" : "?"} then coalesce(${engineOf(db) === "postgres" ? "?::timestamptz" : "?"}, last_seen_at) else last_seen_at end where id = ?`,
+    "update devices set connection_status = ?, last_seen_at = case when last_seen_at > ? then last_seen_at else ? end where id = ?",
     [status, seen, seen, id],
   );
 }

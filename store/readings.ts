@@ -39,13 +39,19 @@ const WINDOW_GROWTH = 4;
  */
 export async function queryReadings(db: Db, scope: Scope, query: ReadingsQuery): Promise<ReadingsPage> {
   const { bucketMs, limit } = query;
-  if (query.agg !== undefined && bucketMs === undefined) throw new HubError("validation_error", "an aggregate needs a period: give bucket as well");
+  if (query.agg !== undefined && bucketMs === undefined)
+    throw new HubError("validation_error", "an aggregate needs a period: give bucket as well");
   const series = await findSeries(db, scope, query.deviceId, query.key);
   if (!series) return { items: [], next: null };
   const agg = query.agg ?? "avg";
   const start = query.after === undefined ? query.from : Math.max(query.from, query.after + (bucketMs ?? 1));
-  const read = (window: Window): Promise<Row[]> => (bucketMs === undefined ? readRaw(db, series.id, window) : readBuckets(db, series.id, window, { bucketMs, agg }));
-  const rows = await readInWindows(read, { from: Math.max(start, series.first_ts), to: Math.min(query.to, await endOfData(db)), limit: limit + 1 }, bucketMs ?? 1);
+  const read = (window: Window): Promise<Row[]> =>
+    bucketMs === undefined ? readRaw(db, series.id, window) : readBuckets(db, series.id, window, { bucketMs, agg });
+  const rows = await readInWindows(
+    read,
+    { from: Math.max(start, series.first_ts), to: Math.min(query.to, await endOfData(db)), limit: limit + 1 },
+    bucketMs ?? 1,
+  );
   const items = rows.slice(0, limit).map(({ ts, v, json }) => ({ ts, value: v === null && json === null ? null : sensorValue(v, json) }));
   return { items, next: rows.length > limit ? (items.at(-1)?.ts ?? null) : null };
 }
@@ -66,7 +72,12 @@ export async function listSeries(db: Db, scope: Scope, deviceId: string): Promis
      left join device_sensor_state l on l.device_id = s.device_id and l.sensor_key = s.sensor_key where ${sql} order by s.sensor_key`,
     bindings,
   );
-  return rows.map((row) => ({ key: row.sensor_key, firstTs: row.first_ts, lastTs: row.ts, lastValue: row.ts === null ? null : sensorValue(row.v, row.json) }));
+  return rows.map((row) => ({
+    key: row.sensor_key,
+    firstTs: row.first_ts,
+    lastTs: row.ts,
+    lastValue: row.ts === null ? null : sensorValue(row.v, row.json),
+  }));
 }
 
 interface Window {
@@ -82,14 +93,20 @@ interface Row {
 
 async function findSeries(db: Db, scope: Scope, deviceId: string, key: string): Promise<{ id: number; first_ts: number } | undefined> {
   const { sql, bindings } = visible(scope, "s.device_id = ? and s.sensor_key = ?", [deviceId, key]);
-  const rows = await rowsOf<{ id: number; first_ts: number }>(db, `select s.id, s.first_ts from series s join devices d on d.id = s.device_id where ${sql}`, bindings);
+  const rows = await rowsOf<{ id: number; first_ts: number }>(
+    db,
+    `select s.id, s.first_ts from series s join devices d on d.id = s.device_id where ${sql}`,
+    bindings,
+  );
   return rows[0];
 }
 
 /** A device shows the readings of whom it belongs to; a former owner's stay hidden until it comes back. */
 function visible(scope: Scope, condition: string, bindings: readonly string[]): { sql: string; bindings: readonly string[] } {
   const sql = `${condition} and coalesce(s.organization_id, '') = coalesce(d.organization_id, '')`;
-  return scope.kind === "platform" ? { sql, bindings } : { sql: `${sql} and d.organization_id = ?`, bindings: [...bindings, scope.organizationId] };
+  return scope.kind === "platform"
+    ? { sql, bindings }
+    : { sql: `${sql} and d.organization_id = ?`, bindings: [...bindings, scope.organizationId] };
 }
 
 /** Windows that grow, so that a page near the start of a long range does not read the whole of it. They end where a period ends. */
@@ -109,7 +126,12 @@ async function readRaw(db: Db, series: number, window: Window): Promise<Row[]> {
   return await rowsOf<Row>(db, `${sql} order by t.ts limit ?`, [...bindings, window.limit]);
 }
 
-async function readBuckets(db: Db, series: number, window: Window, { bucketMs, agg }: { bucketMs: number; agg: Aggregate }): Promise<Row[]> {
+async function readBuckets(
+  db: Db,
+  series: number,
+  window: Window,
+  { bucketMs, agg }: { bucketMs: number; agg: Aggregate },
+): Promise<Row[]> {
   const { sql, bindings } = source(db, series, window);
   const period = engineOf(db) === "postgres" ? "(ts / ?::bigint) * ?::bigint" : "ts / cast(? as integer) * cast(? as integer)";
   if (agg === "first" || agg === "last") {

@@ -72,8 +72,13 @@ export async function loadSigningKeys(db: Db, masterKey: Buffer, fixed: { jwtSec
       [row.kid, row.purpose, row.secret_sealed, row.created_at, purpose],
     );
   }
-  const rows = await rowsOf<{ kid: string; purpose: KeyPurpose; secret_sealed: string; retired_at: string | null }>(db, "select kid, purpose, secret_sealed, retired_at from signing_keys");
-  const byPurpose = new Map<KeyPurpose, { active: SigningKey | undefined; known: Map<string, SigningKey> }>(PURPOSES.map((purpose) => [purpose, { active: undefined, known: new Map() }]));
+  const rows = await rowsOf<{ kid: string; purpose: KeyPurpose; secret_sealed: string; retired_at: string | null }>(
+    db,
+    "select kid, purpose, secret_sealed, retired_at from signing_keys",
+  );
+  const byPurpose = new Map<KeyPurpose, { active: SigningKey | undefined; known: Map<string, SigningKey> }>(
+    PURPOSES.map((purpose) => [purpose, { active: undefined, known: new Map() }]),
+  );
   const add = (purpose: KeyPurpose, key: SigningKey, isActive: boolean): void => {
     const keys = byPurpose.get(purpose);
     keys?.known.set(key.kid, key);
@@ -90,7 +95,7 @@ export async function loadSigningKeys(db: Db, masterKey: Buffer, fixed: { jwtSec
     find: (purpose, kid) => byPurpose.get(purpose)?.known.get(kid),
     all: (purpose) => {
       const keys = byPurpose.get(purpose);
-      return [...(keys?.known.values() ?? [])].sort((a, b) => Number(b === keys?.active) - Number(a === keys?.active));
+      return [...(keys?.known.values() ?? [])].toSorted((a, b) => Number(b === keys?.active) - Number(a === keys?.active));
     },
   };
 }
@@ -101,7 +106,12 @@ export function tokenHash(key: SigningKey, token: string): string {
 }
 
 function fixedKeys(jwtSecret: string): [KeyPurpose, SigningKey][] {
-  if (jwtSecret.length < 32) throw new SetupError("the JWT secret is shorter than 32 characters", "HEXA_JWT_SECRET", "use a longer one, for example of `openssl rand -base64 48`, or leave it out");
+  if (jwtSecret.length < 32)
+    throw new SetupError(
+      "the JWT secret is shorter than 32 characters",
+      "HEXA_JWT_SECRET",
+      "use a longer one, for example of `openssl rand -base64 48`, or leave it out",
+    );
   const secret = Buffer.from(jwtSecret);
   const kid = `fixed-${keyId(secret)}`;
   return [
@@ -115,7 +125,12 @@ function openStored(masterKey: Buffer, sealed: string): Buffer {
   try {
     return open(masterKey, sealed);
   } catch (cause) {
-    throw new SetupError("the master key does not open the database's secrets", "master.key in the data folder, or the configured master key", "restore the master key that belongs to this database from the backup", { cause });
+    throw new SetupError(
+      "the master key does not open the database's secrets",
+      "master.key in the data folder, or the configured master key",
+      "restore the master key that belongs to this database from the backup",
+      { cause },
+    );
   }
 }
 
@@ -126,7 +141,12 @@ function keyId(key: Buffer): string {
 function parseKey(text: string, where: string): Buffer {
   const trimmed = text.trim();
   const key = /^[0-9a-f]{64}$/i.test(trimmed) ? Buffer.from(trimmed, "hex") : Buffer.from(trimmed, "base64");
-  if (key.length !== KEY_BYTES) throw new SetupError("the master key is not 32 bytes in base64 or hex", where, "restore it from the backup; a new one cannot open what the old one sealed");
+  if (key.length !== KEY_BYTES)
+    throw new SetupError(
+      "the master key is not 32 bytes in base64 or hex",
+      where,
+      "restore it from the backup; a new one cannot open what the old one sealed",
+    );
   return key;
 }
 

@@ -17,7 +17,14 @@ export async function rowsOf<Row>(db: Knex, sql: string, bindings: readonly unkn
 }
 
 export type ColumnType = "text" | "int" | "float" | "bool" | "time" | "json";
-const POSTGRES_TYPES: Record<ColumnType, string> = { text: "text", int: "bigint", float: "float8", bool: "boolean", time: "timestamptz", json: "jsonb" };
+const POSTGRES_TYPES: Record<ColumnType, string> = {
+  text: "text",
+  int: "bigint",
+  float: "float8",
+  bool: "boolean",
+  time: "timestamptz",
+  json: "jsonb",
+};
 
 /**
  * A table in FROM made of one JSON parameter, however many rows: `rowSource(db, { id: "text" })` reads an array of objects.
@@ -25,9 +32,13 @@ const POSTGRES_TYPES: Record<ColumnType, string> = { text: "text", int: "bigint"
  */
 export function rowSource(db: Knex, columns: Readonly<Record<string, ColumnType>>): string {
   if (engineOf(db) === "postgres") {
-    return `jsonb_to_recordset(?::jsonb) as r(${Object.entries(columns).map(([name, type]) => `${name} ${POSTGRES_TYPES[type]}`).join(", ")})`;
+    return `jsonb_to_recordset(?::jsonb) as r(${Object.entries(columns)
+      .map(([name, type]) => `${name} ${POSTGRES_TYPES[type]}`)
+      .join(", ")})`;
   }
-  return `(select ${Object.entries(columns).map(([name, type]) => `value ${type === "json" ? "->" : "->>"} '${name}' as ${name}`).join(", ")} from json_each(?)) as r`;
+  return `(select ${Object.entries(columns)
+    .map(([name, type]) => `value ${type === "json" ? "->" : "->>"} '${name}' as ${name}`)
+    .join(", ")} from json_each(?)) as r`;
 }
 
 /** Narrows a query to the rows that `scope` may see. */
@@ -46,8 +57,8 @@ export function toJson(value: unknown): string {
 }
 
 /** SQLite gives JSON as text, PostgreSQL parsed. For objects and arrays only. What is read here, this folder wrote. */
-export function fromJson<T>(value: unknown): T {
-  return (typeof value === "string" ? JSON.parse(value) : value) as T;
+export function fromJson(value: unknown): unknown {
+  return typeof value === "string" ? JSON.parse(value) : value;
 }
 
 /** Text without the characters that PostgreSQL cannot store. */
@@ -58,7 +69,8 @@ export function storableText(text: string): string {
 function storable(value: unknown): unknown {
   if (typeof value === "string") return storableText(value);
   if (Array.isArray(value)) return value.map(storable);
-  if (typeof value === "object" && value !== null) return Object.fromEntries(Object.entries(value).map(([key, one]) => [storableText(key), storable(one)]));
+  if (typeof value === "object" && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [storableText(key), storable(one)]));
   return value;
 }
 

@@ -90,6 +90,7 @@ function prepare(db: DatabaseSync, statements: Map<string, Prepared>, sql: strin
 
 function describe(error: unknown): { message: string; errcode: number } {
   const message = error instanceof Error ? error.message : String(error);
-  const errcode = typeof error === "object" && error !== null && "errcode" in error && typeof error.errcode === "number" ? error.errcode : -1;
+  const errcode =
+    typeof error === "object" && error !== null && "errcode" in error && typeof error.errcode === "number" ? error.errcode : -1;
   return { message, errcode };
 }

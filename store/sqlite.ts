@@ -23,7 +23,9 @@ interface Query {
 
 const require = createRequire(import.meta.url);
 const BetterSqlite3Client = require("knex/lib/dialects/better-sqlite3/index.js") as new (config: object) => DialectBase;
-const SqliteTransaction = require("knex/lib/dialects/sqlite3/execution/sqlite-transaction.js") as new (...args: unknown[]) => TransactionBase;
+const SqliteTransaction = require("knex/lib/dialects/sqlite3/execution/sqlite-transaction.js") as new (
+  ...args: unknown[]
+) => TransactionBase;
 
 const CLOSE_LIMIT_MS = 10_000;
 
@@ -89,7 +91,10 @@ export class SqliteConnection {
 
   static async open(filename: string): Promise<SqliteConnection> {
     // A small young generation: rows pass through the thread, none stay.
-    const worker = new Worker(new URL("./sqlite-worker.ts", import.meta.url), { workerData: { filename }, resourceLimits: { maxYoungGenerationSizeMb: 8 } });
+    const worker = new Worker(new URL("./sqlite-worker.ts", import.meta.url), {
+      workerData: { filename },
+      resourceLimits: { maxYoungGenerationSizeMb: 8 },
+    });
     const connection = new SqliteConnection(worker);
     const opened = Promise.withResolvers<Answer>();
     connection.#waiting.set(0, opened);
@@ -101,7 +106,8 @@ export class SqliteConnection {
   }
 
   query(sql: string, bindings: SQLInputValue[]): Promise<Answer> {
-    if (this.__knex__disposed) return Promise.reject(new HubError("unavailable", "the database thread has ended", { cause: this.__knex__disposed }));
+    if (this.__knex__disposed)
+      return Promise.reject(new HubError("unavailable", "the database thread has ended", { cause: this.__knex__disposed }));
     const id = ++this.#lastId;
     const answer = Promise.withResolvers<Answer>();
     this.#waiting.set(id, answer);
@@ -141,7 +147,8 @@ function bindable(value: unknown): SQLInputValue {
   if (value === undefined || value === null) return null;
   if (typeof value === "boolean") return value ? 1 : 0;
   if (value instanceof Date) return value.toISOString();
-  if (typeof value === "string" || typeof value === "number" || typeof value === "bigint" || ArrayBuffer.isView(value)) return value as SQLInputValue;
+  if (typeof value === "string" || typeof value === "number" || typeof value === "bigint" || ArrayBuffer.isView(value))
+    return value as SQLInputValue;
   return JSON.stringify(value);
 }
 

@@ -57,11 +57,14 @@ export async function describeState(db: Db, deviceId: string): Promise<Described
      union all select 'light' as kind, ${columns}, brightness, color_temp from light_states where device_id = ?`,
     [deviceId, deviceId],
   );
-  return rows.map(describedOf).sort((a, b) => Number(b.kind === "relay") - Number(a.kind === "relay") || a.index - b.index);
+  return rows.map(describedOf).toSorted((a, b) => Number(b.kind === "relay") - Number(a.kind === "relay") || a.index - b.index);
 }
 
 /** The newest value of each sensor by its own time, sorted by key. */
-export async function readSensorState(db: Db, deviceId: string): Promise<{ key: string; value: SensorValue; ts: number; receivedAt: string }[]> {
+export async function readSensorState(
+  db: Db,
+  deviceId: string,
+): Promise<{ key: string; value: SensorValue; ts: number; receivedAt: string }[]> {
   const rows = await rowsOf<{ key: string; v: number | null; json: string | null; ts: number; receivedAt: string }>(
     db,
     'select sensor_key as key, v, cast(json as text) as json, ts, received_at as "receivedAt" from device_sensor_state where device_id = ? order by sensor_key',
@@ -75,7 +78,13 @@ export function sensorValue(v: number | null, json: string | null): SensorValue 
   return v ?? (JSON.parse(json ?? "null") as SensorValue);
 }
 
-async function upsertOutputs(trx: Db, table: "relay_states" | "light_states", deviceId: string, outputs: readonly LightState[], why: StateReason): Promise<void> {
+async function upsertOutputs(
+  trx: Db,
+  table: "relay_states" | "light_states",
+  deviceId: string,
+  outputs: readonly LightState[],
+  why: StateReason,
+): Promise<void> {
   const values = table === "light_states" ? ["state", "brightness", "color_temp"] : ["state"];
   const reason = ["changed_at", "actor_kind", "actor_id", "source", "command_id", "correlation_id", "rule_version"];
   const columns = ["device_id", "output_index", ...values, ...reason];
@@ -108,7 +117,10 @@ async function upsertOutputs(trx: Db, table: "relay_states" | "light_states", de
     rule_version: "int",
   });
   // A light that reports no brightness keeps the one it had.
-  const kept = (column: string): string => (column === "brightness" || column === "color_temp" ? `${column} = coalesce(excluded.${column}, ${table}.${column})` : `${column} = excluded.${column}`);
+  const kept = (column: string): string =>
+    column === "brightness" || column === "color_temp"
+      ? `${column} = coalesce(excluded.${column}, ${table}.${column})`
+      : `${column} = excluded.${column}`;
   await rowsOf(
     trx,
     `insert into ${table} (${columns.join(", ")}) select ${columns.map((column) => `r.${column}`).join(", ")}

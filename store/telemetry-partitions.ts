@@ -16,12 +16,18 @@ export async function makePartitions(trx: Db, days: readonly number[]): Promise<
   for (const day of await withoutPartition(trx, missing)) {
     const name = partitionOf(day);
     await rowsOf(trx, `create table ${name} (like telemetry including defaults including constraints including indexes)`);
-    await rowsOf(trx, `alter table telemetry attach partition ${name} for values from ('${dateOf(day)} 00:00Z') to ('${dateOf(day + 1)} 00:00Z')`);
+    await rowsOf(
+      trx,
+      `alter table telemetry attach partition ${name} for values from ('${dateOf(day)} 00:00Z') to ('${dateOf(day + 1)} 00:00Z')`,
+    );
   }
 }
 
 async function withoutPartition(trx: Db, days: readonly number[]): Promise<number[]> {
-  const rows = await rowsOf<{ name: string }>(trx, "select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'telemetry'::regclass");
+  const rows = await rowsOf<{ name: string }>(
+    trx,
+    "select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'telemetry'::regclass",
+  );
   const existing = new Set(rows.map((row) => row.name));
   return days.filter((day) => !existing.has(partitionOf(day)));
 }

@@ -54,7 +54,10 @@ export function createTelemetryStore(store: Store): TelemetryStore {
     for (const ts of timestamps) if (!days.has(dayOf(ts))) missing.add(dayOf(ts));
     if (missing.size === 0) return;
     await inTransaction(db, async (trx) => {
-      await makePartitions(trx, [...missing].sort((a, b) => a - b));
+      await makePartitions(
+        trx,
+        [...missing].toSorted((a, b) => a - b),
+      );
       afterCommit(trx, () => missing.forEach((day) => days.add(day)));
     });
   }
@@ -63,19 +66,28 @@ export function createTelemetryStore(store: Store): TelemetryStore {
     async insert(db, readings) {
       if (readings.length === 0) return;
       await inTransaction(db, async (trx) => {
-        await ensure(trx, readings.map((reading) => reading.ts));
+        await ensure(
+          trx,
+          readings.map((reading) => reading.ts),
+        );
         const owners = await lockDevices(trx, readings);
         const kept = readings.filter((reading) => owners.has(reading.deviceId));
         if (kept.length === 0) return;
         const seriesOf = await resolveSeries(trx, cache, owners, kept);
-        await insertTelemetry(trx, kept.map((reading) => ({ ...reading, series: seriesOf(reading).id })));
+        await insertTelemetry(
+          trx,
+          kept.map((reading) => ({ ...reading, series: seriesOf(reading).id })),
+        );
         await lowerFirstTs(trx, kept, seriesOf);
         await upsertSensorState(trx, kept);
       });
     },
     ensurePartitions: (timestamps) => ensure(store.db, timestamps),
     async maintain(now) {
-      await ensure(store.db, Array.from({ length: DAYS_AHEAD + 2 }, (_, index) => now + (index - 1) * DAY_MS));
+      await ensure(
+        store.db,
+        Array.from({ length: DAYS_AHEAD + 2 }, (_, index) => now + (index - 1) * DAY_MS),
+      );
     },
     forgetDevice: (deviceId) => void cache.delete(deviceId),
   };
@@ -96,7 +108,12 @@ async function lockDevices(trx: Db, readings: readonly SeriesReading[]): Promise
  * The series of each reading; unknown ones are looked up and made. What a transaction made is remembered once it is committed.
  * Series of unclaimed devices are never remembered: the first claim gives them to its organisation.
  */
-async function resolveSeries(trx: Db, cache: LRUCache<string, DeviceSeries>, owners: ReadonlyMap<string, string | null>, readings: readonly SeriesReading[]): Promise<(reading: SeriesReading) => Series> {
+async function resolveSeries(
+  trx: Db,
+  cache: LRUCache<string, DeviceSeries>,
+  owners: ReadonlyMap<string, string | null>,
+  readings: readonly SeriesReading[],
+): Promise<(reading: SeriesReading) => Series> {
   const wanted = new Map<string, WantedSeries>();
   const found = new Map<string, Series>();
   for (const { deviceId, key, ts } of readings) {
@@ -110,10 +127,18 @@ async function resolveSeries(trx: Db, cache: LRUCache<string, DeviceSeries>, own
       continue;
     }
     const before = wanted.get(name);
-    wanted.set(name, { device_id: deviceId, organization_id: organizationId, sensor_key: key, first_ts: Math.min(ts, before?.first_ts ?? ts) });
+    wanted.set(name, {
+      device_id: deviceId,
+      organization_id: organizationId,
+      sensor_key: key,
+      first_ts: Math.min(ts, before?.first_ts ?? ts),
+    });
   }
   if (wanted.size > 0) {
-    const rows = await findOrMakeSeries(trx, [...wanted.values()].sort((a, b) => (`${a.device_id} ${a.sensor_key}` < `${b.device_id} ${b.sensor_key}` ? -1 : 1)));
+    const rows = await findOrMakeSeries(
+      trx,
+      [...wanted.values()].toSorted((a, b) => (`${a.device_id} ${a.sensor_key}` < `${b.device_id} ${b.sensor_key}` ? -1 : 1)),
+    );
     for (const row of rows) found.set(`${row.device_id} ${row.sensor_key}`, { id: row.id, firstTs: row.first_ts });
     afterCommit(trx, () => rows.forEach((row) => remember(cache, row, found.get(`${row.device_id} ${row.sensor_key}`))));
   }
@@ -162,8 +187,10 @@ function remember(cache: LRUCache<string, DeviceSeries>, row: WantedSeries, seri
 
 /** One JSON parameter of [series, ts, number, JSON text] rows, in the order of the primary key, so that writers never wait in a circle. */
 async function insertTelemetry(trx: Db, rows: readonly (SeriesReading & { series: number })[]): Promise<void> {
-  const sorted = [...rows].sort((a, b) => a.series - b.series || a.ts - b.ts);
-  const values = toJson(sorted.map(({ series, ts, value }) => (typeof value === "number" ? [series, ts, value] : [series, ts, null, toJson(value)])));
+  const sorted = [...rows].toSorted((a, b) => a.series - b.series || a.ts - b.ts);
+  const values = toJson(
+    sorted.map(({ series, ts, value }) => (typeof value === "number" ? [series, ts, value] : [series, ts, null, toJson(value)])),
+  );
   const sql =
     engineOf(trx) === "postgres"
       ? `insert into telemetry (series_id, ts, v, json)
@@ -181,7 +208,8 @@ async function lowerFirstTs(trx: Db, readings: readonly SeriesReading[], seriesO
   if (lower.size === 0) return;
   const rows = toJson([...lower].map(([series, ts]) => ({ id: series.id, ts })));
   const source = rowSource(trx, { id: "int", ts: "int" });
-  if (engineOf(trx) === "postgres") await rowsOf(trx, `select s.id from series s join ${source} on r.id = s.id order by s.id for no key update of s`, [rows]);
+  if (engineOf(trx) === "postgres")
+    await rowsOf(trx, `select s.id from series s join ${source} on r.id = s.id order by s.id for no key update of s`, [rows]);
   await rowsOf(trx, `update series set first_ts = r.ts from ${source} where series.id = r.id and series.first_ts > r.ts`, [rows]);
   afterCommit(trx, () => lower.forEach((ts, series) => void (series.firstTs = Math.min(series.firstTs, ts))));
 }
@@ -196,8 +224,14 @@ async function upsertSensorState(trx: Db, readings: readonly SeriesReading[]): P
   }
   const receivedAt = isoOf(Date.now());
   const rows = [...newest.entries()]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, { deviceId, key, ts, value }]) => ({ device_id: deviceId, sensor_key: key, ts, ...(typeof value === "number" ? { v: value } : { json: value }), received_at: receivedAt }));
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, { deviceId, key, ts, value }]) => ({
+      device_id: deviceId,
+      sensor_key: key,
+      ts,
+      ...(typeof value === "number" ? { v: value } : { json: value }),
+      received_at: receivedAt,
+    }));
   await rowsOf(
     trx,
     `insert into device_sensor_state (device_id, sensor_key, ts, v, json, received_at) select device_id, sensor_key, ts, v, json, received_at

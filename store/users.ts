@@ -33,14 +33,40 @@ export async function createUser(db: Db, user: NewUser): Promise<User> {
   const name = user.name ? storableText(user.name) : "";
   try {
     await inTransaction(db, async (trx) => {
-      await trx("entities").insert({ id, entity_type: "user", name, organization_id: user.organizationId, created_at: createdAt, last_updated: createdAt, properties: "{}" });
-      await trx("users").insert({ id, email, password_hash: user.passwordHash, role: user.role, organization_id: user.organizationId, is_active: true, is_email_verified: false, created_at: createdAt });
+      await trx("entities").insert({
+        id,
+        entity_type: "user",
+        name,
+        organization_id: user.organizationId,
+        created_at: createdAt,
+        last_updated: createdAt,
+        properties: "{}",
+      });
+      await trx("users").insert({
+        id,
+        email,
+        password_hash: user.passwordHash,
+        role: user.role,
+        organization_id: user.organizationId,
+        is_active: true,
+        is_email_verified: false,
+        created_at: createdAt,
+      });
     });
   } catch (error) {
     if (isUniqueViolation(error)) throw new HubError("conflict", "a user with this e-mail address exists already", { cause: error });
     throw error;
   }
-  return { id, email, name: name || null, role: user.role, organizationId: user.organizationId, isActive: true, isEmailVerified: false, createdAt };
+  return {
+    id,
+    email,
+    name: name || null,
+    role: user.role,
+    organizationId: user.organizationId,
+    isActive: true,
+    isEmailVerified: false,
+    createdAt,
+  };
 }
 
 export async function findUserWithPassword(db: Db, email: string): Promise<(User & { passwordHash: string }) | undefined> {

@@ -7,7 +7,9 @@ import { isAdmin } from "../authenticate.ts";
 import { IdParams, nullable } from "../fields.ts";
 import { defineRoute, type Member } from "../route.ts";
 
-const Kind = Type.Enum(["personal", "service"], { description: "personal acts as you; service is a machine's account, whose name is also its MQTT username" });
+const Kind = Type.Enum(["personal", "service"], {
+  description: "personal acts as you; service is a machine's account, whose name is also its MQTT username",
+});
 
 const AccessTokenView = Type.Object(
   {
@@ -43,7 +45,10 @@ export const create = defineRoute({
   replies: {
     201: {
       description: "The token, shown once",
-      schema: Type.Object({ id: Type.String(), kind: Kind, name: Type.String(), token: Type.String(), expires_at: nullable("string") }, { title: "AccessTokenCreated" }),
+      schema: Type.Object(
+        { id: Type.String(), kind: Kind, name: Type.String(), token: Type.String(), expires_at: nullable("string") },
+        { title: "AccessTokenCreated" },
+      ),
     },
   },
   errors: ["conflict"],
@@ -56,7 +61,15 @@ export const create = defineRoute({
       const made = await createAccessToken(db, context.keys, { kind, name, organizationId, userId, expiresAt });
       return {
         answer: { status: 201, body: { id: made.id, kind, name, token: made.token, expires_at: expiresAt } },
-        audit: [{ organizationId, action: "access_token.create", resourceType: "access_token", resourceId: made.id, details: { kind, name, expires_at: expiresAt } }],
+        audit: [
+          {
+            organizationId,
+            action: "access_token.create",
+            resourceType: "access_token",
+            resourceId: made.id,
+            details: { kind, name, expires_at: expiresAt },
+          },
+        ],
       };
     });
   },
@@ -68,7 +81,12 @@ export const list = defineRoute({
   tag: "Access",
   summary: "The tokens you may see, never their secrets",
   access: "member",
-  replies: { 200: { description: "Your own; all of them for an administrator", schema: Type.Object({ data: Type.Array(AccessTokenView) }, { title: "AccessTokenList" }) } },
+  replies: {
+    200: {
+      description: "Your own; all of them for an administrator",
+      schema: Type.Object({ data: Type.Array(AccessTokenView) }, { title: "AccessTokenList" }),
+    },
+  },
   async handler({ context, principal }) {
     const rows = await visibleTokens(context.store.db, principal);
     return {
@@ -104,10 +122,19 @@ export const revoke = defineRoute({
     commit(async (db) => {
       const id = params.id.toLowerCase();
       const row = (await visibleTokens(db, principal)).find((one) => one.id === id);
-      if (row === undefined || !(await revokeAccessToken(db, scopeOf(principal), id, context.clock()))) throw new HubError("not_found", "there is no such token that is still valid");
+      if (row === undefined || !(await revokeAccessToken(db, scopeOf(principal), id, context.clock())))
+        throw new HubError("not_found", "there is no such token that is still valid");
       return {
         answer: { status: 204 },
-        audit: [{ organizationId: row.organizationId, action: "access_token.revoke", resourceType: "access_token", resourceId: id, details: { kind: row.kind, name: row.name } }],
+        audit: [
+          {
+            organizationId: row.organizationId,
+            action: "access_token.revoke",
+            resourceType: "access_token",
+            resourceId: id,
+            details: { kind: row.kind, name: row.name },
+          },
+        ],
         afterwards: async () => {
           await context.sessions.disconnect((other) => other.credentialId === id, "revoked");
         },

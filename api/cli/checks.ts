@@ -26,7 +26,12 @@ const LATEST = Date.UTC(2100, 0, 1);
 
 export function checkNode(version: string): Check {
   if (Number.parseInt(version, 10) >= MIN_NODE) return { name: "node", result: "ok", detail: `version ${version}` };
-  return { name: "node", result: "failed", detail: `version ${version} is older than ${MIN_NODE}`, mend: "start with `npm start` or `npx hexahub`, which use the Node of the hub's own packages" };
+  return {
+    name: "node",
+    result: "failed",
+    detail: `version ${version} is older than ${MIN_NODE}`,
+    mend: "start with `npm start` or `npx hexahub`, which use the Node of the hub's own packages",
+  };
 }
 
 export async function checkDataFolder(dataDir: string): Promise<Check> {
@@ -36,11 +41,22 @@ export async function checkDataFolder(dataDir: string): Promise<Check> {
   try {
     await access(existing, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch {
-    return { name, result: "failed", detail: `${existing} is not writable`, mend: "give its ownership to the hub's user, or set HEXA_DATA_DIR" };
+    return {
+      name,
+      result: "failed",
+      detail: `${existing} is not writable`,
+      mend: "give its ownership to the hub's user, or set HEXA_DATA_DIR",
+    };
   }
   const { bavail, bsize } = await statfs(existing);
   const freeMb = Math.floor((bavail * bsize) / 1_000_000);
-  if (freeMb < MIN_FREE_MB) return { name, result: "failed", detail: `${path} has ${freeMb} MB left`, mend: `free at least ${MIN_FREE_MB} MB: the hub refuses messages when it cannot write them` };
+  if (freeMb < MIN_FREE_MB)
+    return {
+      name,
+      result: "failed",
+      detail: `${path} has ${freeMb} MB left`,
+      mend: `free at least ${MIN_FREE_MB} MB: the hub refuses messages when it cannot write them`,
+    };
   return { name, result: "ok", detail: `${path} is ${existing === path ? "writable" : "made at the first start"}, ${freeMb} MB free` };
 }
 
@@ -58,7 +74,13 @@ export async function checkOperatorFile(dataDir: string): Promise<Check> {
   const path = join(dataDir, "operator.json");
   const found = await stat(path).catch(() => undefined);
   if (!found) return { name, result: "skipped", detail: "there is none: a running hub writes it" };
-  if ((found.mode & 0o077) !== 0) return { name, result: "failed", detail: `${path} can be read by others`, mend: `chmod 600 ${path}, and restart the hub for a new token` };
+  if ((found.mode & 0o077) !== 0)
+    return {
+      name,
+      result: "failed",
+      detail: `${path} can be read by others`,
+      mend: `chmod 600 ${path}, and restart the hub for a new token`,
+    };
   return { name, result: "ok", detail: "only its owner can read it" };
 }
 
@@ -80,7 +102,12 @@ async function checkPort(listener: { variable: string; host: string; port: numbe
   if (code === undefined) return { name, result: "ok", detail: "free" };
   if (code === "EADDRINUSE" && hubRuns) return { name, result: "ok", detail: "held by the running hub" };
   if (code === "EADDRINUSE") return { name, result: "failed", detail: "in use by another program", mend: `end it, or set ${variable}` };
-  return { name, result: "failed", detail: `cannot be listened on at ${host} (${code})`, mend: code === "EACCES" ? `ports below 1024 need a privilege: set ${variable}` : "set HEXA_HOST to an address of this machine" };
+  return {
+    name,
+    result: "failed",
+    detail: `cannot be listened on at ${host} (${code})`,
+    mend: code === "EACCES" ? `ports below 1024 need a privilege: set ${variable}` : "set HEXA_HOST to an address of this machine",
+  };
 }
 
 function tryListen(host: string, port: number): Promise<string | undefined> {
@@ -100,10 +127,17 @@ export async function checkCertificate(config: Config, hubRuns: boolean): Promis
     try {
       ends = new X509Certificate(await readFile(tlsCertFile)).validToDate.getTime();
     } catch (error) {
-      return { name, result: "failed", detail: `${tlsCertFile} is no readable certificate: ${error instanceof Error ? error.message : String(error)}`, mend: "set HEXA_TLS_CERT_FILE to a PEM file" };
+      return {
+        name,
+        result: "failed",
+        detail: `${tlsCertFile} is no readable certificate: ${error instanceof Error ? error.message : String(error)}`,
+        mend: "set HEXA_TLS_CERT_FILE to a PEM file",
+      };
     }
-  } else return { name, result: "skipped", detail: "the hub makes and renews its own; the running hub is asked when HEXA_MQTTS_PORT is fixed" };
-  if (ends === undefined) return { name, result: "failed", detail: `MQTT over TLS does not answer on port ${config.mqttsPort}`, mend: "the hub's log says why" };
+  } else
+    return { name, result: "skipped", detail: "the hub makes and renews its own; the running hub is asked when HEXA_MQTTS_PORT is fixed" };
+  if (ends === undefined)
+    return { name, result: "failed", detail: `MQTT over TLS does not answer on port ${config.mqttsPort}`, mend: "the hub's log says why" };
   const days = Math.floor((ends - Date.now()) / 86_400_000);
   const until = new Date(ends).toISOString().slice(0, 10);
   if (days >= MIN_CERTIFICATE_DAYS) return { name, result: "ok", detail: `valid until ${until}` };
@@ -130,13 +164,21 @@ export async function checkDatabase(config: Config, hub: { hubIsHealthy: boolean
   const name = "database";
   const kind = config.databaseUrl === undefined ? "SQLite" : "PostgreSQL";
   if (hub.hubIsHealthy) return { name, result: "ok", detail: `${kind} answers, says the hub` };
-  if (config.databaseUrl === undefined && (await stat(config.dataDir).catch(() => undefined)) === undefined) return { name, result: "skipped", detail: "SQLite, made at the first start" };
+  if (config.databaseUrl === undefined && (await stat(config.dataDir).catch(() => undefined)) === undefined)
+    return { name, result: "skipped", detail: "SQLite, made at the first start" };
   try {
     const { pending } = await hub.status(config);
-    return { name, result: "ok", detail: pending.length === 0 ? `${kind} answers, schema up to date` : `${kind} answers, ${pending.length} migrations run at the next start` };
+    return {
+      name,
+      result: "ok",
+      detail:
+        pending.length === 0 ? `${kind} answers, schema up to date` : `${kind} answers, ${pending.length} migrations run at the next start`,
+    };
   } catch (error) {
     if (error instanceof SetupError) return { name, result: "failed", detail: error.message, mend: error.mend };
-    throw error;
+    // One check that breaks must not hide what the others found.
+    const detail = error instanceof Error ? error.message : String(error);
+    return { name, result: "failed", detail: `${kind} failed: ${detail}`, mend: "`hexahub db status` shows where" };
   }
 }
 
@@ -145,6 +187,7 @@ export function checkClock(now: number, hubNow: number | undefined): Check {
   const name = "clock";
   const mend = "set the time, or switch on time synchronisation";
   if (now < EARLIEST || now > LATEST) return { name, result: "failed", detail: `says ${new Date(now).toISOString()}`, mend };
-  if (hubNow !== undefined && Math.abs(now - hubNow) > MAX_CLOCK_SKEW_MS) return { name, result: "failed", detail: `differs from the hub's by ${Math.round(Math.abs(now - hubNow) / 1000)} s`, mend };
+  if (hubNow !== undefined && Math.abs(now - hubNow) > MAX_CLOCK_SKEW_MS)
+    return { name, result: "failed", detail: `differs from the hub's by ${Math.round(Math.abs(now - hubNow) / 1000)} s`, mend };
   return { name, result: "ok", detail: new Date(now).toISOString() };
 }

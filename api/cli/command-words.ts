@@ -1,11 +1,9 @@
-import Type from "typebox";
 import { Command } from "../../core/command.ts";
 import { HubError } from "../../core/errors.ts";
 import { parserFor } from "../../core/validate.ts";
 import { CliError, EXIT } from "./exit.ts";
 
-// Ajv's strict mode wants what is required to be named beside it.
-const parseCommand = parserFor(Type.Unsafe<Command>({ ...Command, properties: { command: { type: "string" } } }));
+const parseCommand = parserFor(Command);
 
 export interface LightOptions {
   readonly brightness?: number | undefined;
@@ -85,6 +83,9 @@ function checked(value: unknown, given: string): Command {
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
     const reason = value === undefined ? "" : ` (${error.message})`;
-    throw new CliError(EXIT.usage, "bad_command", `${JSON.stringify(given)} is no command${reason}`, { mend: `the forms are:\n${COMMAND_FORMS}`, cause: error });
+    throw new CliError(EXIT.usage, "bad_command", `${JSON.stringify(given)} is no command${reason}`, {
+      mend: `the forms are:\n${COMMAND_FORMS}`,
+      cause: error,
+    });
   }
 }

@@ -39,7 +39,7 @@ function addAdd(device: Command, session: Session): void {
     .addOption(new Option("--class <class>", "what kind of device it is").choices(DeviceClass.enum).default("relay_controller"))
     .option("--model <model>", "its maker's name for it")
     .option("--serial <number>", "its serial number; each is enrolled once")
-    .option("--capabilities <json>", 'what it can do, for example \'{"relays":2}\' (default: by class)', capabilitiesOption)
+    .option("--capabilities <json>", "what it can do, for example '{\"relays\":2}' (default: by class)", capabilitiesOption)
     .action(async (name: string, options: AddOptions) => {
       const { class: deviceClass, model, serial, capabilities } = options;
       const body = {
@@ -68,7 +68,10 @@ function capabilitiesOption(text: string): Capabilities {
   try {
     return parseCapabilities(JSON.parse(text));
   } catch (error) {
-    throw new CliError(EXIT.usage, "bad_capabilities", `--capabilities: ${error instanceof Error ? error.message : String(error)}`, { mend: 'for example \'{"relays":2,"sensors":[{"key":"temperature","unit":"°C"}]}\'', cause: error });
+    throw new CliError(EXIT.usage, "bad_capabilities", `--capabilities: ${error instanceof Error ? error.message : String(error)}`, {
+      mend: 'for example \'{"relays":2,"sensors":[{"key":"temperature","unit":"°C"}]}\'',
+      cause: error,
+    });
   }
 }
 
@@ -109,7 +112,7 @@ async function listDevices(hub: HubClient, options: ListOptions): Promise<{ devi
     if (options.class !== undefined) query.set("device_class", options.class);
     if (options.status !== undefined) query.set("status", options.status);
     if (options.search !== undefined) query.set("search", options.search);
-    const page = parseDevicePage(await hub.request("GET", `${PATH}?${query}`));
+    const page = parseDevicePage(await hub.request("GET", `${PATH}?${query.toString()}`));
     devices.push(...page.data);
     cursor = page.next_cursor;
   } while (cursor !== null && devices.length < options.limit);
@@ -144,7 +147,9 @@ function detailText(answer: unknown): string {
 
 function lightText(light: { state: string; brightness?: number; color_temp?: number }): string {
   const { state, brightness, color_temp } = light;
-  return [state, brightness === undefined ? "" : `${brightness} %`, color_temp === undefined ? "" : `${color_temp} K`].filter((part) => part !== "").join(", ");
+  return [state, brightness === undefined ? "" : `${brightness} %`, color_temp === undefined ? "" : `${color_temp} K`]
+    .filter((part) => part !== "")
+    .join(", ");
 }
 
 interface CmdOptions {
@@ -164,13 +169,18 @@ function addCmd(device: Command, session: Session): void {
     .option("--raw <json>", "the command as JSON instead of words")
     .option("--id <command_id>", "the same id again gives the same answer and no second effect")
     .option("--timeout <ms>", "how long to wait", numberOption({ minimum: 100, maximum: 60_000, integer: true }))
-    .option("--queue <seconds>", "keep it so long for a device that is offline", numberOption({ minimum: 1, maximum: 86_400, integer: true }))
+    .option(
+      "--queue <seconds>",
+      "keep it so long for a device that is offline",
+      numberOption({ minimum: 1, maximum: 86_400, integer: true }),
+    )
     .option("--brightness <percent>", "of a light", numberOption({ minimum: 0, maximum: 100, integer: true }))
     .option("--color-temp <kelvin>", "of a light", numberOption({ minimum: 1000, maximum: 12_000, integer: true }))
     .option("--transition <seconds>", "of a light", numberOption({ minimum: 0, maximum: 3600 }))
     .addHelpText("after", `\nCommands:\n${COMMAND_FORMS.replace(/^/gm, "  ")}`)
     .action(async (ref: string, words: string[], options: CmdOptions) => {
-      if (options.raw !== undefined && words.length > 0) throw new CliError(EXIT.usage, "bad_command", "give the command in words or with --raw, not both");
+      if (options.raw !== undefined && words.length > 0)
+        throw new CliError(EXIT.usage, "bad_command", "give the command in words or with --raw, not both");
       const command = options.raw === undefined ? commandFromWords(words, options) : commandFromJson(options.raw);
       const body = {
         ...command,
@@ -213,9 +223,15 @@ function addReadings(device: Command, session: Session): void {
         const value = options[name];
         if (value !== undefined) query.set(name, value);
       }
-      const answer = await (await session.hub()).request("GET", `/api/v1/readings?${query}`);
+      const answer = await (await session.hub()).request("GET", `/api/v1/readings?${query.toString()}`);
       const { data, next_cursor } = parseReadings(answer);
-      session.print(answer, () => table(["time", key], data.map(({ ts, value }) => [ts, String(value)]), "there are no readings"));
+      session.print(answer, () =>
+        table(
+          ["time", key],
+          data.map(({ ts, value }) => [ts, String(value)]),
+          "there are no readings",
+        ),
+      );
       if (next_cursor !== null) session.note(`There are more than ${options.limit}; --limit or a later --from shows them.`);
     });
 }

@@ -1,7 +1,16 @@
 import type { Command } from "commander";
 import { type Config, ConfigError } from "../../core/config.ts";
 import type { CliActions } from "./actions.ts";
-import { type Check, checkCertificate, checkClock, checkDataFolder, checkDatabase, checkNode, checkOperatorFile, checkPorts } from "./checks.ts";
+import {
+  type Check,
+  checkCertificate,
+  checkClock,
+  checkDataFolder,
+  checkDatabase,
+  checkNode,
+  checkOperatorFile,
+  checkPorts,
+} from "./checks.ts";
 import { CliError, EXIT } from "./exit.ts";
 import { findOperatorFile } from "./hub-client.ts";
 import { type Health, isAlive, probeHealth } from "./health.ts";
@@ -33,14 +42,23 @@ async function examine(session: Session, actions: Pick<CliActions, "dbStatus">, 
     checks.push({ name: "settings", result: "ok", detail: "in order" });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return [...checks, ...error.problems.map(({ variable, what, mend }): Check => ({ name: "settings", result: "failed", detail: `${variable} ${what}`, mend }))];
+    return [
+      ...checks,
+      ...error.problems.map(
+        ({ variable, what, mend }): Check => ({ name: "settings", result: "failed", detail: `${variable} ${what}`, mend }),
+      ),
+    ];
   }
   checks.push(await checkDataFolder(config.dataDir), await checkOperatorFile(config.dataDir));
   const { check, health } = await examineHub(config, url);
   checks.push(check);
   // Ports, certificate and database are this machine's; a hub elsewhere does not hold them.
   const isOwn = health !== undefined && url === undefined && config.url === undefined;
-  checks.push(...(await checkPorts(config, isOwn)), await checkCertificate(config, isOwn), await checkDatabase(config, { hubIsHealthy: isOwn && health.isOk, status: actions.dbStatus }));
+  checks.push(
+    ...(await checkPorts(config, isOwn)),
+    await checkCertificate(config, isOwn),
+    await checkDatabase(config, { hubIsHealthy: isOwn && health.isOk, status: actions.dbStatus }),
+  );
   checks.push(checkClock(Date.now(), health?.date));
   return checks;
 }
@@ -50,12 +68,44 @@ async function examineHub(config: Config, url: string | undefined): Promise<{ ch
   const named = url ?? config.url;
   const operator = named === undefined ? readOperatorFile(config.dataDir) : undefined;
   const target = named ?? operator?.url;
-  if (target === undefined) return { check: { name: "hub", result: "skipped", detail: "none runs on this data folder", mend: "start it with `hexahub serve`" }, health: undefined };
+  if (target === undefined)
+    return {
+      check: { name: "hub", result: "skipped", detail: "none runs on this data folder", mend: "start it with `hexahub serve`" },
+      health: undefined,
+    };
   const health = await probeHealth(target);
   if (health?.isOk) return { check: { name: "hub", result: "ok", detail: `answers at ${target}` }, health };
-  if (health) return { check: { name: "hub", result: "failed", detail: `answers at ${target} that it is not healthy (status ${health.status}): ${health.body}`, mend: "its log says why" }, health };
-  if (operator && !isAlive(operator.pid)) return { check: { name: "hub", result: "skipped", detail: "not running; the last one did not stop cleanly", mend: "start it with `hexahub serve`" }, health };
-  return { check: { name: "hub", result: "failed", detail: `does not answer at ${target}`, mend: operator ? `process ${operator.pid} holds the data folder: look at its log, or end it` : "check the address, and that the hub runs there" }, health };
+  if (health)
+    return {
+      check: {
+        name: "hub",
+        result: "failed",
+        detail: `answers at ${target} that it is not healthy (status ${health.status}): ${health.body}`,
+        mend: "its log says why",
+      },
+      health,
+    };
+  if (operator && !isAlive(operator.pid))
+    return {
+      check: {
+        name: "hub",
+        result: "skipped",
+        detail: "not running; the last one did not stop cleanly",
+        mend: "start it with `hexahub serve`",
+      },
+      health,
+    };
+  return {
+    check: {
+      name: "hub",
+      result: "failed",
+      detail: `does not answer at ${target}`,
+      mend: operator
+        ? `process ${operator.pid} holds the data folder: look at its log, or end it`
+        : "check the address, and that the hub runs there",
+    },
+    health,
+  };
 }
 
 function readOperatorFile(dataDir: string): ReturnType<typeof findOperatorFile> {

@@ -7,7 +7,10 @@ import { parserFor } from "../../core/validate.ts";
 import { CliError, EXIT, type ExitCode } from "./exit.ts";
 
 /** What a running hub writes into `<data dir>/operator.json` (mode 0600) for the command line on its own machine. */
-export const OperatorFile = Type.Object({ url: Type.String(), token: Type.String({ minLength: 1 }), pid: Type.Integer({ minimum: 1 }) }, { title: "OperatorFile" });
+export const OperatorFile = Type.Object(
+  { url: Type.String(), token: Type.String({ minLength: 1 }), pid: Type.Integer({ minimum: 1 }) },
+  { title: "OperatorFile" },
+);
 export type OperatorFile = Static<typeof OperatorFile>;
 const parseOperatorFile = parserFor(OperatorFile);
 
@@ -54,13 +57,19 @@ export function findOperatorFile(dataDir: string): OperatorFile | undefined {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw new CliError(EXIT.notAllowed, "unreadable", `${path} cannot be read (${code})`, { mend: "run as the hub's user, or set HEXA_URL and HEXA_TOKEN", cause: error });
+    throw new CliError(EXIT.notAllowed, "unreadable", `${path} cannot be read (${code})`, {
+      mend: "run as the hub's user, or set HEXA_URL and HEXA_TOKEN",
+      cause: error,
+    });
   }
   try {
     return parseOperatorFile(JSON.parse(text));
   } catch (error) {
     if (!(error instanceof HubError) && !(error instanceof SyntaxError)) throw error;
-    throw new CliError(EXIT.failed, "bad_operator_file", `${path} is not what a hub writes`, { mend: "restart the hub, which writes it again", cause: error });
+    throw new CliError(EXIT.failed, "bad_operator_file", `${path} is not what a hub writes`, {
+      mend: "restart the hub, which writes it again",
+      cause: error,
+    });
   }
 }
 
@@ -71,26 +80,38 @@ function locateHub(config: Config, target: Target): { url: string; token: string
   const operator = findOperatorFile(config.dataDir);
   if (url === undefined) {
     if (operator) return { url: baseOf(operator.url), token: token ?? operator.token };
-    throw new CliError(EXIT.unavailable, "no_hub", `no hub runs on the data folder ${config.dataDir}`, { mend: "start one with `hexahub serve`, or name one with --url and HEXA_TOKEN" });
+    throw new CliError(EXIT.unavailable, "no_hub", `no hub runs on the data folder ${config.dataDir}`, {
+      mend: "start one with `hexahub serve`, or name one with --url and HEXA_TOKEN",
+    });
   }
   // The operator's token opens everything: it only goes to the hub that wrote it.
   if (operator && baseOf(operator.url) === baseOf(url)) return { url: baseOf(url), token: operator.token };
-  throw new CliError(EXIT.notAllowed, "no_token", `there is no token for ${url}`, { mend: "set HEXA_TOKEN or give --token-file (- reads standard input)" });
+  throw new CliError(EXIT.notAllowed, "no_token", `there is no token for ${url}`, {
+    mend: "set HEXA_TOKEN or give --token-file (- reads standard input)",
+  });
 }
 
 function baseOf(url: string): string {
   const parsed = URL.parse(url);
-  if (!parsed || !/^https?:$/.test(parsed.protocol)) throw new CliError(EXIT.usage, "bad_url", `${JSON.stringify(url)} is not an http or https URL`);
+  if (!parsed || !/^https?:$/.test(parsed.protocol))
+    throw new CliError(EXIT.usage, "bad_url", `${JSON.stringify(url)} is not an http or https URL`);
   return parsed.origin;
 }
 
-async function send(hub: { url: string; token: string }, request: { method: string; path: string; body?: unknown; timeoutMs?: number }): Promise<unknown> {
+async function send(
+  hub: { url: string; token: string },
+  request: { method: string; path: string; body?: unknown; timeoutMs?: number },
+): Promise<unknown> {
   let response: Response;
   let text: string;
   try {
     response = await fetch(hub.url + request.path, {
       method: request.method,
-      headers: { authorization: `Bearer ${hub.token}`, accept: "application/json", ...(request.body === undefined ? {} : { "content-type": "application/json" }) },
+      headers: {
+        authorization: `Bearer ${hub.token}`,
+        accept: "application/json",
+        ...(request.body === undefined ? {} : { "content-type": "application/json" }),
+      },
       ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
       // A redirect would carry the token to a place that nobody named.
       redirect: "error",
@@ -98,7 +119,10 @@ async function send(hub: { url: string; token: string }, request: { method: stri
     });
     text = await response.text();
   } catch (error) {
-    throw new CliError(EXIT.unavailable, "unreachable", `the hub at ${hub.url} does not answer (${reasonOf(error)})`, { mend: "is it running? `hexahub doctor` tells more", cause: error });
+    throw new CliError(EXIT.unavailable, "unreachable", `the hub at ${hub.url} does not answer (${reasonOf(error)})`, {
+      mend: "is it running? `hexahub doctor` tells more",
+      cause: error,
+    });
   }
   const answer = text === "" ? undefined : parseAnswer(text, hub.url, response.status);
   if (response.ok) return answer;

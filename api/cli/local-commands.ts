@@ -6,7 +6,11 @@ import type { Session } from "./session.ts";
 import { facts } from "./terminal.ts";
 
 /** What needs no running hub: serve, db, config and docs. */
-export function addLocalCommands(program: Command, session: Session, actions: Pick<CliActions, "serve" | "dbMigrate" | "dbStatus" | "docs">): void {
+export function addLocalCommands(
+  program: Command,
+  session: Session,
+  actions: Pick<CliActions, "serve" | "dbMigrate" | "dbStatus" | "docs">,
+): void {
   program
     .command("serve")
     .description("run the hub until it is stopped; --json prints its life as one JSON object a line")
@@ -20,7 +24,8 @@ export function addLocalCommands(program: Command, session: Session, actions: Pi
     .action(async ({ check }: { check: boolean }) => {
       const { changed } = await actions.docs({ check });
       session.print({ changed, check }, () => changed.map((path) => `${check ? "out of date" : "written"}  ${path}`).join("\n"));
-      if (check && changed.length > 0) throw new CliError(EXIT.failed, "docs_out_of_date", `${changed.length} documents are out of date`, { mend: "npm run docs" });
+      if (check && changed.length > 0)
+        throw new CliError(EXIT.failed, "docs_out_of_date", `${changed.length} documents are out of date`, { mend: "npm run docs" });
     });
 }
 
@@ -38,7 +43,9 @@ function addConfig(program: Command, session: Session): void {
     .description("what is in force, secrets masked")
     .action(() => {
       const described = describeConfig(session.config());
-      session.print(described, () => facts(Object.entries(described).map(([name, value]) => [name, value === null ? "(not set)" : String(value)])));
+      session.print(described, () =>
+        facts(Object.entries(described).map(([name, value]) => [name, value === null ? "(not set)" : String(value)])),
+      );
     });
 }
 
@@ -54,6 +61,8 @@ function addDatabase(program: Command, session: Session, actions: Pick<CliAction
     .description("which migrations ran and which are due")
     .action(async () => {
       const status = await actions.dbStatus(session.config());
-      session.print(status, () => [...status.done.map((name) => `done     ${name}`), ...status.pending.map((name) => `pending  ${name}`)].join("\n"));
+      session.print(status, () =>
+        [...status.done.map((name) => `done     ${name}`), ...status.pending.map((name) => `pending  ${name}`)].join("\n"),
+      );
     });
 }

@@ -6,7 +6,10 @@ export function numberOption(range: { minimum: number; maximum?: number; integer
   return (text) => {
     const value = Number(text);
     const isInside = text.trim() !== "" && value >= minimum && value <= maximum && (!integer || Number.isInteger(value));
-    if (!isInside) throw new InvalidArgumentError(`It takes ${integer ? "a whole number" : "a number"} ${maximum === Number.MAX_SAFE_INTEGER ? `from ${minimum}` : `from ${minimum} to ${maximum}`}.`);
+    if (!isInside)
+      throw new InvalidArgumentError(
+        `It takes ${integer ? "a whole number" : "a number"} ${maximum === Number.MAX_SAFE_INTEGER ? `from ${minimum}` : `from ${minimum} to ${maximum}`}.`,
+      );
     return value;
   };
 }

@@ -70,17 +70,35 @@ function explain(error: unknown): { exitCode: ExitCode; lines: string[]; data: o
     return { exitCode: EXIT.configuration, lines, data: { code: "configuration", message: error.message, problems: error.problems } };
   }
   if (error instanceof SetupError)
-    return { exitCode: EXIT.configuration, lines: [`✗ ${error.message} (${error.where})`, `  ${error.mend}`], data: { code: "setup", message: error.message, where: error.where, mend: error.mend } };
+    return {
+      exitCode: EXIT.configuration,
+      lines: [`✗ ${error.message} (${error.where})`, `  ${error.mend}`],
+      data: { code: "setup", message: error.message, where: error.where, mend: error.mend },
+    };
   if (error instanceof ApiFailure) {
     const { code, message, details, requestId } = error;
-    const lines = [`✗ ${code}: ${message}`, details === null ? "" : `  ${JSON.stringify(details)}`, requestId === null ? "" : `  request ${requestId}`];
+    const lines = [
+      `✗ ${code}: ${message}`,
+      details === null ? "" : `  ${JSON.stringify(details)}`,
+      requestId === null ? "" : `  request ${requestId}`,
+    ];
     return { exitCode: error.exitCode, lines, data: { code, message, details, request_id: requestId } };
   }
-  if (error instanceof CliError) return { exitCode: error.exitCode, lines: [`✗ ${error.message}`, indented(error.mend)], data: { code: error.code, message: error.message, mend: error.mend } };
+  if (error instanceof CliError)
+    return {
+      exitCode: error.exitCode,
+      lines: [`✗ ${error.message}`, indented(error.mend)],
+      data: { code: error.code, message: error.message, mend: error.mend },
+    };
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { exitCode: EXIT.failed, lines: [stack], data: { code: "internal_error", message: stack } };
 }
 
 function indented(text: string): string {
-  return text === "" ? "" : text.split("\n").map((line) => `  ${line}`).join("\n");
+  return text === ""
+    ? ""
+    : text
+        .split("\n")
+        .map((line) => `  ${line}`)
+        .join("\n");
 }

@@ -10,7 +10,15 @@ import { CliError, EXIT } from "./exit.ts";
 const Text = Type.String();
 const NullableText = Type.Union([Type.String(), Type.Null()]);
 
-const DeviceSummary = Type.Object({ uid: Text, name: Text, device_class: Text, connection_status: Text, last_seen_at: NullableText, model: NullableText, firmware_version: NullableText });
+const DeviceSummary = Type.Object({
+  uid: Text,
+  name: Text,
+  device_class: Text,
+  connection_status: Text,
+  last_seen_at: NullableText,
+  model: NullableText,
+  firmware_version: NullableText,
+});
 export type DeviceSummary = Static<typeof DeviceSummary>;
 
 const Value = Type.Union([Type.Number(), Type.Boolean(), Type.String(), Type.Null()]);
@@ -22,17 +30,53 @@ export const parseDeviceDetail = replyParser(
     device: DeviceSummary,
     state: Type.Object({
       relays: Type.Array(Type.Object({ index: Type.Integer(), state: Text })),
-      lights: Type.Array(Type.Object({ index: Type.Integer(), state: Text, brightness: Type.Optional(Type.Number()), color_temp: Type.Optional(Type.Number()) })),
+      lights: Type.Array(
+        Type.Object({
+          index: Type.Integer(),
+          state: Text,
+          brightness: Type.Optional(Type.Number()),
+          color_temp: Type.Optional(Type.Number()),
+        }),
+      ),
     }),
     sensors: Type.Array(Type.Object({ key: Text, value: Value, ts: Text })),
   }),
 );
-export const parseEnrolled = replyParser(Type.Object({ device_uid: Text, device_token: Text, device_jwt: Text, mqtt_url: NullableText, mqtts_url: NullableText, wss_url: NullableText }));
-export const parseCommandAnswer = replyParser(Type.Object({ command_id: Text, status: Text, latency_ms: Type.Optional(Type.Union([Type.Number(), Type.Null()])), state: Type.Optional(Type.Unknown()) }));
-export const parseReadings = replyParser(Type.Object({ data: Type.Array(Type.Object({ ts: Text, value: Value })), next_cursor: NullableText }));
+export const parseEnrolled = replyParser(
+  Type.Object({
+    device_uid: Text,
+    device_token: Text,
+    device_jwt: Text,
+    mqtt_url: NullableText,
+    mqtts_url: NullableText,
+    wss_url: NullableText,
+  }),
+);
+export const parseCommandAnswer = replyParser(
+  Type.Object({
+    command_id: Text,
+    status: Text,
+    latency_ms: Type.Optional(Type.Union([Type.Number(), Type.Null()])),
+    state: Type.Optional(Type.Unknown()),
+  }),
+);
+export const parseReadings = replyParser(
+  Type.Object({ data: Type.Array(Type.Object({ ts: Text, value: Value })), next_cursor: NullableText }),
+);
 export const parseNewToken = replyParser(Type.Object({ id: Text, token: Text }));
 export const parseTokenPage = replyParser(
-  Type.Object({ data: Type.Array(Type.Object({ id: Text, kind: Text, name: Text, expires_at: NullableText, revoked_at: Type.Optional(NullableText), last_used_at: NullableText })) }),
+  Type.Object({
+    data: Type.Array(
+      Type.Object({
+        id: Text,
+        kind: Text,
+        name: Text,
+        expires_at: NullableText,
+        revoked_at: Type.Optional(NullableText),
+        last_used_at: NullableText,
+      }),
+    ),
+  }),
 );
 export const parseDemo = replyParser(Type.Object({ devices: Type.Array(DemoDevice) }));
 export const parseDemoStopped = replyParser(Type.Object({ removed: Type.Integer() }));
@@ -44,7 +88,10 @@ function replyParser<S extends TSchema>(schema: S): (answer: unknown) => Static<
       return parse(answer);
     } catch (error) {
       if (!(error instanceof HubError)) throw error;
-      throw new CliError(EXIT.failed, "unexpected_answer", `the hub's answer is not what this command line reads: ${error.message}`, { mend: "is the hub of another release?", cause: error });
+      throw new CliError(EXIT.failed, "unexpected_answer", `the hub's answer is not what this command line reads: ${error.message}`, {
+        mend: "is the hub of another release?",
+        cause: error,
+      });
     }
   };
 }

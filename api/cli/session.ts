@@ -47,6 +47,8 @@ function readTokenFile(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw new CliError(EXIT.usage, "no_token", `the token file cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new CliError(EXIT.usage, "no_token", `the token file cannot be read: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
 }

@@ -29,7 +29,13 @@ export function addTokenCommands(program: Command, session: Session): void {
     .action(async () => {
       const answer = await (await session.hub()).request("GET", PATH);
       session.print(answer, () => {
-        const rows = parseTokenPage(answer).data.map((one) => [one.id, one.kind, one.name, one.revoked_at ? "revoked" : (one.expires_at ?? "never"), one.last_used_at ?? "never"]);
+        const rows = parseTokenPage(answer).data.map((one) => [
+          one.id,
+          one.kind,
+          one.name,
+          one.revoked_at ? "revoked" : (one.expires_at ?? "never"),
+          one.last_used_at ?? "never",
+        ]);
         return table(["id", "kind", "name", "ends", "last used"], rows, "there are no tokens");
       });
     });

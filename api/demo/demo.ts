@@ -36,7 +36,9 @@ export const stop = defineRoute({
     const removed = await context.demo.stop();
     return commit(async () => ({
       answer: { status: 200, body: { removed } },
-      audit: [{ organizationId: principal.organizationId, action: "demo.stop", resourceType: "demo", resourceId: null, details: { removed } }],
+      audit: [
+        { organizationId: principal.organizationId, action: "demo.stop", resourceType: "demo", resourceId: null, details: { removed } },
+      ],
     }));
   },
 });

@@ -1,5 +1,15 @@
 import Type, { type Static, type TObject } from "typebox";
-import { COMMAND_ID, Command, type CommandRecord, Identify, Restart, SendIr, SetAllRelays, SetLight, SetRelay } from "../../core/command.ts";
+import {
+  COMMAND_ID,
+  Command,
+  type CommandRecord,
+  Identify,
+  Restart,
+  SendIr,
+  SetAllRelays,
+  SetLight,
+  SetRelay,
+} from "../../core/command.ts";
 import { actorOf, scopeOf } from "../../core/principal.ts";
 import { LightState, OnOff } from "../../core/state.ts";
 import { listCommands } from "../../store/commands.ts";
@@ -8,12 +18,19 @@ import { Cursor, DeviceParams, Limit, nullable, pageOf } from "../fields.ts";
 import { defineRoute } from "../route.ts";
 
 const Extras = {
-  command_id: Type.Optional(Type.String({ pattern: COMMAND_ID, description: "Yours to choose. The same id again gives the same answer and no second effect" })),
-  timeout_ms: Type.Optional(Type.Integer({ minimum: 100, maximum: 60_000, description: "How long to wait for the device; 5000 when absent" })),
-  queue_for_s: Type.Optional(Type.Integer({ minimum: 1, maximum: 86_400, description: "Keep the command this long for a device that is offline" })),
+  command_id: Type.Optional(
+    Type.String({ pattern: COMMAND_ID, description: "Yours to choose. The same id again gives the same answer and no second effect" }),
+  ),
+  timeout_ms: Type.Optional(
+    Type.Integer({ minimum: 100, maximum: 60_000, description: "How long to wait for the device; 5000 when absent" }),
+  ),
+  queue_for_s: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 86_400, description: "Keep the command this long for a device that is offline" }),
+  ),
 };
 const ExtraFields = Type.Object(Extras);
-const requestOf = (title: string, schema: TObject) => Type.Object({ ...schema.properties, ...Extras }, { additionalProperties: false, title });
+const requestOf = (title: string, schema: TObject) =>
+  Type.Object({ ...schema.properties, ...Extras }, { additionalProperties: false, title });
 const REQUESTS = [
   requestOf("SetRelayRequest", SetRelay),
   requestOf("SetAllRelaysRequest", SetAllRelays),
@@ -37,7 +54,10 @@ const CommandReply = Type.Object(
     command_id: Type.String(),
     status: Type.Enum([...STATUSES]),
     latency_ms: nullable("number"),
-    state: Type.Unsafe<unknown>({ description: "The output as the device left it: ON or OFF, a light's state, or null", anyOf: [OnOff, LightState, { type: "null" }] }),
+    state: Type.Unsafe<unknown>({
+      description: "The output as the device left it: ON or OFF, a light's state, or null",
+      anyOf: [OnOff, LightState, { type: "null" }],
+    }),
   },
   { title: "CommandReply" },
 );
@@ -52,16 +72,28 @@ export const command = defineRoute({
   body: CommandBody,
   bodyExample: { command: "set_relay", relay: 0, state: "ON" },
   replies: {
-    200: { description: "The device did it", schema: CommandReply, example: { command_id: "0193…", status: "ok", latency_ms: 12, state: "ON" } },
+    200: {
+      description: "The device did it",
+      schema: CommandReply,
+      example: { command_id: "0193…", status: "ok", latency_ms: 12, state: "ON" },
+    },
     202: { description: "Queued until the device connects", schema: CommandReply },
   },
-  errors: ["not_found", "device_offline", "device_not_claimed", "command_id_conflict", "unsupported_command", "device_error", "command_timeout"],
+  errors: [
+    "not_found",
+    "device_offline",
+    "device_not_claimed",
+    "command_id_conflict",
+    "unsupported_command",
+    "device_error",
+    "command_timeout",
+  ],
   async handler({ context, principal, params, body, requestId, repetitionId }) {
     const { command_id: commandId = repetitionId, timeout_ms: timeoutMs, queue_for_s: queueForS, ...asked } = body;
     const result = await context.commands.send({
       device: params.id,
       scope: scopeOf(principal),
-      command: asked as Command,
+      command: asked,
       commandId,
       actor: actorOf(principal),
       source: "rest",
@@ -70,7 +102,10 @@ export const command = defineRoute({
       correlationId: requestId,
     });
     const isDone = result.status === "ok";
-    return { status: isDone ? 200 : 202, body: { command_id: result.commandId, status: result.status, latency_ms: result.latencyMs, state: result.state } };
+    return {
+      status: isDone ? 200 : 202,
+      body: { command_id: result.commandId, status: result.status, latency_ms: result.latencyMs, state: result.state },
+    };
   },
 });
 

@@ -28,7 +28,12 @@ export const credentials = defineRoute({
   summary: "A device's credentials, never their secrets",
   access: "member",
   params: DeviceParams,
-  replies: { 200: { description: "All of them, revoked ones too", schema: Type.Object({ data: Type.Array(CredentialView) }, { title: "CredentialList" }) } },
+  replies: {
+    200: {
+      description: "All of them, revoked ones too",
+      schema: Type.Object({ data: Type.Array(CredentialView) }, { title: "CredentialList" }),
+    },
+  },
   errors: ["not_found"],
   async handler({ context, principal, params }) {
     const { db } = context.store;
@@ -36,7 +41,16 @@ export const credentials = defineRoute({
     const rows = await listCredentials(db, device.id);
     return {
       status: 200,
-      body: { data: rows.map((row) => ({ id: row.id, kind: row.kind, created_at: row.createdAt, expires_at: row.expiresAt, revoked_at: row.revokedAt, last_used_at: row.lastUsedAt })) },
+      body: {
+        data: rows.map((row) => ({
+          id: row.id,
+          kind: row.kind,
+          created_at: row.createdAt,
+          expires_at: row.expiresAt,
+          revoked_at: row.revokedAt,
+          last_used_at: row.lastUsedAt,
+        })),
+      },
     };
   },
 });
@@ -52,7 +66,16 @@ export const rotate = defineRoute({
   replies: {
     201: {
       description: "The new credentials, shown once",
-      schema: Type.Object({ device_uid: Type.String(), device_token: Type.String(), device_jwt: Type.String(), device_jwt_expires_at: Type.String(), revoked: Type.Array(Type.String()) }, { title: "Rotated" }),
+      schema: Type.Object(
+        {
+          device_uid: Type.String(),
+          device_token: Type.String(),
+          device_jwt: Type.String(),
+          device_jwt_expires_at: Type.String(),
+          revoked: Type.Array(Type.String()),
+        },
+        { title: "Rotated" },
+      ),
     },
   },
   errors: ["not_found"],
@@ -64,8 +87,19 @@ export const rotate = defineRoute({
       const { jwt, expiresAt } = await issueDeviceJwt(db, context.keys, device.id, DEVICE_JWT_TTL_MS);
       const about = { organizationId: device.organizationId, entityId: device.id, actor: actorOf(principal), now: context.clock() };
       return {
-        answer: { status: 201, body: { device_uid: device.uid, device_token: token, device_jwt: jwt, device_jwt_expires_at: expiresAt, revoked } },
-        audit: [{ organizationId: device.organizationId, action: "device.rotate_credentials", resourceType: "device", resourceId: device.id, details: { uid: device.uid, revoked } }],
+        answer: {
+          status: 201,
+          body: { device_uid: device.uid, device_token: token, device_jwt: jwt, device_jwt_expires_at: expiresAt, revoked },
+        },
+        audit: [
+          {
+            organizationId: device.organizationId,
+            action: "device.rotate_credentials",
+            resourceType: "device",
+            resourceId: device.id,
+            details: { uid: device.uid, revoked },
+          },
+        ],
         events: [newEvent("device.credential_rotated", about, { uid: device.uid })],
         afterwards: () => endSessions(context, device.id, revoked),
       };
@@ -88,11 +122,20 @@ export const revoke = defineRoute({
       const device = await getDevice(db, scopeOf(principal), params.id);
       const only = body.credential_id?.toLowerCase();
       const revoked = await revokeCredentials(db, device.id, only === undefined ? {} : { only }, context.clock());
-      if (only !== undefined && revoked.length === 0) throw new HubError("not_found", "the device has no such credential that is still valid");
+      if (only !== undefined && revoked.length === 0)
+        throw new HubError("not_found", "the device has no such credential that is still valid");
       const about = { organizationId: device.organizationId, entityId: device.id, actor: actorOf(principal), now: context.clock() };
       return {
         answer: { status: 200, body: { revoked } },
-        audit: [{ organizationId: device.organizationId, action: "device.revoke_credentials", resourceType: "device", resourceId: device.id, details: { uid: device.uid, revoked } }],
+        audit: [
+          {
+            organizationId: device.organizationId,
+            action: "device.revoke_credentials",
+            resourceType: "device",
+            resourceId: device.id,
+            details: { uid: device.uid, revoked },
+          },
+        ],
         events: revoked.map((id) => newEvent("device.credential_revoked", about, { uid: device.uid, credential_id: id })),
         afterwards: () => endSessions(context, device.id, revoked),
       };
@@ -101,5 +144,8 @@ export const revoke = defineRoute({
 
 async function endSessions({ sessions }: Pick<ApiContext, "sessions">, deviceId: string, revoked: readonly string[]): Promise<void> {
   const gone = new Set(revoked);
-  await sessions.disconnect((principal) => principal.kind === "device" && principal.id === deviceId && gone.has(principal.credentialId), "revoked");
+  await sessions.disconnect(
+    (principal) => principal.kind === "device" && principal.id === deviceId && gone.has(principal.credentialId),
+    "revoked",
+  );
 }

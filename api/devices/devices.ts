@@ -55,7 +55,11 @@ export const show = defineRoute({
     const [state, sensors] = [await readState(db, device.id), await readSensorState(db, device.id)];
     return {
       status: 200,
-      body: { device: deviceJson(device), state, sensors: sensors.map(({ key, value, ts, receivedAt }) => ({ key, value, ts: new Date(ts).toISOString(), received_at: receivedAt })) },
+      body: {
+        device: deviceJson(device),
+        state,
+        sensors: sensors.map(({ key, value, ts, receivedAt }) => ({ key, value, ts: new Date(ts).toISOString(), received_at: receivedAt })),
+      },
     };
   },
 });
@@ -68,7 +72,10 @@ export const update = defineRoute({
   description: "Settings that are not named stay as they are. The device receives them as retained `down/config`.",
   access: "member",
   params: DeviceParams,
-  body: Type.Object({ name: Type.Optional(line(120)), settings: Type.Optional(DeviceSettings) }, { additionalProperties: false, minProperties: 1, title: "DevicePatch" }),
+  body: Type.Object(
+    { name: Type.Optional(line(120)), settings: Type.Optional(DeviceSettings) },
+    { additionalProperties: false, minProperties: 1, title: "DevicePatch" },
+  ),
   bodyExample: { name: "Kitchen", settings: { relay_names: ["Lamp", "Fan"], power_restore: "last" } },
   replies: { 200: { description: "As it is now", schema: Type.Object({ device: DeviceView }, { title: "DeviceUpdated" }) } },
   errors: ["not_found"],
@@ -83,9 +90,20 @@ export const update = defineRoute({
       });
       return {
         answer: { status: 200, body: { device: deviceJson(device) } },
-        audit: [{ organizationId: device.organizationId, action: "device.update", resourceType: "device", resourceId: device.id, details: { uid: device.uid, changed: Object.keys(body) } }],
+        audit: [
+          {
+            organizationId: device.organizationId,
+            action: "device.update",
+            resourceType: "device",
+            resourceId: device.id,
+            details: { uid: device.uid, changed: Object.keys(body) },
+          },
+        ],
         // Read again, so that of two changes at once the later one stays on the topic.
-        afterwards: settings === undefined ? () => undefined : async () => publishConfig(context, await getDevice(context.store.db, scope, device.id)),
+        afterwards:
+          settings === undefined
+            ? () => undefined
+            : async () => publishConfig(context, await getDevice(context.store.db, scope, device.id)),
       };
     }),
 });
@@ -108,8 +126,22 @@ export const remove = defineRoute({
       const { organizationId } = device;
       return {
         answer: { status: 204 },
-        audit: [{ organizationId, action: "device.delete", resourceType: "device", resourceId: device.id, details: { uid: device.uid, name: device.name } }],
-        events: [newEvent("device.deleted", { organizationId, entityId: device.id, actor: actorOf(principal), now: context.clock() }, { uid: device.uid })],
+        audit: [
+          {
+            organizationId,
+            action: "device.delete",
+            resourceType: "device",
+            resourceId: device.id,
+            details: { uid: device.uid, name: device.name },
+          },
+        ],
+        events: [
+          newEvent(
+            "device.deleted",
+            { organizationId, entityId: device.id, actor: actorOf(principal), now: context.clock() },
+            { uid: device.uid },
+          ),
+        ],
         async afterwards() {
           context.directory.remove(device.uid);
           context.telemetry.forgetDevice(device.id);
@@ -121,5 +153,10 @@ export const remove = defineRoute({
 
 /** The device finds it at its next connect, and gets it now if it is connected. */
 async function publishConfig({ bus, topics }: Pick<ApiContext, "bus" | "topics">, device: Device): Promise<void> {
-  await bus.publish({ topic: topics.build({ kind: "down", uid: device.uid, type: "config" }), payload: JSON.stringify(device.settings), qos: 1, retain: true });
+  await bus.publish({
+    topic: topics.build({ kind: "down", uid: device.uid, type: "config" }),
+    payload: JSON.stringify(device.settings),
+    qos: 1,
+    retain: true,
+  });
 }

@@ -15,7 +15,7 @@ import { ConnectionFields, connectionJson, deviceJson, DeviceView, TopicsView, t
 /** A device holds on to its JWT while it is on a shelf; the token has no end. */
 export const DEVICE_JWT_TTL_MS = 365 * 86_400_000;
 
-export const EnrolRequest = Type.Object(
+const EnrolRequest = Type.Object(
   {
     name: line(120),
     device_class: DeviceClass,
@@ -27,7 +27,13 @@ export const EnrolRequest = Type.Object(
 );
 type EnrolRequest = Static<typeof EnrolRequest>;
 
-const EXAMPLE: EnrolRequest = { name: "Hall relay", device_class: "relay_controller", serial_number: "HX-000123", model: "HX-R4", capabilities: { relays: 4 } };
+const EXAMPLE: EnrolRequest = {
+  name: "Hall relay",
+  device_class: "relay_controller",
+  serial_number: "HX-000123",
+  model: "HX-R4",
+  capabilities: { relays: 4 },
+};
 
 const CredentialFields = {
   device_token: Type.String({ description: "Shown once. The MQTT password, and the bearer token of the device's HTTP calls" }),
@@ -35,9 +41,12 @@ const CredentialFields = {
   device_jwt_expires_at: Type.String(),
 };
 
-export const Enrolled = Type.Object({ device: DeviceView, device_uid: Type.String(), ...CredentialFields, ...ConnectionFields, topics: TopicsView }, { title: "Enrolled" });
+const Enrolled = Type.Object(
+  { device: DeviceView, device_uid: Type.String(), ...CredentialFields, ...ConnectionFields, topics: TopicsView },
+  { title: "Enrolled" },
+);
 
-export const Registered = Type.Object(
+const Registered = Type.Object(
   {
     device_uid: Type.String({ description: "MQTT client id and username" }),
     ...CredentialFields,
@@ -53,7 +62,8 @@ export const registerDevice = defineRoute({
   path: "/api/v1/provision/register",
   tag: "Provisioning",
   summary: "A device enrols itself",
-  description: "The device belongs to nobody until its claim code is used. Send an idempotency key: a repeated call gets the same answer, credentials included.",
+  description:
+    "The device belongs to nobody until its claim code is used. Send an idempotency key: a repeated call gets the same answer, credentials included.",
   access: "provision",
   body: EnrolRequest,
   bodyExample: EXAMPLE,
@@ -68,7 +78,13 @@ export const registerDevice = defineRoute({
         organizationId: null,
         ownerId: null,
         actor: { kind: "system", id: "provisioning" },
-        answer: ({ uid, credentials }) => ({ device_uid: uid, ...credentials, ...connectionJson(context.settings), claim_code: claimCode, topics: topicsJson(context.topics, uid) }),
+        answer: ({ uid, credentials }) => ({
+          device_uid: uid,
+          ...credentials,
+          ...connectionJson(context.settings),
+          claim_code: claimCode,
+          topics: topicsJson(context.topics, uid),
+        }),
       }),
     );
   },
@@ -91,7 +107,13 @@ export const addDevice = defineRoute({
         organizationId: principal.organizationId,
         ownerId: principal.kind === "user" ? principal.id : null,
         actor: actorOf(principal),
-        answer: ({ uid, device, credentials }) => ({ device, device_uid: uid, ...credentials, ...connectionJson(context.settings), topics: topicsJson(context.topics, uid) }),
+        answer: ({ uid, device, credentials }) => ({
+          device,
+          device_uid: uid,
+          ...credentials,
+          ...connectionJson(context.settings),
+          topics: topicsJson(context.topics, uid),
+        }),
       }),
     ),
 });
@@ -127,9 +149,21 @@ async function enrol(context: ApiContext, db: Db, enrolment: Enrolment): Promise
   return {
     answer: {
       status: 201,
-      body: enrolment.answer({ uid: device.uid, device: deviceJson(device), credentials: { device_token: token, device_jwt: jwt, device_jwt_expires_at: expiresAt } }),
+      body: enrolment.answer({
+        uid: device.uid,
+        device: deviceJson(device),
+        credentials: { device_token: token, device_jwt: jwt, device_jwt_expires_at: expiresAt },
+      }),
     },
-    audit: [{ organizationId, action: "device.create", resourceType: "device", resourceId: device.id, details: { uid: device.uid, device_class: device.deviceClass } }],
+    audit: [
+      {
+        organizationId,
+        action: "device.create",
+        resourceType: "device",
+        resourceId: device.id,
+        details: { uid: device.uid, device_class: device.deviceClass },
+      },
+    ],
     events: [newEvent("device.registered", about, { uid: device.uid, device_class: device.deviceClass })],
     afterwards: () => context.directory.put({ id: device.id, uid: device.uid, organizationId }),
   };

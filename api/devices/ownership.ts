@@ -16,7 +16,10 @@ export const claim = defineRoute({
   summary: "Claim a device by its code",
   description: "The device joins your organisation. Upper and lower case and dashes in the code do not matter.",
   access: "member",
-  body: Type.Object({ claim_code: Type.String({ minLength: 12, maxLength: 20, pattern: "^[A-Za-z0-9 -]+$" }) }, { additionalProperties: false, title: "ClaimRequest" }),
+  body: Type.Object(
+    { claim_code: Type.String({ minLength: 12, maxLength: 20, pattern: "^[A-Za-z0-9 -]+$" }) },
+    { additionalProperties: false, title: "ClaimRequest" },
+  ),
   bodyExample: { claim_code: "K7QX-M4TD-92ZB" },
   replies: { 200: { description: "The device is yours", schema: Type.Object({ device: DeviceView }, { title: "Claimed" }) } },
   errors: ["not_found", "already_claimed"],
@@ -30,7 +33,13 @@ export const claim = defineRoute({
       return {
         answer: { status: 200, body: { device: deviceJson(device) } },
         audit: [{ organizationId, action: "device.claim", resourceType: "device", resourceId: device.id, details: { uid: device.uid } }],
-        events: [newEvent("device.claimed", { organizationId, entityId: device.id, actor: actorOf(principal), now }, { uid: device.uid, user_id: userId })],
+        events: [
+          newEvent(
+            "device.claimed",
+            { organizationId, entityId: device.id, actor: actorOf(principal), now },
+            { uid: device.uid, user_id: userId },
+          ),
+        ],
         afterwards: () => {
           context.directory.put({ id: device.id, uid: device.uid, organizationId });
           context.telemetry.forgetDevice(device.id);
@@ -44,10 +53,13 @@ export const release = defineRoute({
   path: "/api/v1/devices/:id/release",
   tag: "Devices",
   summary: "Give a device up",
-  description: "It leaves the organisation and waits for somebody with the new claim code. Its session ends and its retained messages are taken back; its credentials stay valid.",
+  description:
+    "It leaves the organisation and waits for somebody with the new claim code. Its session ends and its retained messages are taken back; its credentials stay valid.",
   access: "member",
   params: DeviceParams,
-  replies: { 200: { description: "Released", schema: Type.Object({ device: DeviceView, claim_code: Type.String() }, { title: "Released" }) } },
+  replies: {
+    200: { description: "Released", schema: Type.Object({ device: DeviceView, claim_code: Type.String() }, { title: "Released" }) },
+  },
   errors: ["not_found", "device_not_claimed"],
   handler: ({ context, principal, params, commit }) =>
     commit(async (db) => {
@@ -60,7 +72,13 @@ export const release = defineRoute({
       return {
         answer: { status: 200, body: { device: deviceJson(device), claim_code: claimCode } },
         audit: [{ organizationId, action: "device.release", resourceType: "device", resourceId: device.id, details: { uid: device.uid } }],
-        events: [newEvent("device.released", { organizationId, entityId: device.id, actor: actorOf(principal), now: context.clock() }, { uid: device.uid })],
+        events: [
+          newEvent(
+            "device.released",
+            { organizationId, entityId: device.id, actor: actorOf(principal), now: context.clock() },
+            { uid: device.uid },
+          ),
+        ],
         afterwards: async () => {
           context.directory.put({ id: device.id, uid: device.uid, organizationId: null });
           context.telemetry.forgetDevice(device.id);

@@ -37,7 +37,12 @@ export const DeviceDetail = Type.Object(
     state: Type.Object({ relays: Type.Array(RelayState), lights: Type.Array(LightState) }, { title: "DeviceState" }),
     sensors: Type.Array(
       Type.Object(
-        { key: Type.String(), value: Type.Union([Type.Number(), Type.Boolean(), Type.String()]), ts: Type.String({ description: "the event's time" }), received_at: Type.String() },
+        {
+          key: Type.String(),
+          value: Type.Union([Type.Number(), Type.Boolean(), Type.String()]),
+          ts: Type.String({ description: "the event's time" }),
+          received_at: Type.String(),
+        },
         { title: "SensorState" },
       ),
       { description: "the latest value of every series, by event time" },

@@ -11,7 +11,12 @@ export const sensorReport = defineRoute({
   access: "device",
   body: Telemetry,
   bodyExample: { values: { temperature: 21.5, humidity: 48 } },
-  replies: { 202: { description: "Stored", schema: Type.Object({ accepted: Type.Integer({ description: "How many values" }) }, { title: "Accepted" }) } },
+  replies: {
+    202: {
+      description: "Stored",
+      schema: Type.Object({ accepted: Type.Integer({ description: "How many values" }) }, { title: "Accepted" }),
+    },
+  },
   errors: ["clock_out_of_range", "storage_full"],
   async handler({ context, principal, body }) {
     await context.ingest.accept({ id: principal.id, uid: principal.uid }, "telemetry", body);

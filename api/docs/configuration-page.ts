@@ -1,4 +1,4 @@
-import { settingsReference } from "../../core/config.ts";
+import { settingsReference } from "../../core/settings.ts";
 import { table } from "./markdown.ts";
 
 export function configurationPage(): string {
@@ -10,7 +10,7 @@ export function configurationPage(): string {
   ]);
   return `# Settings
 
-Generated from core/config.ts by \`npm run docs\`.
+Generated from core/settings.ts by \`npm run docs\`.
 
 The hub reads its settings from the environment, once, at its start. An empty variable counts as not set. A secret may
 be given as the path of a file instead, in \`<NAME>_FILE\`; one line break at its end is cut. A name that begins with \`HEXA_\`
@@ -26,8 +26,10 @@ start with them, rather than to let anybody believe that they do something.
 
 export function environmentExample(): string {
   const blocks = settingsReference().map(({ name, default: fallback, range, description, isSecret }) => {
-    const notes = [description, range === "" ? "" : `Range: ${range}.`, isSecret ? `Or ${name}_FILE with the path of a file.` : ""].filter((note) => note !== "");
+    const notes = [description, range === "" ? "" : `Range: ${range}.`, isSecret ? `Or ${name}_FILE with the path of a file.` : ""].filter(
+      (note) => note !== "",
+    );
     return `${notes.map((note) => `# ${note}`).join("\n")}\n# ${name}=${fallback ?? ""}`;
   });
-  return `# Generated from core/config.ts by \`npm run docs\`. Copy it to .env and take the # away where you change something.\n\n${blocks.join("\n\n")}\n`;
+  return `# Generated from core/settings.ts by \`npm run docs\`. Copy it to .env and take the # away where you change something.\n\n${blocks.join("\n\n")}\n`;
 }

@@ -16,7 +16,7 @@ export function generatedFiles(input: { openapi: object }): Record<string, strin
 
 function errorsPage(): string {
   const rows = Object.entries(ERRORS)
-    .sort(([codeA, a], [codeB, b]) => a.status - b.status || codeA.localeCompare(codeB, "en"))
+    .toSorted(([codeA, a], [codeB, b]) => a.status - b.status || codeA.localeCompare(codeB, "en"))
     .map(([code, { status, title }]) => [`\`${code}\``, String(status), title]);
   return `# Error codes
 
@@ -36,10 +36,12 @@ function inStableOrder(openapi: object): object {
   return {
     ...rest,
     ...(paths === undefined ? {} : { paths: byKey(paths) }),
-    ...(components === undefined ? {} : { components: byKey(Object.fromEntries(Object.entries(components).map(([name, group]) => [name, byKey(group)]))) }),
+    ...(components === undefined
+      ? {}
+      : { components: byKey(Object.fromEntries(Object.entries(components).map(([name, group]) => [name, byKey(group)]))) }),
   };
 }
 
 function byKey(map: object): object {
-  return Object.fromEntries(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+  return Object.fromEntries(Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
 }

@@ -2,7 +2,7 @@
 export interface JsonSchema {
   readonly type?: string | readonly string[];
   readonly enum?: readonly unknown[];
-  readonly const?: unknown;
+  readonly const?: string | number | boolean;
   readonly anyOf?: readonly JsonSchema[];
   readonly items?: JsonSchema;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
@@ -21,14 +21,18 @@ export interface JsonSchema {
 export function fieldRows(schema: JsonSchema): string[][] {
   const object = schema.properties ? schema : schema.anyOf?.find((one) => one.properties);
   const required = new Set(object?.required);
-  return Object.entries(object?.properties ?? {}).map(([name, field]) => [`\`${name}\``, typeText(field), required.has(name) ? "" : "optional"]);
+  return Object.entries(object?.properties ?? {}).map(([name, field]) => [
+    `\`${name}\``,
+    typeText(field),
+    required.has(name) ? "" : "optional",
+  ]);
 }
 
 /** A schema in words, for example `integer 0 to 31` or `array of { index, state }, at most 32`. */
 export function typeText(schema: JsonSchema): string {
   const { enum: values, anyOf, items, properties, patternProperties, description } = schema;
   if (values) return values.map((value) => `\`${String(value)}\``).join(", ");
-  if (schema.const !== undefined) return `\`${String(schema.const)}\``;
+  if (schema.const !== undefined) return `\`${schema.const}\``;
   if (anyOf) return anyOf.map(typeText).join(" or ");
   if (items) return `array of ${typeText(items)}${schema.maxItems === undefined ? "" : `, at most ${schema.maxItems}`}`;
   if (properties) return `{ ${Object.keys(properties).join(", ")} }`;

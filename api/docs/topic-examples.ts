@@ -14,12 +14,27 @@ const TIME = "2026-11-21T05:22:10.123Z";
 const json = (value: unknown): string => JSON.stringify(value);
 
 export const UP_EXAMPLES: Readonly<Record<UpType, TopicExample>> = {
-  register: { payload: json({ firmware_version: "1.4.2", model: "HX-R4", capabilities: { relays: 4 } }), note: "The hub answers on `down/registered`." },
-  heartbeat: { payload: json({ uptime_s: 86400, rssi: -61, free_heap: 142336 }), note: "Without one for 120 s a connected device is `stale`." },
-  state_report: { payload: json({ relays: [{ index: 0, state: "ON" }] }), note: "What the device changed by itself. Only what differs is stored, published and audited." },
+  register: {
+    payload: json({ firmware_version: "1.4.2", model: "HX-R4", capabilities: { relays: 4 } }),
+    note: "The hub answers on `down/registered`.",
+  },
+  heartbeat: {
+    payload: json({ uptime_s: 86400, rssi: -61, free_heap: 142336 }),
+    note: "Without one for 120 s a connected device is `stale`.",
+  },
+  state_report: {
+    payload: json({ relays: [{ index: 0, state: "ON" }] }),
+    note: "What the device changed by itself. Only what differs is stored, published and audited.",
+  },
   input_event: { payload: json({ input: 0, event: "click" }) },
-  telemetry: { payload: json({ values: { temperature: 21.5, humidity: 48 } }), note: "Or an array of up to 500 such, with their own `ts`. A sample without `ts` happened when it arrived." },
-  ack: { payload: json({ command_id: COMMAND_ID, status: "ok", state: "ON" }), note: "`state` may be left out: the hub then takes the commanded state." },
+  telemetry: {
+    payload: json({ values: { temperature: 21.5, humidity: 48 } }),
+    note: "Or an array of up to 500 such, with their own `ts`. A sample without `ts` happened when it arrived.",
+  },
+  ack: {
+    payload: json({ command_id: COMMAND_ID, status: "ok", state: "ON" }),
+    note: "`state` may be left out: the hub then takes the commanded state.",
+  },
   task_result: { payload: json({ task_id: "task-1", results: [], timestamp: TIME }) },
   ir_learned: { payload: json({ name: "tv power", carrier_hz: 38000, timings: [9000, -4500, 560, -560] }) },
   ota_status: { payload: json({ status: "downloading", version: "1.5.0", progress: 40 }) },
@@ -32,11 +47,19 @@ export const DOWN_EXAMPLES: Readonly<Record<DownType, TopicExample>> = {
     note: "Beside `command_id` and `expires_at` stand the command's own fields; the commands are listed below. The device answers on `up/ack`, does a repeated `command_id` once, and nothing after `expires_at`.",
   },
   task: { payload: json({ task_id: "task-1" }), note: "Reserved: this release sends none.", isReserved: true },
-  config: { payload: json({ relay_names: ["hall"], power_restore: "last" }), note: "Retained: the device gets its settings whenever it connects." },
+  config: {
+    payload: json({ relay_names: ["hall"], power_restore: "last" }),
+    note: "Retained: the device gets its settings whenever it connects.",
+  },
   ota: { payload: json({ version: "1.5.0" }), note: "Reserved: this release sends none.", isReserved: true },
-  registered: { payload: json({ uid: "relay-7kq2mzd94x", time: TIME, claimed: true, heartbeat_interval_s: 60 }) },
+  registered: { payload: json({ uid: "relay-7kq2mzd94x", time: TIME, claimed: true, heartbeat_interval_s: 30 }) },
   error: {
-    payload: json({ code: "validation_error", message: "/values must be object", topic: "hexa/relay-7kq2mzd94x/up/telemetry", details: null }),
+    payload: json({
+      code: "validation_error",
+      message: "/values must be object",
+      topic: "hexa/relay-7kq2mzd94x/up/telemetry",
+      details: null,
+    }),
     note: "Something the device published was refused. It was acknowledged all the same: sent again it would be refused again.",
   },
 };
@@ -46,14 +69,35 @@ export const TOPIC_EXAMPLES: Readonly<Record<Exclude<TopicKind, "up" | "down">, 
   relay_state: { payload: "ON" },
   relay_set: { payload: "TOGGLE", note: "Goes through the command path; what became of it is the `state` topic." },
   light_state: { payload: json({ state: "ON", brightness: 40 }) },
-  light_set: { payload: json({ state: "ON", brightness: 40 }), note: "`brightness` runs from 0 to 100, `color_temp` is in kelvin, `transition` in seconds." },
-  ir_send: { payload: json({ timings: [9000, -4500, 560, -560], carrier_hz: 38000 }), note: "Microseconds: marks positive, spaces negative." },
+  light_set: {
+    payload: json({ state: "ON", brightness: 40 }),
+    note: "`brightness` runs from 0 to 100, `color_temp` is in kelvin, `transition` in seconds.",
+  },
+  ir_send: {
+    payload: json({ timings: [9000, -4500, 560, -560], carrier_hz: 38000 }),
+    note: "Microseconds: marks positive, spaces negative.",
+  },
   sensor_state: { payload: "21.5", note: "The value alone; booleans as `ON` and `OFF`." },
   event: {
-    payload: json({ specversion: "1.0", id: COMMAND_ID, type: "device.online", source: "/hexahub", time: TIME, datacontenttype: "application/json", correlationid: COMMAND_ID, actorkind: "device", actorid: "…", data: { uid: "relay-7kq2mzd94x" } }),
+    payload: json({
+      specversion: "1.0",
+      id: COMMAND_ID,
+      type: "device.online",
+      source: "/hexahub",
+      time: TIME,
+      datacontenttype: "application/json",
+      correlationid: COMMAND_ID,
+      actorkind: "device",
+      actorid: "…",
+      data: { uid: "relay-7kq2mzd94x" },
+    }),
     note: "CloudEvents 1.0 in JSON. The types are listed below.",
   },
   notification: { payload: json({ title: "…" }), note: "Reserved: this release sends none.", isReserved: true },
   ha_status: { payload: "online", note: "Reserved: Home Assistant's bridge is not part of this release.", isReserved: true },
-  ha_discovery: { payload: json({ device: {}, origin: { name: "Hexahub" }, components: {} }), note: "Reserved: Home Assistant's bridge is not part of this release.", isReserved: true },
+  ha_discovery: {
+    payload: json({ device: {}, origin: { name: "Hexahub" }, components: {} }),
+    note: "Reserved: Home Assistant's bridge is not part of this release.",
+    isReserved: true,
+  },
 };

@@ -22,6 +22,7 @@ connects with its name and its token; it may use wildcards, and gets what its or
 
 The lines below are for mosquitto's clients, with MQTT 5 over TLS. For MQTT 3.1.1 write \`-V 311\`. For plain MQTT, on the hub's
 own machine, write \`-p 1883\` and leave \`--cafile\` out. Two lines with the same \`-i\` end each other's session.
+A \`set\` reaches a device that is connected and listens to its \`down/\`: a demo device, or one that a \`mosquitto_sub\` plays.
 
 ${fence(
   "sh",
@@ -39,11 +40,17 @@ export function topicsPage(): string {
     INTRODUCTION,
     overview(kinds),
     "## Device to hub\n",
-    ...(Object.keys(UP_PAYLOADS) as UpType[]).map((type) => section("up", UP_EXAMPLES[type], { type, schema: UP_PAYLOADS[type] as JsonSchema })),
+    ...(Object.keys(UP_PAYLOADS) as UpType[]).map((type) =>
+      section("up", UP_EXAMPLES[type], { type, schema: UP_PAYLOADS[type] as JsonSchema }),
+    ),
     "## Hub to device\n",
-    ...(Object.keys(DOWN_PAYLOADS) as DownType[]).map((type) => section("down", DOWN_EXAMPLES[type], { type, schema: DOWN_PAYLOADS[type] as JsonSchema })),
+    ...(Object.keys(DOWN_PAYLOADS) as DownType[]).map((type) =>
+      section("down", DOWN_EXAMPLES[type], { type, schema: DOWN_PAYLOADS[type] as JsonSchema }),
+    ),
     "## State, control and events\n",
-    ...kinds.filter((kind) => kind !== "up" && kind !== "down").map((kind) => section(kind, TOPIC_EXAMPLES[kind], { schema: TOPICS[kind].payload as JsonSchema })),
+    ...kinds
+      .filter((kind) => kind !== "up" && kind !== "down")
+      .map((kind) => section(kind, TOPIC_EXAMPLES[kind], { schema: TOPICS[kind].payload as JsonSchema })),
     commands(),
     eventTypes(),
   ];
@@ -53,7 +60,14 @@ export function topicsPage(): string {
 function overview(kinds: readonly TopicKind[]): string {
   const rows = kinds.map((kind) => {
     const rule = TOPICS[kind];
-    return [`\`${patternOf(rule)}\``, rule.direction, payloadText(kind, rule), String(rule.qos), retainText(rule), rule.durable && rule.publish !== "nobody" ? "after its effect is committed" : ""];
+    return [
+      `\`${patternOf(rule)}\``,
+      rule.direction,
+      payloadText(kind, rule),
+      String(rule.qos),
+      retainText(rule),
+      rule.durable && rule.publish !== "nobody" ? "after its effect is committed" : "",
+    ];
   });
   return table(["topic", "direction", "payload", "QoS", "retained", "QoS 1 is acknowledged"], rows);
 }
@@ -108,8 +122,19 @@ function linesFor(kind: TopicKind, rule: TopicRule, example: TopicExample, type:
 
 /** The topic with shell variables or example levels in place of the variable ones. */
 function shellTopic(rule: TopicRule, type: string | undefined): string {
-  const levels: Record<string, string> = { root: ROOT, uid: "$DEVICE_UID", index: "0", key: "temperature", organization: "+", user: "+", type: type ?? "+" };
-  return rule.pattern.replace(/\{(\w+)\}/g, (_, name: string) => levels[name] ?? "+").replace("…", "#").replace(/#\/.*/, "#");
+  const levels: Record<string, string> = {
+    root: ROOT,
+    uid: "$DEVICE_UID",
+    index: "0",
+    key: "temperature",
+    organization: "+",
+    user: "+",
+    type: type ?? "+",
+  };
+  return rule.pattern
+    .replace(/\{(\w+)\}/g, (_, name: string) => levels[name] ?? "+")
+    .replace("…", "#")
+    .replace(/#\/.*/, "#");
 }
 
 function commands(): string {

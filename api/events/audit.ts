@@ -29,7 +29,10 @@ export const audit = defineRoute({
   tag: "Events",
   summary: "Who did what, newest first",
   access: "admin",
-  query: Type.Object({ limit: Limit(200, 50), cursor: Cursor, action: Name, resource_id: Name, actor_id: Name }, { additionalProperties: false }),
+  query: Type.Object(
+    { limit: Limit(200, 50), cursor: Cursor, action: Name, resource_id: Name, actor_id: Name },
+    { additionalProperties: false },
+  ),
   replies: { 200: { description: "A page", schema: pageOf(AuditView, "AuditPage") } },
   async handler({ context, principal, query }) {
     const page = await listAudit(context.store.db, scopeOf(principal), {

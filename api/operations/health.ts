@@ -16,13 +16,31 @@ export const health = defineRoute({
   replies: {
     200: {
       description: "It works",
-      schema: Type.Object({ status: Type.Literal("ok"), version: Type.String(), database: Type.Literal("ok"), sessions: Type.Integer({ description: "MQTT sessions that are connected" }), time: Type.String() }, { title: "Health" }),
+      schema: Type.Object(
+        {
+          status: Type.Literal("ok"),
+          version: Type.String(),
+          database: Type.Literal("ok"),
+          sessions: Type.Integer({ description: "MQTT sessions that are connected" }),
+          time: Type.String(),
+        },
+        { title: "Health" },
+      ),
     },
   },
   errors: ["unavailable"],
   async handler({ context }) {
     await checkDatabase(context);
-    return { status: 200, body: { status: "ok", version: context.settings.version, database: "ok", sessions: context.sessions.count(), time: new Date(context.clock()).toISOString() } };
+    return {
+      status: 200,
+      body: {
+        status: "ok",
+        version: context.settings.version,
+        database: "ok",
+        sessions: context.sessions.count(),
+        time: new Date(context.clock()).toISOString(),
+      },
+    };
   },
 });
 
@@ -38,5 +56,10 @@ async function checkDatabase({ store, log, sessions }: ApiContext): Promise<void
   );
   const result = await Promise.race([answer, limit]);
   end.abort();
-  if (result !== "ok") throw new HubError("unavailable", result === "late" ? `the database did not answer within ${DATABASE_LIMIT_MS} ms` : "the database does not work", { details: { database: result, sessions: sessions.count() } });
+  if (result !== "ok")
+    throw new HubError(
+      "unavailable",
+      result === "late" ? `the database did not answer within ${DATABASE_LIMIT_MS} ms` : "the database does not work",
+      { details: { database: result, sessions: sessions.count() } },
+    );
 }

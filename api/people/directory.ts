@@ -11,7 +11,9 @@ export const organizations = defineRoute({
   tag: "Access",
   summary: "The organisation you act in",
   access: "member",
-  replies: { 200: { description: "The organisations", schema: Type.Object({ data: Type.Array(OrganizationView) }, { title: "OrganizationList" }) } },
+  replies: {
+    200: { description: "The organisations", schema: Type.Object({ data: Type.Array(OrganizationView) }, { title: "OrganizationList" }) },
+  },
   async handler({ context, principal }) {
     const organization = await findOrganization(context.store.db, principal.organizationId);
     return { status: 200, body: { data: organization === undefined ? [] : [organizationJson(organization)] } };

@@ -18,23 +18,47 @@ export const login = defineRoute({
   access: "none",
   // Nothing changes, and an old answer would carry an old token.
   idempotent: false,
-  body: Type.Object({ email: Email, password: Type.String({ minLength: 1, maxLength: 1024 }) }, { additionalProperties: false, title: "LoginRequest" }),
+  body: Type.Object(
+    { email: Email, password: Type.String({ minLength: 1, maxLength: 1024 }) },
+    { additionalProperties: false, title: "LoginRequest" },
+  ),
   bodyExample: { email: "ada@example.com", password: "correct horse battery" },
-  replies: { 200: { description: "A token for the Authorization header", schema: Type.Object({ ...SessionFields, user: UserView }, { title: "Session" }) } },
+  replies: {
+    200: {
+      description: "A token for the Authorization header",
+      schema: Type.Object({ ...SessionFields, user: UserView }, { title: "Session" }),
+    },
+  },
   errors: ["unauthorized"],
   async handler({ context, body, requestId }) {
     const { db } = context.store;
     const now = context.clock();
     const found = await findUserWithPassword(db, body.email);
     // The same work for an unknown e-mail: the time must not tell who has an account.
-    const isRight = found === undefined ? await spendPasswordTime().then(() => false) : await verifyPassword(body.password, found.passwordHash);
+    const isRight =
+      found === undefined ? await spendPasswordTime().then(() => false) : await verifyPassword(body.password, found.passwordHash);
     const actor = found === undefined ? SYSTEM : ({ kind: "user", id: found.id } as const);
     const isIn = found !== undefined && isRight && found.isActive;
-    const about = { organizationId: found?.organizationId ?? null, actor, resourceType: "user", resourceId: found?.id ?? null, requestId, now };
+    const about = {
+      organizationId: found?.organizationId ?? null,
+      actor,
+      resourceType: "user",
+      resourceId: found?.id ?? null,
+      requestId,
+      now,
+    };
     await insertAudit(db, [newAudit({ ...about, action: isIn ? "user.login" : "user.login_refused", details: {} })]);
     if (!isIn) throw new HubError("unauthorized", "the e-mail or the password is wrong");
     const { token } = issueUserJwt(context.keys, found, context.settings.accessTokenTtlMs, now);
-    return { status: 200, body: { access_token: token, token_type: "Bearer", expires_in: Math.floor(context.settings.accessTokenTtlMs / 1000), user: userJson(found) } };
+    return {
+      status: 200,
+      body: {
+        access_token: token,
+        token_type: "Bearer",
+        expires_in: Math.floor(context.settings.accessTokenTtlMs / 1000),
+        user: userJson(found),
+      },
+    };
   },
 });
 
@@ -48,13 +72,26 @@ export const me = defineRoute({
     200: {
       description: "The principal, and the user where it is one",
       schema: Type.Object(
-        { kind: Type.Enum(["user", "service", "operator"]), id: Type.String(), organization_id: Type.String(), user: Type.Unsafe<unknown>({ anyOf: [UserView, { type: "null" }] }) },
+        {
+          kind: Type.Enum(["user", "service", "operator"]),
+          id: Type.String(),
+          organization_id: Type.String(),
+          user: Type.Unsafe<unknown>({ anyOf: [UserView, { type: "null" }] }),
+        },
         { title: "Me" },
       ),
     },
   },
   async handler({ context, principal }) {
     const user = principal.kind === "user" ? await findUser(context.store.db, principal.id) : undefined;
-    return { status: 200, body: { kind: principal.kind, id: principal.id, organization_id: principal.organizationId, user: user === undefined ? null : userJson(user) } };
+    return {
+      status: 200,
+      body: {
+        kind: principal.kind,
+        id: principal.id,
+        organization_id: principal.organizationId,
+        user: user === undefined ? null : userJson(user),
+      },
+    };
   },
 });

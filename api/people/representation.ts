@@ -30,7 +30,10 @@ export function userJson(user: User): Record<string, unknown> {
   };
 }
 
-export const OrganizationView = Type.Object({ id: Type.String(), name: Type.String(), created_at: Type.String() }, { title: "Organization" });
+export const OrganizationView = Type.Object(
+  { id: Type.String(), name: Type.String(), created_at: Type.String() },
+  { title: "Organization" },
+);
 
 export function organizationJson(organization: Organization): Record<string, unknown> {
   return { id: organization.id, name: organization.name, created_at: organization.createdAt };

@@ -11,7 +11,10 @@ const DAY_MS = 86_400_000;
 const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;
 
 const ReadingView = Type.Object(
-  { ts: Type.String({ description: "The event's time, or the beginning of its bucket" }), value: Type.Union([Type.Number(), Type.Boolean(), Type.String(), Type.Null()]) },
+  {
+    ts: Type.String({ description: "The event's time, or the beginning of its bucket" }),
+    value: Type.Union([Type.Number(), Type.Boolean(), Type.String(), Type.Null()]),
+  },
   { title: "Reading" },
 );
 
@@ -28,14 +31,24 @@ export const readings = defineRoute({
       key: Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" }),
       from: Type.Optional(Instant),
       to: Type.Optional(Type.String({ minLength: 1, maxLength: 40, description: "Exclusive; written as from" })),
-      bucket: Type.Optional(Type.String({ pattern: "^[1-9][0-9]{0,6}[smhd]?$", description: "Seconds, or 30s, 5m, 1h, 1d; up to 366 days" })),
-      agg: Type.Optional(Type.Enum(["avg", "min", "max", "sum", "count", "first", "last"], { description: "avg when only a bucket is given" })),
+      bucket: Type.Optional(
+        Type.String({ pattern: "^[1-9][0-9]{0,6}[smhd]?$", description: "Seconds, or 30s, 5m, 1h, 1d; up to 366 days" }),
+      ),
+      agg: Type.Optional(
+        Type.Enum(["avg", "min", "max", "sum", "count", "first", "last"], { description: "avg when only a bucket is given" }),
+      ),
       limit: Limit(10_000, 1000),
       cursor: Type.Optional(Type.String({ pattern: "^-?[0-9]{1,16}$", description: "next_cursor of the page before" })),
     },
     { additionalProperties: false },
   ),
-  replies: { 200: { description: "A page", schema: pageOf(ReadingView, "ReadingPage"), example: { data: [{ ts: "2026-11-21T05:00:00.000Z", value: 21.5 }], next_cursor: null } } },
+  replies: {
+    200: {
+      description: "A page",
+      schema: pageOf(ReadingView, "ReadingPage"),
+      example: { data: [{ ts: "2026-11-21T05:00:00.000Z", value: 21.5 }], next_cursor: null },
+    },
+  },
   errors: ["not_found"],
   async handler({ context, principal, query }) {
     const { db } = context.store;
@@ -46,6 +59,7 @@ export const readings = defineRoute({
     const from = query.from === undefined ? Math.min(to, now) - DAY_MS : parseInstant(query.from, "from");
     if (from > to) throw invalid("from", "lies after to");
     if (query.agg !== undefined && query.bucket === undefined) throw invalid("agg", "needs a bucket");
+    const bucketMs = query.bucket === undefined ? undefined : parseBucket(query.bucket);
     const device = await getDevice(db, scope, query.device);
     const page = await queryReadings(db, scope, {
       deviceId: device.id,
@@ -53,11 +67,17 @@ export const readings = defineRoute({
       from,
       to,
       limit: query.limit ?? 1000,
-      bucketMs: query.bucket === undefined ? undefined : parseBucket(query.bucket),
+      bucketMs,
       agg: query.agg,
       after: query.cursor === undefined ? undefined : Number(query.cursor),
     });
-    return { status: 200, body: { data: page.items.map(({ ts, value }) => ({ ts: new Date(ts).toISOString(), value })), next_cursor: page.next === null ? null : String(page.next) } };
+    return {
+      status: 200,
+      body: {
+        data: page.items.map(({ ts, value }) => ({ ts: new Date(ts).toISOString(), value })),
+        next_cursor: page.next === null ? null : String(page.next),
+      },
+    };
   },
 });
 
@@ -68,4 +88,5 @@ function parseBucket(text: string): number {
   return ms;
 }
 
-const invalid = (name: string, message: string): HubError => new HubError("validation_error", `/${name} ${message}`, { details: [{ path: `/${name}`, message }] });
+const invalid = (name: string, message: string): HubError =>
+  new HubError("validation_error", `/${name} ${message}`, { details: [{ path: `/${name}`, message }] });

@@ -35,20 +35,22 @@ export const setup = defineRoute({
   description: "Works once, with the token that the hub printed at its first start.",
   access: "none",
   body: SetupRequest,
-  replies: { 201: { description: "The administrator, logged in", schema: Type.Object({ ...SessionFields, user: UserView }, { title: "SetupDone" }) } },
+  replies: {
+    201: { description: "The administrator, logged in", schema: Type.Object({ ...SessionFields, user: UserView }, { title: "SetupDone" }) },
+  },
   errors: ["already_set_up", "unauthorized"],
   async handler(call) {
-    const { setup } = call.context;
+    const lock = call.context.setup;
     const { token, ...first } = call.body;
-    if (setup.token === undefined) throw new HubError("already_set_up", "the hub has its administrator already");
-    if (!isSameSecret(token, setup.token)) throw new HubError("unauthorized", "the set-up token is wrong");
-    const taken = setup.token;
+    if (lock.token === undefined) throw new HubError("already_set_up", "the hub has its administrator already");
+    if (!isSameSecret(token, lock.token)) throw new HubError("unauthorized", "the set-up token is wrong");
+    const taken = lock.token;
     // Of two calls at once only one finds the token.
-    setup.token = undefined;
+    lock.token = undefined;
     try {
       return await makeFirst(call, first);
     } catch (error) {
-      if (!(error instanceof HubError && error.code === "already_set_up")) setup.token = taken;
+      if (!(error instanceof HubError && error.code === "already_set_up")) lock.token = taken;
       throw error;
     }
   },
@@ -59,11 +61,33 @@ async function makeFirst({ context, commit }: Pick<Call, "context" | "commit">, 
   return commit(async (db) => {
     if ((await countUsers(db)) > 0) throw new HubError("already_set_up", "the hub has its administrator already");
     const organization = (await firstOrganization(db)) ?? (await createOrganization(db, { name: first.organization ?? HOME }));
-    const user = await createUser(db, { email: first.email, passwordHash, role: "admin", organizationId: organization.id, ...(first.name === undefined ? {} : { name: first.name }) });
+    const user = await createUser(db, {
+      email: first.email,
+      passwordHash,
+      role: "admin",
+      organizationId: organization.id,
+      ...(first.name === undefined ? {} : { name: first.name }),
+    });
     const { token } = issueUserJwt(context.keys, user, context.settings.accessTokenTtlMs, context.clock());
     return {
-      answer: { status: 201, body: { access_token: token, token_type: "Bearer", expires_in: Math.floor(context.settings.accessTokenTtlMs / 1000), user: userJson(user) } },
-      audit: [{ organizationId: organization.id, action: "hub.set_up", resourceType: "user", resourceId: user.id, details: { email: user.email } }],
+      answer: {
+        status: 201,
+        body: {
+          access_token: token,
+          token_type: "Bearer",
+          expires_in: Math.floor(context.settings.accessTokenTtlMs / 1000),
+          user: userJson(user),
+        },
+      },
+      audit: [
+        {
+          organizationId: organization.id,
+          action: "hub.set_up",
+          resourceType: "user",
+          resourceId: user.id,
+          details: { email: user.email },
+        },
+      ],
     };
   });
 }

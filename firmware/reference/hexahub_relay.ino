@@ -11,9 +11,7 @@ const char *UID = "", *TOKEN = "";  // device_uid and device_token
 const char CA[] = R"(-----BEGIN CERTIFICATE-----
 -----END CERTIFICATE-----)";
 
-const int PINS[] = {16, 17, 18, 19};
-const int RELAYS = 4;
-const int REMEMBERED = 256;
+const int RELAYS = 4, PINS[RELAYS] = {16, 17, 18, 19}, REMEMBERED = 256;
 
 WiFiClientSecure tls;
 PubSubClient mqtt(tls);
@@ -105,7 +103,7 @@ void onMessage(char *topic, byte *payload, unsigned int length) {
   JsonDocument json;
   if (deserializeJson(json, payload, length)) return;
   String type = String(topic).substring(topicOf("down/").length());
-  if (type == "command") onCommand(json);
+  if (type == "command") return onCommand(json);
   if (type == "error") Serial.printf("refused: %s %s\n", (const char *)(json["code"] | ""), (const char *)(json["message"] | ""));
   if (type == "registered") {
     heartbeatMs = (json["heartbeat_interval_s"] | 30) * 1000;
@@ -120,11 +118,9 @@ void onMessage(char *topic, byte *payload, unsigned int length) {
 
 void connectHub() {
   String availability = topicOf("availability");
-  if (!mqtt.connect(UID, UID, TOKEN, availability.c_str(), 1, true, "offline", false /* keep the session */)) {
-    retryMs = min<uint32_t>(retryMs * 2, 60000);
-    retryAt = millis() + retryMs + random(1000);
-    return;
-  }
+  retryMs = min<uint32_t>(retryMs * 2, 60000);
+  retryAt = millis() + retryMs + random(1000);
+  if (!mqtt.connect(UID, UID, TOKEN, availability.c_str(), 1, true, "offline", false /* keep the session */)) return;
   retryMs = 1000;
   mqtt.subscribe(topicOf("down/#").c_str(), 1);
   mqtt.publish(availability.c_str(), "online", true);
@@ -151,8 +147,6 @@ void loop() {
   mqtt.loop();
   if (mqtt.connected() && millis() - lastBeat >= heartbeatMs) {
     lastBeat = millis();
-    JsonDocument beat;
-    beat["rssi"] = WiFi.RSSI();
-    publish("up/heartbeat", beat);
+    mqtt.publish(topicOf("up/heartbeat").c_str(), ("{\"rssi\":" + String(WiFi.RSSI()) + "}").c_str());
   }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { listAudit } from "../../store/audit.ts";
 import { PLATFORM } from "../../core/principal.ts";
-import { assertEnvelope, OPERATOR, SETUP_TOKEN, startTestApi, type TestApi } from "./test-api.ts";
+import { assertEnvelope, field, OPERATOR, SETUP_TOKEN, startTestApi, type TestApi } from "./test-api.ts";
 
 const ADA = { email: "Ada@Example.com", password: "correct horse battery" };
 
@@ -18,16 +18,26 @@ describe("set-up", () => {
     assert.equal(done.status, 201, done.text);
     assert.equal((done.json["user"] as { role: string }).role, "admin");
     assert.equal(hub.context.setup.token, undefined);
-    const mine = await hub.ask("GET", "/api/v1/organizations", { token: String(done.json["access_token"]) });
-    assert.deepEqual((mine.json["data"] as { name: string }[]).map(({ name }) => name), ["Villa"]);
+    const mine = await hub.ask("GET", "/api/v1/organizations", { token: field(done, "access_token") });
+    assert.deepEqual(
+      (mine.json["data"] as { name: string }[]).map(({ name }) => name),
+      ["Villa"],
+    );
     assertEnvelope(await setup({ token: SETUP_TOKEN, email: "eve@example.com", password: ADA.password }), 409, "already_set_up");
     assert.doesNotMatch(done.text, /password/);
   });
 
   test("of two set-ups at once one wins", async () => {
     await using hub = await startTestApi();
-    const both = await Promise.all(["a@example.com", "b@example.com"].map((email) => hub.ask("POST", "/api/v1/setup", { body: { token: SETUP_TOKEN, email, password: ADA.password } })));
-    assert.deepEqual(both.map((answer) => answer.status).sort(), [201, 409]);
+    const both = await Promise.all(
+      ["a@example.com", "b@example.com"].map((email) =>
+        hub.ask("POST", "/api/v1/setup", { body: { token: SETUP_TOKEN, email, password: ADA.password } }),
+      ),
+    );
+    assert.deepEqual(
+      both.map((answer) => answer.status).toSorted((a, b) => a - b),
+      [201, 409],
+    );
     const users = await hub.ask("GET", "/api/v1/users", { token: OPERATOR });
     assert.equal((users.json["data"] as unknown[]).length, 1);
   });
@@ -53,7 +63,7 @@ describe("logging in", () => {
     const answer = await hub.ask("POST", "/api/v1/auth/login", { body: { email: "ADA@example.COM", password: ADA.password } });
     assert.equal(answer.status, 200, answer.text);
     assert.deepEqual([answer.json["token_type"], answer.json["expires_in"]], ["Bearer", 3600]);
-    const me = await hub.ask("GET", "/api/v1/auth/me", { token: String(answer.json["access_token"]) });
+    const me = await hub.ask("GET", "/api/v1/auth/me", { token: field(answer, "access_token") });
     assert.deepEqual([me.json["kind"], (me.json["user"] as { email: string }).email], ["user", "ada@example.com"]);
   });
 
@@ -93,18 +103,18 @@ describe("access tokens", () => {
   test("a personal token acts as its user until it is revoked", async () => {
     const made = await create(admin.token, { kind: "personal", name: "laptop", expires_in_s: 3600 });
     assert.equal(made.status, 201, made.text);
-    const token = String(made.json["token"]);
+    const token = field(made, "token");
     assert.equal((await hub.ask("GET", "/api/v1/auth/me", { token })).json["id"], admin.userId);
-    assert.equal((await hub.ask("DELETE", `/api/v1/access-tokens/${String(made.json["id"])}`, { token: admin.token })).status, 204);
+    assert.equal((await hub.ask("DELETE", `/api/v1/access-tokens/${field(made, "id")}`, { token: admin.token })).status, 204);
     assertEnvelope(await hub.ask("GET", "/api/v1/auth/me", { token }), 401, "unauthorized");
-    assertEnvelope(await hub.ask("DELETE", `/api/v1/access-tokens/${String(made.json["id"])}`, { token: admin.token }), 404, "not_found");
+    assertEnvelope(await hub.ask("DELETE", `/api/v1/access-tokens/${field(made, "id")}`, { token: admin.token }), 404, "not_found");
   });
 
   test("a service account's name is unique, and its token is no administrator", async () => {
     const made = await create(OPERATOR, { kind: "service", name: "home-assistant" });
     assert.equal(made.status, 201, made.text);
     assertEnvelope(await create(OPERATOR, { kind: "service", name: "home-assistant" }), 409, "conflict");
-    const token = String(made.json["token"]);
+    const token = field(made, "token");
     assert.equal((await hub.ask("GET", "/api/v1/auth/me", { token })).json["kind"], "service");
     assertEnvelope(await hub.ask("GET", "/api/v1/audit", { token }), 403, "forbidden");
     assertEnvelope(await create(token, { kind: "service", name: "another" }), 403, "forbidden");
@@ -116,9 +126,12 @@ describe("access tokens", () => {
     const made = await create(mine.token, { kind: "personal", name: "script" });
     assertEnvelope(await create(mine.token, { kind: "service", name: "script" }), 403, "forbidden");
     const seen = await hub.ask("GET", "/api/v1/access-tokens", { token: mine.token });
-    assert.deepEqual((seen.json["data"] as { name: string }[]).map(({ name }) => name), ["script"]);
-    assert.ok(!seen.text.includes(String(made.json["token"])) && !seen.text.includes("hash"));
+    assert.deepEqual(
+      (seen.json["data"] as { name: string }[]).map(({ name }) => name),
+      ["script"],
+    );
+    assert.ok(!seen.text.includes(field(made, "token")) && !seen.text.includes("hash"));
     assert.deepEqual((await hub.ask("GET", "/api/v1/access-tokens", { token: other.token })).json["data"], []);
-    assertEnvelope(await hub.ask("DELETE", `/api/v1/access-tokens/${String(made.json["id"])}`, { token: other.token }), 404, "not_found");
+    assertEnvelope(await hub.ask("DELETE", `/api/v1/access-tokens/${field(made, "id")}`, { token: other.token }), 404, "not_found");
   });
 });

@@ -17,7 +17,7 @@ describe("errors", () => {
     assertEnvelope(await hub.ask("GET", "/api/v1/nothing"), 404, "not_found");
     const wrong = await hub.ask("PUT", "/api/v1/devices");
     assertEnvelope(wrong, 405, "method_not_allowed");
-    assert.deepEqual(wrong.headers.get("allow")?.split(", ").sort(), ["GET", "HEAD", "POST"]);
+    assert.deepEqual(wrong.headers.get("allow")?.split(", ").toSorted(), ["GET", "HEAD", "POST"]);
     assertEnvelope(await hub.ask("OPTIONS", "/api/v1/devices"), 405, "method_not_allowed");
   });
 
@@ -41,7 +41,12 @@ describe("errors", () => {
         controller.close();
       },
     });
-    const init: RequestInit & { duplex: "half" } = { method: "POST", body: stream, duplex: "half", headers: { "content-type": "application/json" } };
+    const init: RequestInit & { duplex: "half" } = {
+      method: "POST",
+      body: stream,
+      duplex: "half",
+      headers: { "content-type": "application/json" },
+    };
     const response = await fetch(`${hub.api.url}/api/v1/auth/login`, init);
     assert.equal(response.status, 413);
     assert.equal(((await response.json()) as { code: string }).code, "payload_too_large");
@@ -63,14 +68,21 @@ describe("errors", () => {
     const answer = await hub.ask("GET", "/api/v1/nothing", { headers: { accept: "application/problem+json" } });
     assert.match(answer.headers.get("content-type") ?? "", /^application\/problem\+json/);
     const { request_id, ...rest } = answer.json;
-    assert.deepEqual(rest, { type: "urn:hexahub:error:not_found", title: "There is no such thing, or it is not yours to see", status: 404, detail: "there is no such path", code: "not_found", details: null });
+    assert.deepEqual(rest, {
+      type: "urn:hexahub:error:not_found",
+      title: "There is no such thing, or it is not yours to see",
+      status: 404,
+      detail: "there is no such path",
+      code: "not_found",
+      details: null,
+    });
     assert.equal(request_id, answer.headers.get("x-request-id"));
   });
 
   test("a request id is taken over where it is one, and made where it is not", async () => {
     const given = await hub.ask("GET", "/health", { headers: { "x-request-id": "req-abc123" } });
     assert.equal(given.headers.get("x-request-id"), "req-abc123");
-    const made = await hub.ask("GET", "/health", { headers: { "x-request-id": "a b\"c" } });
+    const made = await hub.ask("GET", "/health", { headers: { "x-request-id": 'a b"c' } });
     assert.match(made.headers.get("x-request-id") ?? "", /^req-[0-9a-f-]{36}$/);
   });
 
@@ -80,7 +92,7 @@ describe("errors", () => {
     assertEnvelope(answer, 500, "internal_error");
     assert.doesNotMatch(answer.text, /secret internals/);
     const line = hub.logged.find((one) => one.level === "error" && one.data["request_id"] === answer.json["request_id"]);
-    assert.equal((line?.data["err"] as Error).message, "secret internals");
+    assert.match(String(line?.data["err"]), /secret internals/);
   });
 
   test("bytes that are no HTTP get an answer of the same kind", async () => {
@@ -126,7 +138,11 @@ describe("every route", () => {
     }
     if (route.access === "device") continue;
     test(`${route.method} ${route.path} names an unknown query parameter`, async () => {
-      const answer = await hub.ask(route.method, `${path}?bogus=1`, { token: OPERATOR, headers: credentials, ...(route.bodyExample === undefined ? {} : { body: route.bodyExample }) });
+      const answer = await hub.ask(route.method, `${path}?bogus=1`, {
+        token: OPERATOR,
+        headers: credentials,
+        ...(route.bodyExample === undefined ? {} : { body: route.bodyExample }),
+      });
       assertEnvelope(answer, 400, "validation_error");
     });
     if (route.method === "GET") continue;
@@ -139,7 +155,11 @@ describe("every route", () => {
     // Whether a commanded device exists is for the command path to say.
     if (route.path.includes(":id") && !route.path.endsWith("/commands")) {
       test(`${route.method} ${route.path} does not find what is not there`, async () => {
-        const answer = await hub.ask(route.method, path, { token: OPERATOR, ...(route.bodyExample === undefined ? {} : { body: route.bodyExample }), ...(route.path.endsWith("/revoke") ? { body: {} } : {}) });
+        const answer = await hub.ask(route.method, path, {
+          token: OPERATOR,
+          ...(route.bodyExample === undefined ? {} : { body: route.bodyExample }),
+          ...(route.path.endsWith("/revoke") ? { body: {} } : {}),
+        });
         assertEnvelope(answer, 404, "not_found");
       });
     }

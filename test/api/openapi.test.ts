@@ -6,13 +6,20 @@ import { ROUTES } from "../../api/routes.ts";
 import { parserFor } from "../../core/validate.ts";
 
 type Json = Record<string, unknown>;
-const document = JSON.parse(JSON.stringify(openApiDocument("1.2.3"))) as { openapi: string; info: Json; paths: Record<string, Record<string, Json>>; components: Json };
-const operations = Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method, operation })));
+const document = JSON.parse(JSON.stringify(openApiDocument("1.2.3"))) as {
+  openapi: string;
+  info: Json;
+  paths: Record<string, Record<string, Json>>;
+  components: Json;
+};
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
+);
 
 test("the document describes every route and no page", () => {
   assert.equal(document.openapi, "3.1.0");
   const described = operations.map(({ path, method }) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ":$1")}`);
-  assert.deepEqual(described.sort(), ROUTES.map((route) => `${route.method} ${route.path}`).sort());
+  assert.deepEqual(described.toSorted(), ROUTES.map((route) => `${route.method} ${route.path}`).toSorted());
   for (const page of PAGES) assert.equal(document.paths[page.path], undefined, page.path);
 });
 
@@ -20,7 +27,10 @@ test("every reference leads somewhere", () => {
   const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map((match) => match[1] ?? "");
   assert.ok(references.length > 100);
   for (const reference of new Set(references)) {
-    const target = reference.slice(2).split("/").reduce<unknown>((node, level) => (node as Json | undefined)?.[level], document);
+    const target = reference
+      .slice(2)
+      .split("/")
+      .reduce<unknown>((node, level) => (node as Json | undefined)?.[level], document);
     assert.ok(target !== undefined, reference);
   }
 });
@@ -30,7 +40,10 @@ test("operation ids are unique and every operation says how it fails", () => {
   assert.equal(new Set(ids).size, ids.length);
   for (const { path, method, operation } of operations) {
     const statuses = Object.keys(operation["responses"] as Json);
-    assert.ok(statuses.some((status) => Number(status) < 300), `${method} ${path} has no success`);
+    assert.ok(
+      statuses.some((status) => Number(status) < 300),
+      `${method} ${path} has no success`,
+    );
     assert.ok(statuses.includes("400") && statuses.includes("500"), `${method} ${path} lacks errors`);
   }
 });

@@ -39,7 +39,8 @@ test("/metrics is for administrators when the asker is not on the hub's machine"
 
 test("with ENFORCE_HTTPS plain HTTP is 426 for everybody but the hub's own machine", async () => {
   await using hub = await startTestApi({ enforceHttps: true, trustProxy: ["127.0.0.1"] });
-  const via = (proto: string) => hub.ask("GET", "/api/v1/devices", { token: OPERATOR, headers: { "x-forwarded-for": "203.0.113.9", "x-forwarded-proto": proto } });
+  const via = (proto: string) =>
+    hub.ask("GET", "/api/v1/devices", { token: OPERATOR, headers: { "x-forwarded-for": "203.0.113.9", "x-forwarded-proto": proto } });
   const plain = await via("http");
   assertEnvelope(plain, 426, "https_required");
   assert.match(plain.headers.get("upgrade") ?? "", /TLS/);
@@ -54,7 +55,16 @@ test("every answer carries the security headers, and none opens the API to other
   for (const path of ["/", "/setup", "/docs", "/health", "/nothing"]) {
     const { headers } = await hub.ask("GET", path, { headers: { origin: "https://evil.example" } });
     assert.match(headers.get("content-security-policy") ?? "", /default-src 'none';script-src 'self';style-src 'self'/);
-    assert.deepEqual([headers.get("x-content-type-options"), headers.get("access-control-allow-origin"), headers.get("strict-transport-security"), headers.get("x-powered-by")], ["nosniff", null, null, null], path);
+    assert.deepEqual(
+      [
+        headers.get("x-content-type-options"),
+        headers.get("access-control-allow-origin"),
+        headers.get("strict-transport-security"),
+        headers.get("x-powered-by"),
+      ],
+      ["nosniff", null, null, null],
+      path,
+    );
   }
 });
 
@@ -76,15 +86,22 @@ test("a request is logged once, with its route and without its secrets", async (
   await using hub = await startTestApi();
   await hub.ask("GET", "/api/v1/devices?search=verysecret", { token: OPERATOR, headers: { "x-request-id": "req-logged" } });
   const lines = hub.logged.filter((line) => line.data["request_id"] === "req-logged");
-  assert.deepEqual(lines.map(({ level, message, data }) => [level, message, data["method"], data["route"], data["status"]]), [["info", "request", "GET", "/api/v1/devices", 200]]);
+  assert.deepEqual(
+    lines.map(({ level, message, data }) => [level, message, data["method"], data["route"], data["status"]]),
+    [["info", "request", "GET", "/api/v1/devices", 200]],
+  );
   assert.ok(!JSON.stringify(lines).includes("verysecret") && !JSON.stringify(lines).includes(OPERATOR));
 });
 
 test("stopping lets a running request finish and takes no new one", async () => {
   const hub = await startTestApi();
   let finish: () => void = () => undefined;
-  hub.commandAnswer.next = (request) => new Promise((resolve) => (finish = () => resolve({ commandId: request.commandId ?? "c1", status: "ok", latencyMs: 1, state: "ON" })));
-  const running = hub.ask("POST", `/api/v1/devices/${newId()}/commands`, { token: OPERATOR, body: { command: "set_relay", relay: 0, state: "ON" } });
+  hub.commandAnswer.next = (request) =>
+    new Promise((resolve) => (finish = () => resolve({ commandId: request.commandId ?? "c1", status: "ok", latencyMs: 1, state: "ON" })));
+  const running = hub.ask("POST", `/api/v1/devices/${newId()}/commands`, {
+    token: OPERATOR,
+    body: { command: "set_relay", relay: 0, state: "ON" },
+  });
   await until(() => hub.sent.length === 1, { what: "the command to reach the command path" });
   const stopped = hub[Symbol.asyncDispose]();
   await assert.rejects(fetch(`${hub.api.url}/health`));
@@ -97,5 +114,8 @@ test("stopping lets a running request finish and takes no new one", async () => 
 test("a port that is taken is a reason not to start", async () => {
   await using hub = await startTestApi();
   const port = Number(new URL(hub.api.url).port);
-  await assert.rejects(startApi({ ...hub.context, settings: { ...hub.context.settings, port } }), (error) => error instanceof SetupError && /in use/.test(error.message));
+  await assert.rejects(
+    startApi({ ...hub.context, settings: { ...hub.context.settings, port } }),
+    (error) => error instanceof SetupError && /in use/.test(error.message),
+  );
 });

@@ -6,7 +6,6 @@ import { HubError } from "../../core/errors.ts";
 import type { BusMessage, DeviceRef } from "../../core/bus.ts";
 import type { CommandRequest, CommandResult } from "../../core/command.ts";
 import type { HubEvent } from "../../core/event.ts";
-import type { Telemetry } from "../../core/payloads.ts";
 import { UP_PAYLOADS } from "../../core/payloads.ts";
 import { readingsOf } from "../../core/telemetry.ts";
 import { createTopics } from "../../core/topics.ts";
@@ -56,12 +55,12 @@ export const PROVISION_KEY = "a provisioning key of the tests";
 export const SETUP_TOKEN = newSecret("hxsetup");
 
 /** The API with a real store and real HTTP. What belongs to the broker is kept in lists. */
-export async function startTestApi(settings: Partial<ApiSettings> = {}): Promise<TestApi> {
+export async function startTestApi(settings: Partial<ApiSettings> = {}, databaseUrl?: string): Promise<TestApi> {
   await using resources = new AsyncDisposableStack();
   const folder = resources.use(temporaryFolder("hexahub-api"));
   const caFile = join(folder.path, "ca.pem");
   await writeFile(caFile, "-----BEGIN CERTIFICATE-----\n");
-  const store = resources.use(await openStore({ dataDir: join(folder.path, "data") }));
+  const store = resources.use(await openStore({ dataDir: join(folder.path, "data"), databaseUrl }));
   const masterKey = await loadMasterKey(join(folder.path, "data"));
   const keys = await loadSigningKeys(store.db, masterKey);
   const telemetry = createTelemetryStore(store);
@@ -71,9 +70,12 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}): Promise
   const sent: CommandRequest[] = [];
   const logged: TestApi["logged"] = [];
   const directory = new Map<string, DeviceRef>();
-  const commandAnswer: TestApi["commandAnswer"] = { next: () => Promise.reject(new HubError("device_offline", "the device is not connected")) };
+  const commandAnswer: TestApi["commandAnswer"] = {
+    next: () => Promise.reject(new HubError("device_offline", "the device is not connected")),
+  };
   const parseTelemetry = parserFor(UP_PAYLOADS.telemetry);
-  const log = (level: string) => (data: object, message: string) => void logged.push({ level, data: data as Record<string, unknown>, message });
+  const log = (level: string) => (data: object, message: string) =>
+    void logged.push({ level, data: data as Record<string, unknown>, message });
   const context: ApiContext = {
     store,
     keys,
@@ -86,18 +88,27 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}): Promise
       },
       accept: async (request) => ({ commandId: request.commandId ?? newId() }),
     },
-    sessions: { isReachable: () => false, disconnect: async () => 0, forgetDevice: async (uid) => void forgotten.push(uid), count: () => 0 },
+    sessions: {
+      isReachable: () => false,
+      disconnect: async () => 0,
+      forgetDevice: async (uid) => void forgotten.push(uid),
+      count: () => 0,
+    },
     events: { emit: async (events) => void emitted.push(...events) },
     ingest: {
       async accept(device, _type, payload) {
         const now = Date.now();
         const organizationId = directory.get(device.uid)?.organizationId ?? null;
-        const readings = readingsOf(parseTelemetry(payload) as Telemetry, now).map((reading) => ({ ...reading, deviceId: device.id, organizationId }));
+        const readings = readingsOf(parseTelemetry(payload), now).map((reading) => ({ ...reading, deviceId: device.id, organizationId }));
         await telemetry.ensurePartitions(readings.map((reading) => reading.ts));
         await inTransaction(store.db, (trx) => telemetry.insert(trx, readings));
       },
     },
-    directory: { find: (uid) => directory.get(uid), put: (device) => void directory.set(device.uid, device), remove: (uid) => void directory.delete(uid) },
+    directory: {
+      find: (uid) => directory.get(uid),
+      put: (device) => void directory.set(device.uid, device),
+      remove: (uid) => void directory.delete(uid),
+    },
     demo: { start: async () => [{ uid: "relay-demo000001", name: "Demo", connected: true }], stop: async () => 1, status: () => [] },
     metrics: createMetrics(),
     topics: createTopics(),
@@ -134,7 +145,12 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}): Promise
     ask: (method, path, asked) => ask(api.url, method, path, asked),
     async member(role = "user") {
       const organization = await createOrganization(store.db, { name: `Home ${newId()}` });
-      const user = await createUser(store.db, { email: `${newId()}@example.com`, passwordHash: "none", role, organizationId: organization.id });
+      const user = await createUser(store.db, {
+        email: `${newId()}@example.com`,
+        passwordHash: "none",
+        role,
+        organizationId: organization.id,
+      });
       return { token: issueUserJwt(keys, user, 3_600_000, Date.now()).token, userId: user.id, organizationId: organization.id };
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
@@ -145,18 +161,34 @@ async function ask(url: string, method: string, path: string, { token, body, hea
   const response = await fetch(url + path, {
     method,
     redirect: "manual",
-    headers: { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+    headers: {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...headers,
+    },
     ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
   });
   const text = await response.text();
   const isJson = response.headers.get("content-type")?.includes("json") ?? false;
-  return { status: response.status, headers: response.headers, text, json: isJson && text !== "" ? (JSON.parse(text) as Record<string, unknown>) : {} };
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    json: isJson && text !== "" ? (JSON.parse(text) as Record<string, unknown>) : {},
+  };
+}
+
+/** A text field of the answer. */
+export function field(answer: Answered, name: string): string {
+  const value = answer.json[name];
+  assert.ok(typeof value === "string", `${name} is no text: ${answer.text}`);
+  return value;
 }
 
 /** Every error has the same body, whatever went wrong. */
 export function assertEnvelope(answer: Answered, status: number, code: string): void {
   assert.deepEqual({ status: answer.status, code: answer.json["code"] }, { status, code }, answer.text);
-  assert.deepEqual(Object.keys(answer.json).sort(), ["code", "details", "message", "request_id"]);
+  assert.deepEqual(Object.keys(answer.json).toSorted(), ["code", "details", "message", "request_id"]);
   assert.equal(answer.headers.get("x-request-id"), answer.json["request_id"]);
   assert.equal(typeof answer.json["message"], "string");
 }

@@ -6,12 +6,16 @@ export interface DurableSpec extends Target {
   readonly publishers: readonly (Account & { readonly topic: string })[];
   /** Unacknowledged messages of each publisher. */
   readonly inFlight: number;
+  /** The first reading's time, ms since 1970; the next are 1 ms later each. */
+  readonly firstTs: number;
   readonly warmUpMs: number;
   readonly measureMs: number;
 }
 
 export interface DurableResult {
   readonly ackedPerS: number;
+  /** Of each publisher, with the warm-up: its first so many readings, since PUBACKs keep the order. */
+  readonly acked: readonly number[];
   readonly latency: Latency;
   readonly cpuShare: number;
 }
@@ -22,14 +26,14 @@ const TIME_DIGITS = 13;
 /** Readings at QoS 1, each with a time of its own so that none is a duplicate to the store; time from write to PUBACK. */
 export async function runDurable(spec: DurableSpec): Promise<DurableResult> {
   const histogram = createHistogram();
-  const state: Flow = { acked: 0, measuring: false, stopped: false };
+  const state: Flow = { acked: 0, ackedBy: spec.publishers.map(() => 0), measuring: false, stopped: false };
   const connections = await openAll(spec.publishers, (publisher) => openConnection(spec, publisher));
   let failure: Error | undefined;
   for (const [index, connection] of connections.entries()) {
     connection.socket.on("close", () => {
       if (!state.stopped) failure ??= new Error("the broker closed a connection");
     });
-    drive(connection, spec.publishers[index]?.topic ?? "", { inFlight: spec.inFlight, histogram, state });
+    drive(connection, index, { spec, histogram, state });
   }
   await passed(spec.warmUpMs);
   state.measuring = true;
@@ -41,11 +45,12 @@ export async function runDurable(spec: DurableSpec): Promise<DurableResult> {
   state.stopped = true;
   for (const { socket } of connections) socket.destroy();
   if (failure) throw failure;
-  return { ackedPerS, latency: histogram.summary(), cpuShare: (cpu.user + cpu.system) / 1e6 / seconds };
+  return { ackedPerS, acked: state.ackedBy, latency: histogram.summary(), cpuShare: (cpu.user + cpu.system) / 1e6 / seconds };
 }
 
 interface Flow {
   acked: number;
+  readonly ackedBy: number[];
   measuring: boolean;
   stopped: boolean;
 }
@@ -53,14 +58,14 @@ interface Flow {
 /** One publisher: as many PUBLISHes again as PUBACKs came, in one write. */
 function drive(
   connection: RawConnection,
-  topic: string,
-  { inFlight, histogram, state }: { inFlight: number; histogram: Histogram; state: Flow },
+  index: number,
+  { spec, histogram, state }: { spec: DurableSpec; histogram: Histogram; state: Flow },
 ): void {
-  const frame = publishFrame(topic, `{"ts":${"0".repeat(TIME_DIGITS)},"values":{"temperature":21.5}}`, 1);
+  const frame = publishFrame(spec.publishers[index]?.topic ?? "", `{"ts":${"0".repeat(TIME_DIGITS)},"values":{"temperature":21.5}}`, 1);
   const idAt = frame.length - `{"ts":${"0".repeat(TIME_DIGITS)},"values":{"temperature":21.5}}`.length - 2;
   const timeAt = idAt + 2 + '{"ts":'.length;
   const sentAt = new Float64Array(65_536);
-  let ts = Date.now() - 3_600_000;
+  let ts = spec.firstTs;
   let id = 0;
   const send = (count: number): void => {
     const burst = Buffer.allocUnsafe(frame.length * count);
@@ -87,10 +92,12 @@ function drive(
       acked++;
       if (state.measuring) histogram.add(now - (sentAt[((head[2] ?? 0) << 8) | (head[3] ?? 0)] ?? now));
     }
+    if (state.stopped) return;
     state.acked += acked;
-    if (acked > 0 && !state.stopped) send(acked);
+    state.ackedBy[index] = (state.ackedBy[index] ?? 0) + acked;
+    if (acked > 0) send(acked);
   };
-  send(inFlight);
+  send(spec.inFlight);
 }
 
 function passed(ms: number): Promise<void> {

@@ -89,7 +89,7 @@ describe("bad input over MQTT", () => {
         ["$SYS/x/new/clients", false, "topic_forbidden", 0x87],
         ["$hub/anything", false, "topic_forbidden", 0x87],
         [`hexa/${one.uid}/up/nonsense`, false, "topic_unknown", 0x90],
-        [`hexa/${one.uid}/up/telemetry`, true, "retain_refused", 0x9a],
+        [`hexa/${one.uid}/up/telemetry`, true, "retain_refused", 0x83],
       ];
       for (const [topic, retain, code, reason] of cases) {
         const seen = one.errors.length;

@@ -33,8 +33,14 @@ test("HEXA_URL and HEXA_TOKEN win over the data folder, --url and --token-file o
   writeFileSync(file, "from-file\n");
   assert.equal((await hexahub(["device", "list", "--url", other.url, "--token-file", file], { env })).code, 0);
   assert.equal((await hexahub(["--url", other.url, "--token-file", "-", "device", "list"], { env, stdin: "from-stdin\n" })).code, 0);
-  assert.deepEqual(hub.requests.map(({ authorization }) => authorization), ["Bearer from-environment"]);
-  assert.deepEqual(other.requests.map(({ authorization }) => authorization), ["Bearer from-file", "Bearer from-stdin"]);
+  assert.deepEqual(
+    hub.requests.map(({ authorization }) => authorization),
+    ["Bearer from-environment"],
+  );
+  assert.deepEqual(
+    other.requests.map(({ authorization }) => authorization),
+    ["Bearer from-file", "Bearer from-stdin"],
+  );
 });
 
 test("the operator's token never goes to another address", async () => {
@@ -88,7 +94,10 @@ for (const [status, envelope, expected] of [
   [503, "unavailable", 69],
 ] as const) {
   test(`an answer ${status} ${envelope} ends with code ${expected} and prints code, message and request`, async () => {
-    await using hub = await startRecordingHub(() => ({ status, body: { code: envelope, message: "as the hub says it", details: null, request_id: "req-7" } }));
+    await using hub = await startRecordingHub(() => ({
+      status,
+      body: { code: envelope, message: "as the hub says it", details: null, request_id: "req-7" },
+    }));
     const env = { HEXA_URL: hub.url, HEXA_TOKEN: "t" };
     const { code, stdout, stderr } = await hexahub(["device", "cmd", "relay-0000000001", "relay", "0", "on"], { env });
     assert.equal(code, expected);

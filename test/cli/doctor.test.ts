@@ -40,7 +40,10 @@ test("a port that the running hub holds is in order, and the hub vouches for its
   await using hub = await startRecordingHub(() => ({ status: 200, body: { status: "ok" } }));
   writeFileSync(path.join(folder.path, "operator.json"), JSON.stringify({ url: hub.url, token: "t", pid: process.pid }), { mode: 0o600 });
   const dbStatus = async () => Promise.reject(new SetupError("in use by another hub", folder.path, "stop it"));
-  const { code, find } = await examine({ env: { ...FREE, HEXA_DATA_DIR: folder.path, HEXA_HTTP_PORT: String(hub.port) }, actions: { dbStatus } });
+  const { code, find } = await examine({
+    env: { ...FREE, HEXA_DATA_DIR: folder.path, HEXA_HTTP_PORT: String(hub.port) },
+    actions: { dbStatus },
+  });
   assert.equal(find(`port ${hub.port}`)?.detail, "held by the running hub");
   assert.equal(find("database")?.result, "ok");
   assert.equal(find("operator file")?.result, "ok");
@@ -74,9 +77,26 @@ test("an operator file that others can read is a failure", async () => {
 test("a database that cannot be opened is a failure with the store's own cure", async () => {
   await using folder = temporaryFolder();
   const dbStatus = async () => Promise.reject(new SetupError("the database does not answer", "DATABASE_URL", "start PostgreSQL"));
-  const { code, find } = await examine({ env: { ...FREE, HEXA_DATA_DIR: folder.path, DATABASE_URL: "postgres://127.0.0.1/x" }, actions: { dbStatus } });
+  const { code, find } = await examine({
+    env: { ...FREE, HEXA_DATA_DIR: folder.path, DATABASE_URL: "postgres://127.0.0.1/x" },
+    actions: { dbStatus },
+  });
   assert.equal(code, 1);
-  assert.deepEqual(find("database"), { name: "database", result: "failed", detail: "the database does not answer", mend: "start PostgreSQL" });
+  assert.deepEqual(find("database"), {
+    name: "database",
+    result: "failed",
+    detail: "the database does not answer",
+    mend: "start PostgreSQL",
+  });
+});
+
+test("a check that breaks is a finding, and the others are still printed", async () => {
+  await using folder = temporaryFolder();
+  const dbStatus = async () => Promise.reject(new TypeError("x is not a function"));
+  const { code, find } = await examine({ env: { ...FREE, HEXA_DATA_DIR: folder.path }, actions: { dbStatus } });
+  assert.equal(code, 1);
+  assert.match(find("database")?.detail ?? "", /x is not a function/);
+  assert.equal(find("clock")?.result, "ok");
 });
 
 test("a certificate that is no certificate is a failure", async () => {
@@ -94,12 +114,17 @@ test("wrong settings are findings like all others", async () => {
 });
 
 test("Node below 24 is too old", () => {
-  assert.deepEqual(["23.11.1", "24.0.0", "26.1.0"].map((version) => checkNode(version).result), ["failed", "ok", "ok"]);
+  assert.deepEqual(
+    ["23.11.1", "24.0.0", "26.1.0"].map((version) => checkNode(version).result),
+    ["failed", "ok", "ok"],
+  );
 });
 
 test("a clock before this release, or away from the hub's, is wrong", () => {
   const now = Date.UTC(2026, 10, 21);
-  const results = [checkClock(0, undefined), checkClock(now, undefined), checkClock(now, now - 4000), checkClock(now, now + 60_000)].map(({ result }) => result);
+  const results = [checkClock(0, undefined), checkClock(now, undefined), checkClock(now, now - 4000), checkClock(now, now + 60_000)].map(
+    ({ result }) => result,
+  );
   assert.deepEqual(results, ["failed", "ok", "ok", "failed"]);
 });
 

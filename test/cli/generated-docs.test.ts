@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { generatedFiles } from "../../api/docs/generate.ts";
 import { DOWN_EXAMPLES, TOPIC_EXAMPLES, type TopicExample, UP_EXAMPLES } from "../../api/docs/topic-examples.ts";
-import { readConfig, settingsReference } from "../../core/config.ts";
+import { readConfig } from "../../core/config.ts";
 import { ERRORS } from "../../core/errors.ts";
 import { DOWN_PAYLOADS, type DownType, UP_PAYLOADS, type UpType } from "../../core/payloads.ts";
+import { settingsReference } from "../../core/settings.ts";
 import { createTopics, payloadSchema, type Topic } from "../../core/topics.ts";
 import { parserFor } from "../../core/validate.ts";
 
@@ -18,8 +19,14 @@ const page = (path: string): string => {
 
 const examples: { topic: Topic; example: TopicExample }[] = [
   ...(Object.keys(UP_PAYLOADS) as UpType[]).map((type) => ({ topic: { kind: "up", uid: UID, type } as const, example: UP_EXAMPLES[type] })),
-  ...(Object.keys(DOWN_PAYLOADS) as DownType[]).map((type) => ({ topic: { kind: "down", uid: UID, type } as const, example: DOWN_EXAMPLES[type] })),
-  ...(["relay_state", "relay_set", "light_state", "light_set"] as const).map((kind) => ({ topic: { kind, uid: UID, index: 0 } as const, example: TOPIC_EXAMPLES[kind] })),
+  ...(Object.keys(DOWN_PAYLOADS) as DownType[]).map((type) => ({
+    topic: { kind: "down", uid: UID, type } as const,
+    example: DOWN_EXAMPLES[type],
+  })),
+  ...(["relay_state", "relay_set", "light_state", "light_set"] as const).map((kind) => ({
+    topic: { kind, uid: UID, index: 0 } as const,
+    example: TOPIC_EXAMPLES[kind],
+  })),
   { topic: { kind: "availability", uid: UID }, example: TOPIC_EXAMPLES.availability },
   { topic: { kind: "ir_send", uid: UID }, example: TOPIC_EXAMPLES.ir_send },
 ];
@@ -60,7 +67,8 @@ test(".env.example with all of its defaults taken is what the hub runs with anyw
 });
 
 test("every error code stands in errors.md", () => {
-  for (const [code, { status }] of Object.entries(ERRORS)) assert.ok(page("docs/errors.md").includes(`| \`${code}\` | ${status} |`), `${code} is missing`);
+  for (const [code, { status }] of Object.entries(ERRORS))
+    assert.ok(page("docs/errors.md").includes(`| \`${code}\` | ${status} |`), `${code} is missing`);
 });
 
 test("openapi.json does not depend on the order in which routes are registered", () => {

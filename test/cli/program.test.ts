@@ -10,7 +10,8 @@ test("prints the version on stdout", async () => {
 test("help names every command, has examples and ends well", async () => {
   const { code, stdout } = await hexahub(["--help"]);
   assert.equal(code, 0);
-  for (const word of ["serve", "demo", "device", "token", "config", "db", "doctor", "docs", "Examples:", "Exit codes:"]) assert.ok(stdout.includes(word), `help lacks ${word}`);
+  for (const word of ["serve", "demo", "device", "token", "config", "db", "doctor", "docs", "Examples:", "Exit codes:"])
+    assert.ok(stdout.includes(word), `help lacks ${word}`);
 });
 
 for (const [what, args] of [
@@ -51,7 +52,10 @@ test("with --json a failure is one JSON object on stderr", async () => {
 
 test("config print masks secrets, as text and as JSON", async () => {
   const env = { JWT_SECRET: "s".repeat(32), DATABASE_URL: "postgres://hub:hunter22@db.example/hub", HEXA_HTTP_PORT: "9090" };
-  for (const args of [["config", "print"], ["config", "print", "--json"]]) {
+  for (const args of [
+    ["config", "print"],
+    ["config", "print", "--json"],
+  ]) {
     const { code, stdout } = await hexahub(args, { env });
     assert.equal(code, 0);
     assert.match(stdout, /9090/);
@@ -61,9 +65,15 @@ test("config print masks secrets, as text and as JSON", async () => {
 });
 
 test("serve gets the settings and whether to speak JSON, wherever --json stands", async () => {
-  for (const args of [["serve", "--json"], ["--json", "serve"]]) {
+  for (const args of [
+    ["serve", "--json"],
+    ["--json", "serve"],
+  ]) {
     const seen: unknown[] = [];
-    const { code } = await hexahub(args, { env: { HEXA_HTTP_PORT: "0" }, actions: { serve: async ({ httpPort }, options) => void seen.push(httpPort, options) } });
+    const { code } = await hexahub(args, {
+      env: { HEXA_HTTP_PORT: "0" },
+      actions: { serve: async ({ httpPort }, options) => void seen.push(httpPort, options) },
+    });
     assert.equal(code, 0);
     assert.deepEqual(seen, [0, { json: true }]);
   }
@@ -73,7 +83,11 @@ test("a reason not to start ends with code 3, its place and its cure", async () 
   const serve = async () => {
     throw new SetupError("the folder is in use by another hub", "./data", "stop it first");
   };
-  assert.deepEqual(await hexahub(["serve"], { actions: { serve } }), { code: 3, stdout: "", stderr: "✗ the folder is in use by another hub (./data)\n  stop it first\n" });
+  assert.deepEqual(await hexahub(["serve"], { actions: { serve } }), {
+    code: 3,
+    stdout: "",
+    stderr: "✗ the folder is in use by another hub (./data)\n  stop it first\n",
+  });
 });
 
 test("a bug ends with code 1", async () => {
@@ -88,11 +102,17 @@ test("a bug ends with code 1", async () => {
 test("db status lists what ran and what is due", async () => {
   const dbStatus = async () => ({ done: ["001_start"], pending: ["002_more"] });
   assert.equal((await hexahub(["db", "status"], { actions: { dbStatus } })).stdout, "done     001_start\npending  002_more\n");
-  assert.deepEqual(JSON.parse((await hexahub(["db", "status", "--json"], { actions: { dbStatus } })).stdout), { done: ["001_start"], pending: ["002_more"] });
+  assert.deepEqual(JSON.parse((await hexahub(["db", "status", "--json"], { actions: { dbStatus } })).stdout), {
+    done: ["001_start"],
+    pending: ["002_more"],
+  });
 });
 
 test("db migrate says what it did", async () => {
-  assert.equal((await hexahub(["db", "migrate"], { actions: { dbMigrate: async () => ({ done: ["001_start"] }) } })).stdout, "done  001_start\n");
+  assert.equal(
+    (await hexahub(["db", "migrate"], { actions: { dbMigrate: async () => ({ done: ["001_start"] }) } })).stdout,
+    "done  001_start\n",
+  );
   assert.equal((await hexahub(["db", "migrate"])).stdout, "the schema is up to date\n");
 });
 

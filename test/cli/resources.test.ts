@@ -4,7 +4,16 @@ import { hexahub } from "./command-line.ts";
 import { startRecordingHub } from "./recording-hub.ts";
 
 const UID = "relay-0000000001";
-const DEVICE = { uid: UID, name: "Hall", device_class: "relay_controller", connection_status: "online", last_seen_at: null, model: "HX-R4", firmware_version: null, newer_field: true };
+const DEVICE = {
+  uid: UID,
+  name: "Hall",
+  device_class: "relay_controller",
+  connection_status: "online",
+  last_seen_at: null,
+  model: "HX-R4",
+  firmware_version: null,
+  newer_field: true,
+};
 
 function against(hub: { url: string }) {
   const env = { HEXA_URL: hub.url, HEXA_TOKEN: "t" };
@@ -14,13 +23,43 @@ function against(hub: { url: string }) {
 test("device add sends what was asked and prints the credentials on stdout, the advice on stderr", async () => {
   await using hub = await startRecordingHub(() => ({
     status: 201,
-    body: { device: DEVICE, device_uid: UID, device_token: "hxd_secret", device_jwt: "a.b.c", mqtt_url: null, mqtts_url: "mqtts://127.0.0.1:8883", wss_url: "ws://127.0.0.1:8080/mqtt", topics: {} },
+    body: {
+      device: DEVICE,
+      device_uid: UID,
+      device_token: "hxd_secret",
+      device_jwt: "a.b.c",
+      mqtt_url: null,
+      mqtts_url: "mqtts://127.0.0.1:8883",
+      wss_url: "ws://127.0.0.1:8080/mqtt",
+      topics: {},
+    },
   }));
   const run = against(hub);
-  const { code, stdout, stderr } = await run("device", "add", "Hall", "--class", "hybrid", "--serial", "SN-1", "--model", "M", "--capabilities", '{"relays":2}');
+  const { code, stdout, stderr } = await run(
+    "device",
+    "add",
+    "Hall",
+    "--class",
+    "hybrid",
+    "--serial",
+    "SN-1",
+    "--model",
+    "M",
+    "--capabilities",
+    '{"relays":2}',
+  );
   assert.equal(code, 0);
-  assert.deepEqual(hub.requests[0]?.body, { name: "Hall", device_class: "hybrid", model: "M", serial_number: "SN-1", capabilities: { relays: 2 } });
-  assert.equal(stdout, `device_uid    ${UID}\ndevice_token  hxd_secret\nmqtt_url      off\nmqtts_url     mqtts://127.0.0.1:8883\nwss_url       ws://127.0.0.1:8080/mqtt\n`);
+  assert.deepEqual(hub.requests[0]?.body, {
+    name: "Hall",
+    device_class: "hybrid",
+    model: "M",
+    serial_number: "SN-1",
+    capabilities: { relays: 2 },
+  });
+  assert.equal(
+    stdout,
+    `device_uid    ${UID}\ndevice_token  hxd_secret\nmqtt_url      off\nmqtts_url     mqtts://127.0.0.1:8883\nwss_url       ws://127.0.0.1:8080/mqtt\n`,
+  );
   assert.match(stderr, /not shown again/);
   const json = await run("device", "add", "Hall", "--json");
   assert.equal(JSON.parse(json.stdout).device_token, "hxd_secret");
@@ -29,14 +68,21 @@ test("device add sends what was asked and prints the credentials on stdout, the 
 
 test("device add refuses capabilities that no device has, before anything is sent", async () => {
   await using hub = await startRecordingHub(() => ({ status: 500 }));
-  for (const bad of ["{", '{"relays":99}', '{"toaster":true}']) assert.equal((await against(hub)("device", "add", "Hall", "--capabilities", bad)).code, 2);
+  for (const bad of ["{", '{"relays":99}', '{"toaster":true}'])
+    assert.equal((await against(hub)("device", "add", "Hall", "--capabilities", bad)).code, 2);
   assert.equal(hub.requests.length, 0);
 });
 
 test("device list follows the pages and aligns its columns", async () => {
   await using hub = await startRecordingHub(({ path }) =>
     path.includes("cursor=next")
-      ? { status: 200, body: { data: [{ ...DEVICE, uid: "sensor-0000000002", name: "Attic", last_seen_at: "2026-11-21T05:00:00.000Z" }], next_cursor: null } }
+      ? {
+          status: 200,
+          body: {
+            data: [{ ...DEVICE, uid: "sensor-0000000002", name: "Attic", last_seen_at: "2026-11-21T05:00:00.000Z" }],
+            next_cursor: null,
+          },
+        }
       : { status: 200, body: { data: [DEVICE], next_cursor: "next" } },
   );
   const { code, stdout } = await against(hub)("device", "list", "--class", "hybrid", "--status", "online", "--search", "a b");
@@ -58,11 +104,16 @@ test("device list stops at its limit and says that there are more", async () => 
 });
 
 test("device show prints outputs and latest readings", async () => {
-  const body = { device: DEVICE, state: { relays: [{ index: 0, state: "ON" }], lights: [{ index: 1, state: "ON", brightness: 40 }] }, sensors: [{ key: "temperature", value: 21.5, ts: "2026-11-21T05:00:00.000Z", received_at: "x" }] };
+  const body = {
+    device: DEVICE,
+    state: { relays: [{ index: 0, state: "ON" }], lights: [{ index: 1, state: "ON", brightness: 40 }] },
+    sensors: [{ key: "temperature", value: 21.5, ts: "2026-11-21T05:00:00.000Z", received_at: "x" }],
+  };
   await using hub = await startRecordingHub(() => ({ status: 200, body }));
   const run = against(hub);
   const { stdout } = await run("device", "show", UID);
-  for (const line of ["relay 0      ON", "light 1      ON, 40 %", "temperature  21.5  (2026-11-21T05:00:00.000Z)"]) assert.ok(stdout.includes(line), `${line} is missing in:\n${stdout}`);
+  for (const line of ["relay 0      ON", "light 1      ON, 40 %", "temperature  21.5  (2026-11-21T05:00:00.000Z)"])
+    assert.ok(stdout.includes(line), `${line} is missing in:\n${stdout}`);
   assert.deepEqual(JSON.parse((await run("device", "show", UID, "--json")).stdout), body);
 });
 
@@ -71,22 +122,49 @@ for (const [words, body] of [
   [["relay", "3", "toggle"], { command: "set_relay", relay: 3, state: "TOGGLE" }],
   [["relays", "off"], { command: "set_all_relays", state: "OFF" }],
   [["light", "0", "40"], { command: "set_light", light: 0, brightness: 40 }],
-  [["light", "0", "on", "--brightness", "5", "--color-temp", "2700", "--transition", "1.5"], { command: "set_light", light: 0, state: "ON", brightness: 5, color_temp: 2700, transition: 1.5 }],
+  [
+    ["light", "0", "on", "--brightness", "5", "--color-temp", "2700", "--transition", "1.5"],
+    { command: "set_light", light: 0, state: "ON", brightness: 5, color_temp: 2700, transition: 1.5 },
+  ],
   [["ir", "9000,-4500,560"], { command: "ir_send", timings: [9000, -4500, 560] }],
   [["identify"], { command: "identify" }],
-  [["restart", "--id", "once", "--timeout", "900", "--queue", "60"], { command: "restart", command_id: "once", timeout_ms: 900, queue_for_s: 60 }],
+  [
+    ["restart", "--id", "once", "--timeout", "900", "--queue", "60"],
+    { command: "restart", command_id: "once", timeout_ms: 900, queue_for_s: 60 },
+  ],
   [["--raw", '{"command":"set_relay","relay":1,"state":"OFF"}'], { command: "set_relay", relay: 1, state: "OFF" }],
 ] as const) {
   test(`device cmd ${words.join(" ")} sends ${JSON.stringify(body)}`, async () => {
-    await using hub = await startRecordingHub(() => ({ status: 200, body: { command_id: "c1", status: "ok", latency_ms: 12.4, state: "ON" } }));
+    await using hub = await startRecordingHub(() => ({
+      status: 200,
+      body: { command_id: "c1", status: "ok", latency_ms: 12.4, state: "ON" },
+    }));
     const { code, stdout } = await against(hub)("device", "cmd", UID, ...words);
     assert.equal(code, 0);
     assert.equal(stdout, "ok in 12 ms, ON  (c1)\n");
-    assert.deepEqual(hub.requests.map(({ method, path, body: sent }) => ({ method, path, sent })), [{ method: "POST", path: `/api/v1/devices/${UID}/commands`, sent: body }]);
+    assert.deepEqual(
+      hub.requests.map(({ method, path, body: sent }) => ({ method, path, sent })),
+      [{ method: "POST", path: `/api/v1/devices/${UID}/commands`, sent: body }],
+    );
   });
 }
 
-for (const words of [[], ["toast"], ["relay", "0"], ["relay", "x", "on"], ["relay", "0", "perhaps"], ["relay", "0", "on", "now"], ["relay", "32", "on"], ["light", "0"], ["light", "0", "101"], ["ir", "1,x"], ["restart", "now"], ["--raw", "{"], ["--raw", '{"command":"format_disk"}'], ["identify", "--raw", '{"command":"identify"}']]) {
+for (const words of [
+  [],
+  ["toast"],
+  ["relay", "0"],
+  ["relay", "x", "on"],
+  ["relay", "0", "perhaps"],
+  ["relay", "0", "on", "now"],
+  ["relay", "32", "on"],
+  ["light", "0"],
+  ["light", "0", "101"],
+  ["ir", "1,x"],
+  ["restart", "now"],
+  ["--raw", "{"],
+  ["--raw", '{"command":"format_disk"}'],
+  ["identify", "--raw", '{"command":"identify"}'],
+]) {
   test(`device cmd refuses "${words.join(" ")}" before it is sent`, async () => {
     await using hub = await startRecordingHub(() => ({ status: 500 }));
     const { code, stderr } = await against(hub)("device", "cmd", UID, ...words);
@@ -97,10 +175,19 @@ for (const words of [[], ["toast"], ["relay", "0"], ["relay", "x", "on"], ["rela
 }
 
 test("device readings prints times and values, and passes range and bucket on", async () => {
-  await using hub = await startRecordingHub(() => ({ status: 200, body: { data: [{ ts: "2026-11-21T05:00:00.000Z", value: 21.5 }], next_cursor: null } }));
+  await using hub = await startRecordingHub(() => ({
+    status: 200,
+    body: { data: [{ ts: "2026-11-21T05:00:00.000Z", value: 21.5 }], next_cursor: null },
+  }));
   const { stdout } = await against(hub)("device", "readings", UID, "temperature", "--bucket", "1h", "--agg", "max");
   assert.equal(stdout, "TIME                      TEMPERATURE\n2026-11-21T05:00:00.000Z  21.5\n");
-  assert.deepEqual(Object.fromEntries(new URLSearchParams(hub.requests[0]?.path.split("?")[1])), { device: UID, key: "temperature", limit: "1000", bucket: "1h", agg: "max" });
+  assert.deepEqual(Object.fromEntries(new URLSearchParams(hub.requests[0]?.path.split("?")[1])), {
+    device: UID,
+    key: "temperature",
+    limit: "1000",
+    bucket: "1h",
+    agg: "max",
+  });
 });
 
 test("device remove asks first: without a terminal and without --yes it removes nothing", async () => {
@@ -109,7 +196,10 @@ test("device remove asks first: without a terminal and without --yes it removes 
   assert.equal((await run("device", "remove", UID)).code, 2);
   assert.equal(hub.requests.length, 0);
   assert.equal((await run("device", "remove", "a/../b", "--yes")).code, 0);
-  assert.deepEqual(hub.requests.map(({ method, path }) => `${method} ${path}`), ["DELETE /api/v1/devices/a%2F..%2Fb"]);
+  assert.deepEqual(
+    hub.requests.map(({ method, path }) => `${method} ${path}`),
+    ["DELETE /api/v1/devices/a%2F..%2Fb"],
+  );
 });
 
 test("token create prints the token alone, so that a script can take it", async () => {
@@ -121,20 +211,33 @@ test("token create prints the token alone, so that a script can take it", async 
 
 test("token list shows what ended, token revoke ends one", async () => {
   const token = { id: "t1", kind: "service", name: "ha", expires_at: null, revoked_at: null, last_used_at: null };
-  await using hub = await startRecordingHub(({ method }) => (method === "DELETE" ? { status: 204 } : { status: 200, body: { data: [token, { ...token, id: "t2", revoked_at: "2026-11-21T05:00:00.000Z" }] } }));
+  await using hub = await startRecordingHub(({ method }) =>
+    method === "DELETE"
+      ? { status: 204 }
+      : { status: 200, body: { data: [token, { ...token, id: "t2", revoked_at: "2026-11-21T05:00:00.000Z" }] } },
+  );
   const run = against(hub);
-  assert.equal((await run("token", "list")).stdout, "ID  KIND     NAME  ENDS     LAST USED\nt1  service  ha    never    never\nt2  service  ha    revoked  never\n");
+  assert.equal(
+    (await run("token", "list")).stdout,
+    "ID  KIND     NAME  ENDS     LAST USED\nt1  service  ha    never    never\nt2  service  ha    revoked  never\n",
+  );
   assert.deepEqual(JSON.parse((await run("token", "revoke", "t1", "--json")).stdout), { id: "t1", revoked: true });
 });
 
 test("demo start, status and stop", async () => {
   const devices = [{ uid: "light-0000000001", name: "Ceiling", connected: true }];
-  await using hub = await startRecordingHub(({ method }) => ({ status: 200, body: method === "DELETE" ? { removed: 6 } : method === "GET" ? { devices: [] } : { devices } }));
+  await using hub = await startRecordingHub(({ method }) => ({
+    status: 200,
+    body: method === "DELETE" ? { removed: 6 } : method === "GET" ? { devices: [] } : { devices },
+  }));
   const run = against(hub);
   assert.equal((await run("demo", "start")).stdout, "UID               NAME     CONNECTION\nlight-0000000001  Ceiling  connected\n");
   assert.match((await run("demo", "status")).stdout, /demo start/);
   assert.equal((await run("demo", "stop")).stdout, "6 demo devices removed\n");
-  assert.deepEqual(hub.requests.map(({ method, path }) => `${method} ${path}`), ["POST /api/v1/demo", "GET /api/v1/demo", "DELETE /api/v1/demo"]);
+  assert.deepEqual(
+    hub.requests.map(({ method, path }) => `${method} ${path}`),
+    ["POST /api/v1/demo", "GET /api/v1/demo", "DELETE /api/v1/demo"],
+  );
 });
 
 test("an answer of another shape is a failure, not a table of undefined", async () => {

@@ -24,8 +24,14 @@ const outputIndex = fc.integer({ min: 0, max: 31 });
 const command: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ command: fc.constant("set_relay" as const), relay: outputIndex, state: target }),
   fc.record({ command: fc.constant("set_all_relays" as const), state: onOff }),
-  fc.record({ command: fc.constant("set_light" as const), light: outputIndex, state: target, brightness: fc.integer({ min: 0, max: 100 }) }, { requiredKeys: ["command", "light"] }),
-  fc.record({ command: fc.constant("ir_send" as const), timings: fc.array(fc.integer({ min: -9000, max: 9000 }), { minLength: 2, maxLength: 20 }) }),
+  fc.record(
+    { command: fc.constant("set_light" as const), light: outputIndex, state: target, brightness: fc.integer({ min: 0, max: 100 }) },
+    { requiredKeys: ["command", "light"] },
+  ),
+  fc.record({
+    command: fc.constant("ir_send" as const),
+    timings: fc.array(fc.integer({ min: -9000, max: 9000 }), { minLength: 2, maxLength: 20 }),
+  }),
   fc.constant({ command: "identify" as const }),
   fc.constant({ command: "restart" as const }),
 );
@@ -56,7 +62,11 @@ for (const bad of [
   { command: "ir_send", timings: [1] },
   { command: "identify", state: "ON" },
 ]) {
-  test(`refuses ${JSON.stringify(bad)}`, () => assert.equal(codeOf(() => parse(bad)), "validation_error"));
+  test(`refuses ${JSON.stringify(bad)}`, () =>
+    assert.equal(
+      codeOf(() => parse(bad)),
+      "validation_error",
+    ));
 }
 
 test("a resolved command toggles nothing, so that a repeated delivery has no second effect", () => {
@@ -71,14 +81,35 @@ test("a resolved command toggles nothing, so that a repeated delivery has no sec
 
 test("TOGGLE turns what is known, and an output nobody knows on", () => {
   const state: DeviceState = { relays: [{ index: 1, state: "ON" }], lights: [{ index: 1, state: "ON" }] };
-  assert.deepEqual(resolveCommand({ command: "set_relay", relay: 1, state: "TOGGLE" }, state), { command: "set_relay", relay: 1, state: "OFF" });
-  assert.deepEqual(resolveCommand({ command: "set_relay", relay: 0, state: "TOGGLE" }, state), { command: "set_relay", relay: 0, state: "ON" });
-  assert.deepEqual(resolveCommand({ command: "set_light", light: 1, state: "TOGGLE" }, state), { command: "set_light", light: 1, state: "OFF" });
+  assert.deepEqual(resolveCommand({ command: "set_relay", relay: 1, state: "TOGGLE" }, state), {
+    command: "set_relay",
+    relay: 1,
+    state: "OFF",
+  });
+  assert.deepEqual(resolveCommand({ command: "set_relay", relay: 0, state: "TOGGLE" }, state), {
+    command: "set_relay",
+    relay: 0,
+    state: "ON",
+  });
+  assert.deepEqual(resolveCommand({ command: "set_light", light: 1, state: "TOGGLE" }, state), {
+    command: "set_light",
+    light: 1,
+    state: "OFF",
+  });
 });
 
 test("a brightness alone switches the light: 0 off, anything else on", () => {
-  for (const [brightness, state] of [[0, "OFF"], [1, "ON"], [100, "ON"]] as const)
-    assert.deepEqual(resolveCommand({ command: "set_light", light: 0, brightness }, NO_STATE), { command: "set_light", light: 0, brightness, state });
+  for (const [brightness, state] of [
+    [0, "OFF"],
+    [1, "ON"],
+    [100, "ON"],
+  ] as const)
+    assert.deepEqual(resolveCommand({ command: "set_light", light: 0, brightness }, NO_STATE), {
+      command: "set_light",
+      light: 0,
+      brightness,
+      state,
+    });
 });
 
 for (const [capabilities, value, expected] of [
@@ -94,7 +125,11 @@ for (const [capabilities, value, expected] of [
   [{}, { command: "identify" }, "accepted"],
   [{}, { command: "restart" }, "accepted"],
 ] as readonly [Capabilities, Command, string][]) {
-  test(`a device with ${JSON.stringify(capabilities)} and ${JSON.stringify(value)}: ${expected}`, () => assert.equal(codeOf(() => checkCapability(value, capabilities)), expected));
+  test(`a device with ${JSON.stringify(capabilities)} and ${JSON.stringify(value)}: ${expected}`, () =>
+    assert.equal(
+      codeOf(() => checkCapability(value, capabilities)),
+      expected,
+    ));
 }
 
 test("what a supported command does stays inside the device's outputs", () => {
@@ -103,14 +138,18 @@ test("what a supported command does stays inside the device's outputs", () => {
       const capabilities = { relays, lights, ir: true };
       if (codeOf(() => checkCapability(value, capabilities)) !== "accepted") return;
       const effect = effectOf(resolveCommand(value, state), capabilities);
-      assert.ok((effect.relays ?? []).every((relay) => relay.index < relays) && (effect.lights ?? []).every((light) => light.index < lights));
+      assert.ok(
+        (effect.relays ?? []).every((relay) => relay.index < relays) && (effect.lights ?? []).every((light) => light.index < lights),
+      );
       if (value.command === "set_all_relays") assert.equal(effect.relays?.length, relays);
     }),
   );
 });
 
 test("a colour temperature alone switches its light on; identify and restart change no output", () => {
-  assert.deepEqual(effectOf({ command: "set_light", light: 0, color_temp: 2700 }, { lights: 1 }), { lights: [{ index: 0, state: "ON", color_temp: 2700 }] });
+  assert.deepEqual(effectOf({ command: "set_light", light: 0, color_temp: 2700 }, { lights: 1 }), {
+    lights: [{ index: 0, state: "ON", color_temp: 2700 }],
+  });
   assert.deepEqual(effectOf({ command: "identify" }, {}), {});
   assert.deepEqual(effectOf({ command: "restart" }, {}), {});
 });
@@ -120,7 +159,15 @@ test("queued and sent are the statuses that still change", () => {
 });
 
 test("each class can do something without saying so", () => {
-  assert.deepEqual([defaultCapabilities("relay_controller"), defaultCapabilities("ir_hub"), defaultCapabilities("sensor_hub"), defaultCapabilities("hybrid")], [{ relays: 4 }, { ir: true }, { sensors: [] }, { relays: 4, sensors: [] }]);
+  assert.deepEqual(
+    [
+      defaultCapabilities("relay_controller"),
+      defaultCapabilities("ir_hub"),
+      defaultCapabilities("sensor_hub"),
+      defaultCapabilities("hybrid"),
+    ],
+    [{ relays: 4 }, { ir: true }, { sensors: [] }, { relays: 4, sensors: [] }],
+  );
 });
 
 for (const [device, ageMs, expected] of [

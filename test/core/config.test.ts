@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { ConfigError, type ConfigProblem, describeConfig, readConfig, settingsReference } from "../../core/config.ts";
+import { ConfigError, type ConfigProblem, describeConfig, readConfig } from "../../core/config.ts";
 import { SetupError } from "../../core/errors.ts";
+import { settingsReference } from "../../core/settings.ts";
 
 const noFile = (path: string): string => assert.fail(`${path} was read`);
 const MASTER_KEY = Buffer.alloc(32, 7).toString("base64");
@@ -52,7 +53,10 @@ test("an empty variable counts as not set", () => {
 });
 
 for (const [env, expected] of [
-  [{ HEXA_HTTP_PORT: "0", HEXA_MQTT_PORT: "0", HEXA_MQTTS_PORT: "0" }, { httpPort: 0, mqttPort: 0, mqttsPort: 0 }],
+  [
+    { HEXA_HTTP_PORT: "0", HEXA_MQTT_PORT: "0", HEXA_MQTTS_PORT: "0" },
+    { httpPort: 0, mqttPort: 0, mqttsPort: 0 },
+  ],
   [{ HEXA_MQTT_PLAIN: "off", HEXA_MQTT_PORT: "8080" }, { mqttPlain: "off" }],
   [{ HEXA_MASTER_KEY: MASTER_KEY }, { masterKey: MASTER_KEY }],
   [{ HEXA_MASTER_KEY: "ab".repeat(32) }, { masterKey: "ab".repeat(32) }],
@@ -106,7 +110,10 @@ for (const [env, variable, what, mend] of [
 ] as const) {
   test(`refuses ${JSON.stringify(env)} and says how to mend it`, () => {
     const problems = problemsOf(env);
-    assert.deepEqual(problems.map((problem) => problem.variable), [variable]);
+    assert.deepEqual(
+      problems.map((problem) => problem.variable),
+      [variable],
+    );
     assert.match(problems[0]?.what ?? "", what);
     assert.match(problems[0]?.mend ?? "", mend);
   });
@@ -114,7 +121,12 @@ for (const [env, variable, what, mend] of [
 
 test("reports everything at once, one line a problem", () => {
   const env = { HEXA_HTP_PORT: "1", HEXA_MQTT_PLAIN: "x", REDIS_URL: "x", HEXA_LOG_LEVEL: "loud" };
-  assert.deepEqual(problemsOf(env).map(({ variable }) => variable).sort(), Object.keys(env).sort());
+  assert.deepEqual(
+    problemsOf(env)
+      .map(({ variable }) => variable)
+      .toSorted(),
+    Object.keys(env).toSorted(),
+  );
   assert.throws(
     () => readConfig(env, noFile),
     (error: Error) => error.message.split("\n").length === 5,
@@ -122,7 +134,9 @@ test("reports everything at once, one line a problem", () => {
 });
 
 test("reads a secret from a file and cuts one line break", () => {
-  const { jwtSecret, databaseUrl } = readConfig({ JWT_SECRET_FILE: "/run/jwt", DATABASE_URL_FILE: "/run/db" }, (path) => (path === "/run/jwt" ? `${"s".repeat(32)}\n\n` : "postgres://h/d\r\n"));
+  const { jwtSecret, databaseUrl } = readConfig({ JWT_SECRET_FILE: "/run/jwt", DATABASE_URL_FILE: "/run/db" }, (path) =>
+    path === "/run/jwt" ? `${"s".repeat(32)}\n\n` : "postgres://h/d\r\n",
+  );
   assert.equal(jwtSecret, `${"s".repeat(32)}\n`);
   assert.equal(databaseUrl, "postgres://h/d");
 });
@@ -135,7 +149,10 @@ test("a secret given twice, in an empty file or in none is an error", () => {
       throw new Error("ENOENT");
     }),
   ];
-  assert.deepEqual(cases.map(([first]) => first?.what), ["and JWT_SECRET_FILE are both set", "names an empty file (/run/jwt)", "cannot be read: ENOENT"]);
+  assert.deepEqual(
+    cases.map(([first]) => first?.what),
+    ["and JWT_SECRET_FILE are both set", "names an empty file (/run/jwt)", "cannot be read: ENOENT"],
+  );
 });
 
 test("no secret is printed, neither in force nor in an error", () => {
@@ -152,7 +169,9 @@ test("no secret is printed, neither in force nor in an error", () => {
 });
 
 test("a name with up to three wrong letters finds the one that was meant", () => {
-  const names = settingsReference().map(({ name }) => name).filter((name) => name.startsWith("HEXA_") && name.length > 14);
+  const names = settingsReference()
+    .map(({ name }) => name)
+    .filter((name) => name.startsWith("HEXA_") && name.length > 14);
   fc.assert(
     fc.property(fc.constantFrom(...names), fc.nat(), fc.constantFrom("X", "Q", "7"), (name, at, letter) => {
       const position = 5 + (at % (name.length - 5));
@@ -165,13 +184,24 @@ test("a name with up to three wrong letters finds the one that was meant", () =>
 test("any environment is accepted or refused with a ConfigError, never anything else", () => {
   const names = settingsReference().map(({ name }) => name);
   fc.assert(
-    fc.property(fc.dictionary(fc.constantFrom(...names, "HEXA_X", "REDIS_URL"), fc.oneof(fc.string(), fc.integer().map(String), fc.constantFrom("true", "off", "postgres://", "https://x", "1.1.1.1/99", "postgres://[")), { maxKeys: 5 }), (env) => {
-      try {
-        describeConfig(readConfig(env, noFile));
-      } catch (error) {
-        assert.ok(error instanceof ConfigError, String(error));
-        assert.ok(error.problems.length > 0);
-      }
-    }),
+    fc.property(
+      fc.dictionary(
+        fc.constantFrom(...names, "HEXA_X", "REDIS_URL"),
+        fc.oneof(
+          fc.string(),
+          fc.integer().map(String),
+          fc.constantFrom("true", "off", "postgres://", "https://x", "1.1.1.1/99", "postgres://["),
+        ),
+        { maxKeys: 5 },
+      ),
+      (env) => {
+        try {
+          describeConfig(readConfig(env, noFile));
+        } catch (error) {
+          assert.ok(error instanceof ConfigError, String(error));
+          assert.ok(error.problems.length > 0);
+        }
+      },
+    ),
   );
 });

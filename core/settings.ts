@@ -1,0 +1,191 @@
+import Type, { type Static } from "typebox";
+
+const port = (fallback: number, description: string) =>
+  Type.Integer({ default: fallback, minimum: 0, maximum: 65_535, description: `${description} 0 takes any free port.` });
+const secret = (options: { minLength?: number; pattern?: string; description: string }) =>
+  Type.Optional(Type.String({ ...options, writeOnly: true }));
+
+/**
+ * Every setting there is: default, range and description. The names of the variables follow from the keys
+ * ({@link variableOf}), docs/configuration.md and .env.example from the whole. `writeOnly` marks a secret: it is
+ * never printed, and it may also be given as the path of a file in `<NAME>_FILE`.
+ */
+export const Settings = Type.Object(
+  {
+    dataDir: Type.String({
+      default: "./data",
+      description: "Folder of the database, the keys, the certificates and operator.json. Whoever can read it owns the hub.",
+    }),
+    host: Type.String({
+      default: "127.0.0.1",
+      minLength: 1,
+      description: "Address that HTTP and MQTT over TLS listen on. 0.0.0.0 opens them to the network.",
+    }),
+    httpPort: port(8080, "REST API, documentation and MQTT over WebSocket (/mqtt)."),
+    mqttPort: port(1883, "Plain MQTT; see HEXA_MQTT_PLAIN."),
+    mqttsPort: port(8883, "MQTT over TLS."),
+    mqttPlain: Type.Enum(["loopback", "lan", "off"], {
+      default: "loopback",
+      description:
+        "Where plain MQTT listens: on 127.0.0.1 whatever HEXA_HOST says, on HEXA_HOST (passwords then cross the network readable), or nowhere.",
+    }),
+    topicRoot: Type.String({
+      default: "hexa",
+      pattern: "^(?!homeassistant$)[a-z0-9][a-z0-9_-]{0,31}$",
+      description: "First level of every device topic; one level of small letters, digits, - and _.",
+    }),
+    publicUrl: Type.Optional(
+      Type.String({
+        description:
+          "How the outside reaches the hub, for example https://hub.example. Its host name also goes into the MQTT URLs and the certificate.",
+      }),
+    ),
+    tlsCertFile: Type.Optional(
+      Type.String({
+        description:
+          "PEM certificate (with its chain) for MQTT over TLS. Without it the hub makes its own authority and certificate in the data folder.",
+      }),
+    ),
+    tlsKeyFile: Type.Optional(Type.String({ description: "PEM private key that belongs to HEXA_TLS_CERT_FILE." })),
+    adminEmail: Type.Optional(
+      Type.String({
+        format: "email",
+        description: "With HEXA_ADMIN_PASSWORD: creates the first administrator and skips the set-up page. Ignored once there is one.",
+      }),
+    ),
+    adminPassword: secret({ minLength: 8, description: "Password of the first administrator: at least 8 characters, at most 72 bytes." }),
+    masterKey: secret({
+      pattern: "^([0-9a-fA-F]{64}|[A-Za-z0-9+/]{43}=)$",
+      description:
+        "32 bytes in hexadecimal or base64 that encrypt the secrets in the database. Without it the hub makes master.key in the data folder.",
+    }),
+    jwtSecret: secret({
+      minLength: 32,
+      description: "Fixed signing secret for the access tokens of people. Without it the hub makes its own and keeps it encrypted.",
+    }),
+    provisionKey: secret({
+      minLength: 16,
+      description: "What a device sends as x-provision-key to enrol itself. Without it only signed-in people can enrol devices.",
+    }),
+    databaseUrl: secret({
+      pattern: "^postgres(ql)?://",
+      description: "PostgreSQL connection. Without it the hub keeps its data in SQLite in the data folder.",
+    }),
+    enforceHttps: Type.Boolean({
+      default: false,
+      description:
+        "Answers plain HTTP with 426 https_required, except from the hub's own machine. Takes effect when NODE_ENV is production.",
+    }),
+    trustProxy: Type.String({
+      default: "",
+      description:
+        "Whose x-forwarded-* headers count: addresses and CIDR ranges separated by commas, or true for loopback and private networks.",
+    }),
+    nodeEnv: Type.Enum(["production", "development", "test"], {
+      default: "production",
+      description: "ENFORCE_HTTPS takes effect in production only.",
+    }),
+    accessTokenTtlS: Type.Integer({
+      default: 3600,
+      minimum: 60,
+      maximum: 2_592_000,
+      description: "How long a login is valid, in seconds.",
+    }),
+    commandTimeoutMs: Type.Integer({
+      default: 5000,
+      minimum: 100,
+      maximum: 60_000,
+      description: "How long a command waits for the device's acknowledgement, in milliseconds.",
+    }),
+    maxPacketBytes: Type.Integer({
+      default: 262_144,
+      minimum: 16_384,
+      maximum: 16_777_216,
+      description: "Largest MQTT packet of a connected client, in bytes.",
+    }),
+    shutdownTimeoutMs: Type.Integer({
+      default: 10_000,
+      minimum: 1000,
+      maximum: 120_000,
+      description: "How long a stop may take before the process ends anyway, in milliseconds.",
+    }),
+    logLevel: Type.Enum(["debug", "info", "warn", "error", "silent"], { default: "info", description: "Least level that is logged." }),
+    url: Type.Optional(
+      Type.String({
+        description: "Command line only: the hub to talk to. Without it the one whose operator.json stands in the data folder.",
+      }),
+    ),
+    token: secret({ description: "Command line only: access token for HEXA_URL." }),
+  },
+  { additionalProperties: false, title: "Settings" },
+);
+export type Settings = Static<typeof Settings>;
+export type SettingKey = keyof Settings;
+
+export const SETTING_KEYS = Object.keys(Settings.properties) as SettingKey[];
+
+/** Names that were fixed before the hub had its prefix. */
+const FIXED_NAMES: Partial<Record<SettingKey, string>> = {
+  provisionKey: "DEVICE_PROVISION_KEY",
+  databaseUrl: "DATABASE_URL",
+  jwtSecret: "JWT_SECRET",
+  enforceHttps: "ENFORCE_HTTPS",
+  trustProxy: "TRUST_PROXY",
+  nodeEnv: "NODE_ENV",
+};
+
+/** `httpPort` → `HEXA_HTTP_PORT`. */
+export function variableOf(key: SettingKey): string {
+  return FIXED_NAMES[key] ?? `HEXA_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+/** A setting as the documentation shows it. */
+export interface SettingReference {
+  readonly name: string;
+  readonly isSecret: boolean;
+  /** undefined when there is none. */
+  readonly default: string | undefined;
+  /** For example `0 to 65535`, `loopback, lan or off`, `true or false`; empty for free text. */
+  readonly range: string;
+  readonly description: string;
+}
+
+export function settingsReference(): SettingReference[] {
+  return SETTING_KEYS.map((key) => {
+    const schema = schemaOf(key);
+    const { default: fallback, description } = schema;
+    return {
+      name: variableOf(key),
+      isSecret: isSecret(key),
+      default: fallback === undefined || fallback === "" ? undefined : `${fallback}`,
+      range: rangeOf(schema),
+      description: description ?? "",
+    };
+  });
+}
+
+export interface SettingSchema {
+  readonly default?: string | number | boolean;
+  readonly description?: string;
+  readonly type?: string;
+  readonly enum?: readonly string[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minLength?: number;
+  readonly writeOnly?: boolean;
+}
+
+export function schemaOf(key: SettingKey): SettingSchema {
+  return Settings.properties[key];
+}
+
+export function isSecret(key: SettingKey): boolean {
+  return schemaOf(key).writeOnly === true;
+}
+
+export function rangeOf(schema: SettingSchema): string {
+  if (schema.enum) return `${schema.enum.slice(0, -1).join(", ")} or ${schema.enum.at(-1)}`;
+  if (schema.type === "boolean") return "true or false";
+  if (schema.type === "integer") return `${schema.minimum} to ${schema.maximum}`;
+  return schema.minLength !== undefined && schema.minLength > 1 ? `at least ${schema.minLength} characters` : "";
+}

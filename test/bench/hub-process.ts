@@ -1,0 +1,128 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { temporaryFolder } from "../support/wait.ts";
+import type { Account, Target } from "./connection.ts";
+
+/** A hub of its own process and data folder, as a user would start it. */
+export interface HubProcess extends AsyncDisposable {
+  readonly http: string;
+  readonly mqtt: Target;
+  readonly pid: number;
+  /** From spawn to the line that says ready. */
+  readonly startMs: number;
+  rssMb(): number;
+  /** Enrolled in the administrator's organisation. */
+  addDevices(deviceClass: "sensor_hub" | "relay_controller", count: number): Promise<Account[]>;
+  addService(name: string): Promise<{ readonly username: string; readonly password: string }>;
+  /** As the administrator; rejects with the error's answer. */
+  post(path: string, body: object): Promise<Record<string, unknown>>;
+  get(path: string): Promise<Record<string, unknown>>;
+}
+
+const ROOT = new URL("../../", import.meta.url);
+const READY_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 20_000;
+const ADMIN = { email: "bench@example.org", password: "bench-password-1" };
+
+export async function startHubProcess(): Promise<HubProcess> {
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(temporaryFolder("hexahub-bench"));
+  const env = {
+    ...process.env,
+    HEXA_DATA_DIR: folder.path,
+    HEXA_HTTP_PORT: "0",
+    HEXA_MQTT_PORT: "0",
+    HEXA_MQTTS_PORT: "0",
+    HEXA_LOG_LEVEL: "warn",
+    DEVICE_PROVISION_KEY: "bench-provision-key",
+    HEXA_ADMIN_EMAIL: ADMIN.email,
+    HEXA_ADMIN_PASSWORD: ADMIN.password,
+  };
+  const startedAt = performance.now();
+  const child = spawn(process.execPath, [new URL("main.ts", ROOT).pathname, "serve", "--json"], {
+    cwd: ROOT,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const exited = once(child, "exit");
+  stack.defer(async () => {
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+    await exited;
+    clearTimeout(timer);
+  });
+  let complaint = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    complaint = (complaint + chunk.toString()).slice(-4_000);
+  });
+  const ready = await readyLine(child.stdout, exited, () => complaint);
+  const startMs = performance.now() - startedAt;
+  const http = String(ready.http);
+  const pid = child.pid ?? 0;
+  const ask = async (path: string, init: RequestInit, token?: string): Promise<Record<string, unknown>> => {
+    const headers = { "content-type": "application/json", ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
+    const response = await fetch(new URL(path, http), { ...init, headers, signal: AbortSignal.timeout(30_000) });
+    const answer = (await response.json()) as Record<string, unknown>;
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${JSON.stringify(answer)}`);
+    return answer;
+  };
+  const post = (path: string, body: object, token?: string): Promise<Record<string, unknown>> =>
+    ask(path, { method: "POST", body: JSON.stringify(body) }, token);
+  const token = String((await post("/api/v1/auth/login", ADMIN)).access_token);
+  const mqtt = new URL(String(ready.mqtt));
+  const running = stack.move();
+  return {
+    http,
+    mqtt: { host: mqtt.hostname, port: Number(mqtt.port) },
+    pid,
+    startMs,
+    rssMb: () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? Number.NaN) / 1024,
+    async addDevices(deviceClass, count) {
+      const devices: Account[] = [];
+      while (devices.length < count) {
+        const wanted = Array.from({ length: Math.min(20, count - devices.length) }, (_, index) => ({
+          name: `bench ${devices.length + index}`,
+          device_class: deviceClass,
+        }));
+        const made = await Promise.all(wanted.map((body) => post("/api/v1/devices", body, token)));
+        devices.push(
+          ...made.map(({ device_uid, device_token }) => ({
+            clientId: String(device_uid),
+            username: String(device_uid),
+            password: String(device_token),
+          })),
+        );
+      }
+      return devices;
+    },
+    async addService(name) {
+      const made = await post("/api/v1/access-tokens", { kind: "service", name }, token);
+      return { username: name, password: String(made.token) };
+    },
+    post: (path, body) => post(path, body, token),
+    get: (path) => ask(path, {}, token),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+async function readyLine(
+  stdout: NodeJS.ReadableStream,
+  exited: Promise<unknown>,
+  complaint: () => string,
+): Promise<Record<string, unknown>> {
+  const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
+  const timer = setTimeout(() => reject(new Error(`the hub was not ready in ${READY_TIMEOUT_MS} ms: ${complaint()}`)), READY_TIMEOUT_MS);
+  // Read for as long as the hub lives: a full pipe would stop it.
+  createInterface(stdout).on("line", (line) => {
+    const said = JSON.parse(line) as Record<string, unknown>;
+    if (said.event === "ready") resolve(said);
+  });
+  exited.then(() => reject(new Error(`the hub ended: ${complaint()}`)), reject);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,173 @@
+import assert from "node:assert/strict";
+import { test as plainTest } from "node:test";
+import { newId } from "../../core/id.ts";
+import { PLATFORM } from "../../core/principal.ts";
+import {
+  authenticateBearer,
+  authenticateService,
+  createAccessToken,
+  issueUserJwt,
+  listAccessTokens,
+  revokeAccessToken,
+} from "../../store/access-tokens.ts";
+import { issueDeviceJwt } from "../../store/credentials.ts";
+import { createOrganization, findOrganization, firstOrganization } from "../../store/organizations.ts";
+import { hashPassword, spendPasswordTime, verifyPassword } from "../../store/passwords.ts";
+import { countUsers, createUser, findUser, findUserWithPassword, listUsers } from "../../store/users.ts";
+import { forEachEngine } from "./engines.ts";
+import { device, signingKeys, tenant } from "./fixtures.ts";
+
+const HOUR = 3_600_000;
+
+forEachEngine(({ test }) => {
+  test("organisations are found by id, and the oldest is the first", async (db) => {
+    assert.equal(await firstOrganization(db), undefined);
+    const one = await createOrganization(db, { name: "One" });
+    await createOrganization(db, { name: "Two" });
+    assert.deepEqual(await firstOrganization(db), one);
+    assert.deepEqual(await findOrganization(db, one.id), one);
+    assert.equal(await findOrganization(db, newId()), undefined);
+  });
+
+  test("an e-mail address belongs to one user, whatever its case", async (db) => {
+    const { id: organizationId } = await createOrganization(db, { name: "One" });
+    const user = await createUser(db, { email: "Ada@Example.org", passwordHash: "h", role: "admin", organizationId });
+    assert.equal(user.email, "ada@example.org");
+    await assert.rejects(createUser(db, { email: "ADA@example.ORG ", passwordHash: "h", role: "user", organizationId }), {
+      code: "conflict",
+    });
+    assert.equal(await countUsers(db), 1);
+    assert.deepEqual(await findUser(db, user.id), user);
+    assert.deepEqual(await findUserWithPassword(db, "aDa@example.org"), { ...user, passwordHash: "h" });
+    assert.equal(await findUserWithPassword(db, "bob@example.org"), undefined);
+  });
+
+  test("users of another organisation are not listed", async (db) => {
+    const [a, b] = [await tenant(db, "a"), await tenant(db, "b")];
+    assert.deepEqual(await listUsers(db, a.scope), [a.user]);
+    assert.deepEqual(await listUsers(db, PLATFORM), [a.user, b.user]);
+  });
+
+  test("a user's JWT works until its end and while the user is active", async (db) => {
+    const { user } = await tenant(db, "a");
+    const keys = await signingKeys(db);
+    const now = Date.now();
+    const { token, expiresAt } = issueUserJwt(keys, user, HOUR, now);
+    assert.ok(Math.abs(Date.parse(expiresAt) - now - HOUR) < 1_000);
+    const principal = await authenticateBearer(db, keys, token, now);
+    assert.deepEqual(principal, {
+      kind: "user",
+      id: user.id,
+      email: user.email,
+      role: "user",
+      organizationId: user.organizationId,
+      credentialId: principal?.credentialId,
+    });
+    assert.equal(await authenticateBearer(db, keys, token, now + HOUR + 1_000), undefined);
+    assert.equal(await authenticateBearer(db, keys, `${token}x`, now), undefined);
+    await db("users").update({ is_active: false });
+    assert.equal(await authenticateBearer(db, keys, token, now), undefined);
+  });
+
+  test("a device's JWT is no user's", async (db) => {
+    const a = await tenant(db, "a");
+    const keys = await signingKeys(db);
+    const { jwt } = await issueDeviceJwt(db, keys, (await device(db, a)).id, HOUR);
+    assert.equal(await authenticateBearer(db, keys, jwt, Date.now()), undefined);
+  });
+
+  test("personal and service tokens act for whom they were made, until they end or are revoked", async (db) => {
+    const a = await tenant(db, "a");
+    const keys = await signingKeys(db);
+    const now = Date.now();
+    const personal = await createAccessToken(db, keys, {
+      kind: "personal",
+      name: "laptop",
+      userId: a.user.id,
+      organizationId: a.organization.id,
+      expiresAt: new Date(now + HOUR).toISOString(),
+    });
+    const service = await createAccessToken(db, keys, { kind: "service", name: "home-assistant", organizationId: a.organization.id });
+    assert.match(personal.token, /^hxp_/);
+    assert.match(service.token, /^hxs_/);
+    assert.deepEqual(await authenticateBearer(db, keys, personal.token, now), {
+      kind: "user",
+      id: a.user.id,
+      email: a.user.email,
+      role: "user",
+      organizationId: a.organization.id,
+      credentialId: personal.id,
+    });
+    assert.equal(await authenticateBearer(db, keys, personal.token, now + HOUR), undefined);
+    const principal = {
+      kind: "service",
+      id: service.id,
+      name: "home-assistant",
+      organizationId: a.organization.id,
+      credentialId: service.id,
+    };
+    assert.deepEqual(await authenticateBearer(db, keys, service.token, now), principal);
+    assert.deepEqual(await authenticateService(db, keys, "home-assistant", service.token, now), principal);
+    assert.equal(await authenticateService(db, keys, "somebody-else", service.token, now), undefined);
+    assert.equal(await authenticateService(db, keys, "laptop", personal.token, now), undefined);
+    assert.equal(await revokeAccessToken(db, a.scope, service.id, now), true);
+    assert.equal(await revokeAccessToken(db, a.scope, service.id, now), false);
+    assert.equal(await authenticateService(db, keys, "home-assistant", service.token, now), undefined);
+    const listed = await listAccessTokens(db, a.scope);
+    assert.deepEqual(
+      listed.map((one) => [one.name, one.userId, one.revokedAt === null, one.lastUsedAt]),
+      [
+        ["laptop", a.user.id, true, new Date(now).toISOString()],
+        ["home-assistant", null, false, new Date(now).toISOString()],
+      ],
+    );
+    assert.ok(!JSON.stringify(await db("access_tokens")).includes(personal.token));
+  });
+
+  test("a service's name is its own until it is revoked, and another organisation cannot touch it", async (db) => {
+    const [a, b] = [await tenant(db, "a"), await tenant(db, "b")];
+    const keys = await signingKeys(db);
+    const wanted = { kind: "service", name: "ha", organizationId: a.organization.id } as const;
+    const made = await Promise.allSettled([
+      createAccessToken(db, keys, wanted),
+      createAccessToken(db, keys, { ...wanted, organizationId: b.organization.id }),
+    ]);
+    assert.deepEqual(made.map((one) => one.status).toSorted(), ["fulfilled", "rejected"]);
+    const [row] = await listAccessTokens(db, PLATFORM);
+    assert.ok(row);
+    const [owner, stranger] = row.organizationId === a.organization.id ? [a, b] : [b, a];
+    assert.deepEqual(await listAccessTokens(db, stranger.scope), []);
+    assert.equal(await revokeAccessToken(db, stranger.scope, row.id, Date.now()), false);
+    assert.equal(await revokeAccessToken(db, owner.scope, row.id, Date.now()), true);
+    assert.match((await createAccessToken(db, keys, wanted)).token, /^hxs_/);
+  });
+});
+
+plainTest("a password is verified against its own hash only", async () => {
+  const hash = await hashPassword("correct horse");
+  assert.match(hash, /^\$2[aby]\$12\$/);
+  assert.deepEqual(await Promise.all([verifyPassword("correct horse", hash), verifyPassword("correct house", hash)]), [true, false]);
+});
+
+plainTest("passwords that are too short or that bcrypt would cut are refused", async () => {
+  await assert.rejects(hashPassword("1234567"), { code: "validation_error" });
+  await assert.rejects(hashPassword("ü".repeat(37)), { code: "validation_error" });
+  const longest = "x".repeat(72);
+  const hash = await hashPassword(longest);
+  assert.deepEqual(await Promise.all([verifyPassword(longest, hash), verifyPassword(`${longest}y`, hash)]), [true, false]);
+});
+
+plainTest("the main loop goes on while a password is checked, which takes as long for nobody's", async () => {
+  const hash = await hashPassword("correct horse");
+  let turns = 0;
+  const turn = setInterval(() => turns++, 5);
+  const start = performance.now();
+  await verifyPassword("wrong horse", hash);
+  const middle = performance.now();
+  const turnsMeanwhile = turns;
+  await spendPasswordTime();
+  clearInterval(turn);
+  const [known, unknown] = [middle - start, performance.now() - middle];
+  assert.ok(turnsMeanwhile > known / 5 / 4, `${turnsMeanwhile} turns in ${known} ms`);
+  assert.ok(unknown > known / 3 && unknown < known * 3, `${known} ms for a user, ${unknown} ms for nobody`);
+});
