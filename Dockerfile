@@ -30,5 +30,5 @@ EXPOSE 8080 1883 8883
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --start-interval=1s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HEXA_HTTP_PORT || 8080}/health`, { signal: AbortSignal.timeout(4000) }).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "main.ts"]
+ENTRYPOINT ["node", "hexahub.js"]
 CMD ["serve"]

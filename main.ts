@@ -1,8 +1,6 @@
-#!/usr/bin/env node
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { enableCompileCache } from "node:module";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Log } from "./core/bus.ts";
@@ -58,7 +56,11 @@ export async function startHub(config: Config, log: Log): Promise<Hub> {
   const metrics = hub.createMetrics();
   const store = stack.use(await hub.openStore({ dataDir, databaseUrl: config.databaseUrl }));
   const { db } = store;
-  const keys = await hub.loadSigningKeys(db, await hub.loadMasterKey(dataDir, config.masterKey), config.jwtSecret === undefined ? {} : { jwtSecret: config.jwtSecret });
+  const keys = await hub.loadSigningKeys(
+    db,
+    await hub.loadMasterKey(dataDir, config.masterKey),
+    config.jwtSecret === undefined ? {} : { jwtSecret: config.jwtSecret },
+  );
   const organization = (await hub.firstOrganization(db)) ?? (await hub.createOrganization(db, { name: "Home" }));
   await createFirstAdmin(hub, config, store.db, organization.id);
   await hub.resetConnectionStatus(db);
@@ -69,15 +71,22 @@ export async function startHub(config: Config, log: Log): Promise<Hub> {
     await telemetry.maintain(clock());
     await hub.purgeIdempotencyKeys(db, clock());
   };
-  const maintenance = setInterval(() => void maintain().catch((error: unknown) => log.error({ err: error }, "the hourly maintenance failed")), MAINTAIN_MS).unref();
+  const maintenance = setInterval(
+    () => void maintain().catch((error: unknown) => log.error({ err: error }, "the hourly maintenance failed")),
+    MAINTAIN_MS,
+  ).unref();
   stack.defer(() => clearInterval(maintenance));
 
   const directory = await hub.loadDeviceDirectory(db);
-  const broker = stack.use(await hub.startBroker({ store, keys, telemetry, directory, topics, log, metrics, clock, maxPacketBytes: config.maxPacketBytes }));
+  const broker = stack.use(
+    await hub.startBroker({ store, keys, telemetry, directory, topics, log, metrics, clock, maxPacketBytes: config.maxPacketBytes }),
+  );
   const { bus, sessions, events, ingest } = broker;
   metrics.gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => sessions.count());
   const states = hub.createStateCommits({ store, bus, events, topics, log, metrics, clock });
-  const commands = stack.use(hub.createCommandPath({ store, bus, sessions, events, topics, states, log, metrics, clock, timeoutMs: config.commandTimeoutMs }));
+  const commands = stack.use(
+    hub.createCommandPath({ store, bus, sessions, events, topics, states, log, metrics, clock, timeoutMs: config.commandTimeoutMs }),
+  );
   ingest.handle("ack", states.onAcks);
   ingest.handle("state_report", states.onReports);
   broker.onReachable((device) => commands.deviceReachable(device));
@@ -87,10 +96,30 @@ export async function startHub(config: Config, log: Log): Promise<Hub> {
   const urls = { mqtt: null as string | null, mqtts: null as string | null, ws: null as string | null };
   const operatorToken = hub.newSecret("hxo");
   const setup = { token: (await hub.countUsers(db)) === 0 ? randomBytes(24).toString("base64url") : undefined };
-  const demo = stack.use(hub.createDemo({ ...hub.demoEnrolment({ store, keys, directory, sessions, clock }), connection: async () => ({ url: urls.mqtts as string, ca: await readFile(caFile, "utf8") }), log }));
+  const demo = stack.use(
+    hub.createDemo({
+      ...hub.demoEnrolment({ store, keys, directory, sessions, clock }),
+      connection: async () => ({ url: urls.mqtts as string, ca: await readFile(caFile, "utf8") }),
+      log,
+    }),
+  );
   const api = stack.use(
     await hub.startApi({
-      store, keys, telemetry, bus, commands, sessions, events, ingest, directory, demo, metrics, topics, log, clock, setup,
+      store,
+      keys,
+      telemetry,
+      bus,
+      commands,
+      sessions,
+      events,
+      ingest,
+      directory,
+      demo,
+      metrics,
+      topics,
+      log,
+      clock,
+      setup,
       settings: {
         host: config.host,
         port: config.httpPort,
@@ -110,7 +139,14 @@ export async function startHub(config: Config, log: Log): Promise<Hub> {
   );
   const plainHost = config.mqttPlain === "off" ? undefined : config.mqttPlain === "lan" ? config.host : "127.0.0.1";
   const listeners = await broker.listen(
-    { host: config.host, plainHost, mqttPort: config.mqttPort, mqttsPort: config.mqttsPort, certificates: { dir: join(dataDir, "tls"), hostnames: [name, hostname()], certFile: config.tlsCertFile, keyFile: config.tlsKeyFile }, http: api.server },
+    {
+      host: config.host,
+      plainHost,
+      mqttPort: config.mqttPort,
+      mqttsPort: config.mqttsPort,
+      certificates: { dir: join(dataDir, "tls"), hostnames: [name, hostname()], certFile: config.tlsCertFile, keyFile: config.tlsKeyFile },
+      http: api.server,
+    },
     commands,
   );
   urls.mqtt = listeners.mqttPort === undefined ? null : `mqtt://${config.mqttPlain === "lan" ? name : "127.0.0.1"}:${listeners.mqttPort}`;
@@ -121,7 +157,16 @@ export async function startHub(config: Config, log: Log): Promise<Hub> {
   await demo.resume();
 
   const running = stack.move();
-  return { http: config.publicUrl ?? api.url, mqtt: urls.mqtt, mqtts: urls.mqtts, ws: urls.ws, ca: caFile, dataDir, setupToken: setup.token, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return {
+    http: config.publicUrl ?? api.url,
+    mqtt: urls.mqtt,
+    mqtts: urls.mqtts,
+    ws: urls.ws,
+    ca: caFile,
+    dataDir,
+    setupToken: setup.token,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
 }
 
 /** The name under which clients reach the hub: it stands in their URLs and in the certificate. */
@@ -131,7 +176,12 @@ function publicName(config: Config): string {
   return isAny ? hostname() : config.host;
 }
 
-async function createFirstAdmin({ countUsers, createUser, hashPassword }: Rooms, { adminEmail, adminPassword }: Config, db: Parameters<Rooms["countUsers"]>[0], organizationId: string): Promise<void> {
+async function createFirstAdmin(
+  { countUsers, createUser, hashPassword }: Rooms,
+  { adminEmail, adminPassword }: Config,
+  db: Parameters<Rooms["countUsers"]>[0],
+  organizationId: string,
+): Promise<void> {
   if (adminEmail === undefined || adminPassword === undefined || (await countUsers(db)) > 0) return;
   await createUser(db, { email: adminEmail, passwordHash: await hashPassword(adminPassword), role: "admin", organizationId });
 }
@@ -146,10 +196,25 @@ async function writeOperatorFile(dataDir: string, url: string, token: string): P
 async function serve(config: Config, { json }: { json: boolean }): Promise<void> {
   const { pino } = await import("pino");
   const level = process.env["HEXA_LOG_LEVEL"] ? config.logLevel : process.stderr.isTTY ? "warn" : "info";
-  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, pino.destination(2));
+  const log = pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    pino.destination(2),
+  );
   process.on("unhandledRejection", (error) => log.error({ err: error }, "a rejection was not handled"));
   const hub = await startHub(config, log);
-  if (json) say({ event: "ready", version: VERSION, pid: process.pid, http: hub.http, mqtt: hub.mqtt, mqtts: hub.mqtts, ws: hub.ws, ca: hub.ca, data_dir: hub.dataDir, setup_url: setupUrl(hub) });
+  if (json)
+    say({
+      event: "ready",
+      version: VERSION,
+      pid: process.pid,
+      http: hub.http,
+      mqtt: hub.mqtt,
+      mqtts: hub.mqtts,
+      ws: hub.ws,
+      ca: hub.ca,
+      data_dir: hub.dataDir,
+      setup_url: setupUrl(hub),
+    });
   else process.stdout.write(screen(hub));
   const signal = await new Promise<string>((stop) => {
     for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop(name));
@@ -206,10 +271,8 @@ async function database(config: Config, act: "migrate" | "status"): Promise<{ do
   return await migrationStatus(store.db);
 }
 
-if (import.meta.main) {
-  // Code that was compiled once, types stripped, is not compiled again: less time and 30 MB less memory at start.
-  const { directory } = enableCompileCache(join(import.meta.dirname, "node_modules", ".cache", "hexahub"));
-  if (directory !== undefined) process.env["NODE_COMPILE_CACHE"] = directory;
+/** Runs one command line; the process's exit code says how it went. */
+export async function run(args: readonly string[]): Promise<void> {
   const { runCli } = await import("./api/cli/program.ts");
   const { readConfig } = await import("./core/config.ts");
   const { env, stdin, stdout, stderr } = process;
@@ -223,6 +286,8 @@ if (import.meta.main) {
       dbMigrate: (config) => database(config, "migrate"),
       dbStatus: (config) => database(config, "status"),
     },
-    process.argv.slice(2),
+    args,
   );
 }
+
+if (import.meta.main) await run(process.argv.slice(2));

@@ -1,12 +1,24 @@
 import type { Duplex } from "node:stream";
 import type { AedesPublishPacket, Client } from "aedes";
 
-/**
- * What aedes 2.0.0-beta.1 keeps on its client beyond its types. The hub mends from outside what the beta gets wrong,
+/*
+ * What aedes 2.0.0-beta.1 keeps on its client and its broker beyond its types. The hub mends from outside what the beta gets wrong,
  * and this is the whole list of what it touches; the exact pin in package.json makes that safe.
  */
+
+export interface BrokerInternals {
+  /** By client id. */
+  readonly clients: Readonly<Record<string, ClientInternals>>;
+  /** Client ids whose old connection is being closed for a new one. */
+  readonly _takingOver: ReadonlySet<string>;
+}
+
 export interface ClientInternals extends Client {
-  readonly conn: Duplex & { readonly socket?: { close(code: number, reason: string): void }; readonly remoteAddress?: string; readonly encrypted?: boolean };
+  readonly conn: Duplex & {
+    readonly socket?: { close(code: number, reason: string): void };
+    readonly remoteAddress?: string;
+    readonly encrypted?: boolean;
+  };
   readonly _parser: { parse(chunk: Buffer): number };
   readonly _will?: AedesPublishPacket | null;
   readonly will?: AedesPublishPacket | null;

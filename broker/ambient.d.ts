@@ -17,7 +17,10 @@ declare module "websocket-stream" {
   import type { ServerOptions, WebSocket } from "ws";
   type WebSocketDuplex = Duplex & { socket: WebSocket };
   const websocketStream: {
-    createServer(options: ServerOptions & { server: Server }, onStream: (stream: WebSocketDuplex, request: IncomingMessage) => void): { close(): void };
+    createServer(
+      options: ServerOptions & { server: Server },
+      onStream: (stream: WebSocketDuplex, request: IncomingMessage) => void,
+    ): { close(): void };
   };
   export default websocketStream;
 }

@@ -17,7 +17,11 @@ export interface AuthenticationContext {
  * Who an MQTT CONNECT is. A device gives its uid and its token or JWT; a person the e-mail address and the password or
  * a token; a service account its name and its token. undefined for everything else, without saying what was wrong.
  */
-export async function authenticate({ store, keys, clock }: AuthenticationContext, username: string | undefined, password: string | undefined): Promise<Principal | undefined> {
+export async function authenticate(
+  { store, keys, clock }: AuthenticationContext,
+  username: string | undefined,
+  password: string | undefined,
+): Promise<Principal | undefined> {
   if (!username || !password) return undefined;
   const now = clock();
   if (username.includes("@")) return authenticateUser({ store, keys, clock }, username, password);
@@ -28,7 +32,11 @@ export async function authenticate({ store, keys, clock }: AuthenticationContext
   return authenticateService(store.db, keys, username, password, now);
 }
 
-async function authenticateUser({ store, keys, clock }: AuthenticationContext, email: string, password: string): Promise<Principal | undefined> {
+async function authenticateUser(
+  { store, keys, clock }: AuthenticationContext,
+  email: string,
+  password: string,
+): Promise<Principal | undefined> {
   const byToken = await authenticateBearer(store.db, keys, password, clock());
   if (byToken) return byToken.kind === "user" && byToken.email === email.toLowerCase() ? byToken : undefined;
   const user = await findUserWithPassword(store.db, email);
@@ -37,5 +45,12 @@ async function authenticateUser({ store, keys, clock }: AuthenticationContext, e
     return undefined;
   }
   if (!(await verifyPassword(password, user.passwordHash))) return undefined;
-  return { kind: "user", id: user.id, email: user.email, role: user.role, organizationId: user.organizationId, credentialId: `password:${user.id}` };
+  return {
+    kind: "user",
+    id: user.id,
+    email: user.email,
+    role: user.role,
+    organizationId: user.organizationId,
+    credentialId: `password:${user.id}`,
+  };
 }

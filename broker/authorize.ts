@@ -50,7 +50,8 @@ export function maySubscribe(rights: Rights, principal: Principal, filter: strin
     const [first, uid, group] = levels;
     return first === root && uid === principal.uid && group === "down" && levels.length === 4;
   }
-  if (levels[0] === root && levels[1] !== undefined && !isWildcard(levels[1])) return levels.length > 2 && seesDevice(rights.directory, principal, levels[1]);
+  if (levels[0] === root && levels[1] !== undefined && !isWildcard(levels[1]))
+    return levels.length > 2 && seesDevice(rights.directory, principal, levels[1]);
   if (levels[0] === `${root}-app` && levels[1] !== undefined && !isWildcard(levels[1])) return inScope(scopeOf(principal), levels[1]);
   return isWildcard(levels[0] as string) || levels[0] === root || levels[0] === `${root}-app` || levels[0] === "homeassistant";
 }

@@ -23,7 +23,12 @@ const HEARTBEAT_INTERVAL_S = 30;
 
 /** The handlers of the messages that concern the broker alone; state reports and acknowledgements are the command path's. */
 export function deviceHandlers(context: DeviceHandlerContext): Map<UpType, IngestHandler> {
-  const events: Partial<Record<UpType, EventType>> = { input_event: "device.input_event", ir_learned: "device.ir_learned", ota_status: "device.ota_status", task_result: "device.task_result" };
+  const events: Partial<Record<UpType, EventType>> = {
+    input_event: "device.input_event",
+    ir_learned: "device.ir_learned",
+    ota_status: "device.ota_status",
+    task_result: "device.task_result",
+  };
   const handlers = new Map<UpType, IngestHandler>([
     ["telemetry", telemetryHandler(context) as IngestHandler],
     ["register", registerHandler(context) as IngestHandler],
@@ -44,8 +49,17 @@ function registerHandler({ bus, topics }: DeviceHandlerContext) {
     }
     return () => {
       for (const { device, receivedAt } of messages) {
-        const reply: Registered = { uid: device.uid, time: new Date(receivedAt).toISOString(), claimed: device.organizationId !== null, heartbeat_interval_s: HEARTBEAT_INTERVAL_S };
-        void bus.publish({ topic: topics.build({ kind: "down", uid: device.uid, type: "registered" }), payload: JSON.stringify(reply), qos: 1 });
+        const reply: Registered = {
+          uid: device.uid,
+          time: new Date(receivedAt).toISOString(),
+          claimed: device.organizationId !== null,
+          heartbeat_interval_s: HEARTBEAT_INTERVAL_S,
+        };
+        void bus.publish({
+          topic: topics.build({ kind: "down", uid: device.uid, type: "registered" }),
+          payload: JSON.stringify(reply),
+          qos: 1,
+        });
       }
     };
   };
@@ -53,12 +67,18 @@ function registerHandler({ bus, topics }: DeviceHandlerContext) {
 
 function eventHandler({ events }: DeviceHandlerContext, type: EventType) {
   return async (trx: Db, messages: readonly UpMessage[]): Promise<() => void> => {
-    const happened = messages.map(({ device, payload, receivedAt }) => deviceEvent(type, device, payload as Record<string, unknown>, receivedAt));
+    const happened = messages.map(({ device, payload, receivedAt }) =>
+      deviceEvent(type, device, payload as Record<string, unknown>, receivedAt),
+    );
     await insertEvents(trx, happened);
     return () => void events.emit(happened);
   };
 }
 
 function deviceEvent(type: EventType, device: DeviceRef, payload: Record<string, unknown>, now: number): HubEvent {
-  return newEvent(type, { organizationId: device.organizationId, entityId: device.id, actor: { kind: "device", id: device.id }, now }, { uid: device.uid, ...payload });
+  return newEvent(
+    type,
+    { organizationId: device.organizationId, entityId: device.id, actor: { kind: "device", id: device.id }, now },
+    { uid: device.uid, ...payload },
+  );
 }

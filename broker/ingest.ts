@@ -45,7 +45,9 @@ const MAX_OFFERED = 20_000;
  * cannot be stored takes no other down with it.
  */
 export function createIngest({ store, directory, log, metrics, clock }: IngestContext): DurableIngest {
-  const parsers = new Map<UpType, Parser<unknown>>(Object.entries(UP_PAYLOADS).map(([type, schema]) => [type as UpType, parserFor(schema)]));
+  const parsers = new Map<UpType, Parser<unknown>>(
+    Object.entries(UP_PAYLOADS).map(([type, schema]) => [type as UpType, parserFor(schema)]),
+  );
   const handlers = new Map<IngestType, IngestHandler>();
   let waiting: Waiting[] = [];
   let running: Promise<void> | undefined;
@@ -116,7 +118,11 @@ export function createIngest({ store, directory, log, metrics, clock }: IngestCo
     commit: (message) => new Promise<void>((resolve, reject) => push({ message, resolve, reject })),
     offer(message) {
       if (waiting.length >= MAX_OFFERED) return metrics.count("hexahub_ingest_dropped_total");
-      push({ message, resolve: () => {}, reject: (error) => log.error({ err: error, type: message.type }, "a message could not be stored") });
+      push({
+        message,
+        resolve: () => {},
+        reject: (error) => log.error({ err: error, type: message.type }, "a message could not be stored"),
+      });
     },
     async accept(device, type, payload) {
       const receivedAt = clock();
@@ -129,7 +135,6 @@ export function createIngest({ store, directory, log, metrics, clock }: IngestCo
     },
   };
 }
-
 
 function parseJson(payload: Buffer | string): unknown {
   const text = typeof payload === "string" ? payload : payload.toString("utf8");

@@ -25,7 +25,10 @@ export interface Listeners extends AsyncDisposable {
 }
 
 /** Opens MQTT over TCP, TLS and WebSocket. Throws SetupError for a port that is taken. */
-export async function openListeners(options: ListenerOptions, accept: (stream: Duplex, remoteAddress: string | undefined) => void): Promise<Listeners> {
+export async function openListeners(
+  options: ListenerOptions,
+  accept: (stream: Duplex, remoteAddress: string | undefined) => void,
+): Promise<Listeners> {
   const stack = new AsyncDisposableStack();
   try {
     const onSocket = (socket: Socket): void => {
@@ -49,7 +52,13 @@ export async function openListeners(options: ListenerOptions, accept: (stream: D
     }
 
     const sockets = websocketStream.createServer(
-      { server: options.http, path: "/mqtt", maxPayload: options.maxPacketBytes + 1_024, perMessageDeflate: false, handleProtocols: (offered) => (offered.has("mqtt") ? "mqtt" : offered.has("mqttv3.1") ? "mqttv3.1" : false) },
+      {
+        server: options.http,
+        path: "/mqtt",
+        maxPayload: options.maxPacketBytes + 1_024,
+        perMessageDeflate: false,
+        handleProtocols: (offered) => (offered.has("mqtt") ? "mqtt" : offered.has("mqttv3.1") ? "mqttv3.1" : false),
+      },
       (stream, request) => accept(stream, request.socket.remoteAddress),
     );
     stack.defer(() => sockets.close());
@@ -69,7 +78,12 @@ export async function openListeners(options: ListenerOptions, accept: (stream: D
 function listen(server: Server, port: number, host: string, setting: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
-      const what = cause.code === "EADDRINUSE" ? `port ${port} is taken` : cause.code === "EACCES" ? `port ${port} needs more rights` : `cannot listen on ${host}:${port} (${cause.code ?? cause.message})`;
+      const what =
+        cause.code === "EADDRINUSE"
+          ? `port ${port} is taken`
+          : cause.code === "EACCES"
+            ? `port ${port} needs more rights`
+            : `cannot listen on ${host}:${port} (${cause.code ?? cause.message})`;
       reject(new SetupError(what, `${setting} (${host}:${port})`, `stop the other program or set ${setting} to another port`, { cause }));
     });
     server.listen(port, host, () => {

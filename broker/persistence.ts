@@ -9,7 +9,12 @@ import type { BrokerStateChange, BrokerStateKind } from "../store/broker-state.t
 /** A queued message, or the PUBREL that took its place. */
 export type QueuedPacket = AedesPublishPacket & { brokerId?: string; brokerCounter?: number; messageId?: number | undefined };
 type ClientRef = { readonly id: string };
-type StoredSubscription = Pick<Subscription, "topic" | "qos"> & { rh?: number; rap?: boolean; nl?: boolean; subscriptionIdentifier?: number };
+type StoredSubscription = Pick<Subscription, "topic" | "qos"> & {
+  rh?: number;
+  rap?: boolean;
+  nl?: boolean;
+  subscriptionIdentifier?: number;
+};
 type SubscriptionMatch = StoredSubscription & { clientId: string };
 type Will = AedesPublishPacket & { brokerId?: string; clientId?: string };
 
@@ -134,7 +139,13 @@ export class StoredPersistence {
   async addSubscriptions(client: ClientRef, subscriptions: readonly StoredSubscription[]): Promise<void> {
     let stored = this.#stored.get(subscriptions);
     if (stored?.clientId !== client.id) {
-      stored = { clientId: client.id, done: this.#addSubscriptions(client.id, subscriptions.filter(({ topic }) => this.#options.allowsFilter(client, topic))) };
+      stored = {
+        clientId: client.id,
+        done: this.#addSubscriptions(
+          client.id,
+          subscriptions.filter(({ topic }) => this.#options.allowsFilter(client, topic)),
+        ),
+      };
       this.#stored.set(subscriptions, stored);
     }
     await stored.done;
@@ -266,7 +277,14 @@ export class StoredPersistence {
       const old = mine.get(topic);
       if (qos > 0) this.#trie.add(topic, { clientId, topic, qos, rh, rap, nl });
       else if (old && old.qos > 0) this.#trie.remove(topic, { clientId, topic });
-      const record = { topic, qos, rh, rap, nl, ...(subscriptionIdentifier === undefined ? {} : { subscriptionIdentifier }) } as StoredSubscription;
+      const record = {
+        topic,
+        qos,
+        rh,
+        rap,
+        nl,
+        ...(subscriptionIdentifier === undefined ? {} : { subscriptionIdentifier }),
+      } as StoredSubscription;
       mine.set(topic, record);
       this.#mark("subscription", clientId, topic, serialize(record));
     }
@@ -424,7 +442,9 @@ function revive(data: unknown): Record<string, unknown> {
   if (out["payload"] instanceof Uint8Array) out["payload"] = asBuffer(out["payload"]);
   const properties = out["properties"];
   if (typeof properties === "object" && properties !== null) {
-    out["properties"] = Object.fromEntries(Object.entries(properties).map(([name, value]) => [name, value instanceof Uint8Array ? asBuffer(value) : value]));
+    out["properties"] = Object.fromEntries(
+      Object.entries(properties).map(([name, value]) => [name, value instanceof Uint8Array ? asBuffer(value) : value]),
+    );
   }
   return out;
 }

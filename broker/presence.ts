@@ -61,7 +61,11 @@ export function createPresence({ store, ingest, bus, events, topics, log, clock 
   });
 
   function eventOf(device: DeviceRef, { status, reason }: Change, now: number): HubEvent {
-    return newEvent(`device.${status}`, { organizationId: device.organizationId, entityId: device.id, actor: SYSTEM, now }, { uid: device.uid, ...(status === "online" ? {} : { reason }) });
+    return newEvent(
+      `device.${status}`,
+      { organizationId: device.organizationId, entityId: device.id, actor: SYSTEM, now },
+      { uid: device.uid, ...(status === "online" ? {} : { reason }) },
+    );
   }
 
   function announce(device: DeviceRef, status: Presence): void {
@@ -71,17 +75,26 @@ export function createPresence({ store, ingest, bus, events, topics, log, clock 
   }
 
   function change(device: DeviceRef, status: Presence, reason: string): void {
-    ingest.commit({ device, type: "presence", payload: { status, reason }, receivedAt: clock() }).catch((error: unknown) => log.error({ err: error, deviceUid: device.uid }, "presence could not be stored"));
+    ingest
+      .commit({ device, type: "presence", payload: { status, reason }, receivedAt: clock() })
+      .catch((error: unknown) => log.error({ err: error, deviceUid: device.uid }, "presence could not be stored"));
   }
 
   async function flush(): Promise<void> {
     const dirty = [...tracked.values()].filter((one) => one.isDirty);
     for (const one of dirty) one.isDirty = false;
-    if (dirty.length > 0) await recordSeen(store.db, dirty.map(({ device, lastSeenAt, ip }) => ({ id: device.id, at: lastSeenAt, ip })));
+    if (dirty.length > 0)
+      await recordSeen(
+        store.db,
+        dirty.map(({ device, lastSeenAt, ip }) => ({ id: device.id, at: lastSeenAt, ip })),
+      );
   }
 
   const timers = [
-    setInterval(() => void flush().catch((error: unknown) => log.error({ err: error }, "last-seen times could not be stored")), FLUSH_MS).unref(),
+    setInterval(
+      () => void flush().catch((error: unknown) => log.error({ err: error }, "last-seen times could not be stored")),
+      FLUSH_MS,
+    ).unref(),
     setInterval(() => tracker.sweep(clock()), SWEEP_MS).unref(),
   ];
 
@@ -106,7 +119,9 @@ export function createPresence({ store, ingest, bus, events, topics, log, clock 
       const one = tracked.get(device.uid);
       if (!one) return;
       tracked.delete(device.uid);
-      void recordSeen(store.db, [{ id: device.id, at: one.lastSeenAt, ip: one.ip }]).catch((error: unknown) => log.error({ err: error }, "last-seen time could not be stored"));
+      void recordSeen(store.db, [{ id: device.id, at: one.lastSeenAt, ip: one.ip }]).catch((error: unknown) =>
+        log.error({ err: error }, "last-seen time could not be stored"),
+      );
       change(device, "offline", reason);
     },
     sweep(now) {

@@ -31,12 +31,18 @@ const parseIr = parserFor(IrSet);
  * Decides what becomes of a client's publish: rights, then payload, then (for durable topics at QoS 1 and 2) the commit,
  * and only then the acknowledgement. QoS 0 is not waited for.
  */
-export async function acceptPublish(context: PublishContext, client: ClientInternals, principal: Principal | undefined, packet: InboundPublish): Promise<PublishOutcome> {
+export async function acceptPublish(
+  context: PublishContext,
+  client: ClientInternals,
+  principal: Principal | undefined,
+  packet: InboundPublish,
+): Promise<PublishOutcome> {
   const { rights, refusals, metrics, log } = context;
   try {
     const topic = rights.topics.parse(packet.topic);
     if (!principal || !topic || !mayPublish(rights, principal, topic)) throw topicError(rights, principal, packet.topic, topic);
-    if (packet.retain && TOPICS[topic.kind].retain === "refused") throw new HubError("retain_refused", `${packet.topic} does not take retained messages`);
+    if (packet.retain && TOPICS[topic.kind].retain === "refused")
+      throw new HubError("retain_refused", `${packet.topic} does not take retained messages`);
     metrics.count("hexahub_mqtt_accepted_total", { topic: topic.kind });
     return await take(context, client, principal, topic, packet);
   } catch (error) {
@@ -49,7 +55,13 @@ export async function acceptPublish(context: PublishContext, client: ClientInter
   }
 }
 
-async function take(context: PublishContext, client: ClientInternals, principal: Principal, topic: Topic, packet: InboundPublish): Promise<PublishOutcome> {
+async function take(
+  context: PublishContext,
+  client: ClientInternals,
+  principal: Principal,
+  topic: Topic,
+  packet: InboundPublish,
+): Promise<PublishOutcome> {
   const { ingest, directory, refusals, clock } = context;
   switch (topic.kind) {
     case "up": {
@@ -64,13 +76,20 @@ async function take(context: PublishContext, client: ClientInternals, principal:
     case "relay_set":
     case "light_set":
     case "ir_send": {
-      const request = { device: topic.uid, command: commandOf(topic, packet.payload), actor: actorOf(principal), scope: scopeOf(principal as Exclude<Principal, { kind: "device" }>), source: principal.kind === "service" ? ("home-assistant" as const) : ("mqtt" as const) };
+      const request = {
+        device: topic.uid,
+        command: commandOf(topic, packet.payload),
+        actor: actorOf(principal),
+        scope: scopeOf(principal as Exclude<Principal, { kind: "device" }>),
+        source: principal.kind === "service" ? ("home-assistant" as const) : ("mqtt" as const),
+      };
       await context.commands().accept(request);
       return "forward";
     }
     case "availability": {
       const text = String(packet.payload);
-      if (text !== "online" && text !== "offline") throw new HubError("validation_error", `availability is online or offline, not ${JSON.stringify(text.slice(0, 32))}`);
+      if (text !== "online" && text !== "offline")
+        throw new HubError("validation_error", `availability is online or offline, not ${JSON.stringify(text.slice(0, 32))}`);
       // The session itself says when a device comes and goes; the hub alone publishes it, once a change.
       refusals.swallow(client, packet);
       return "done";
@@ -84,7 +103,8 @@ function commandOf(topic: Extract<Topic, { kind: "relay_set" | "light_set" | "ir
   const text = String(payload);
   if (topic.kind === "relay_set") {
     const state = text.trim().toUpperCase();
-    if (state !== "ON" && state !== "OFF" && state !== "TOGGLE") throw new HubError("validation_error", `a relay takes ON, OFF or TOGGLE, not ${JSON.stringify(text.slice(0, 32))}`);
+    if (state !== "ON" && state !== "OFF" && state !== "TOGGLE")
+      throw new HubError("validation_error", `a relay takes ON, OFF or TOGGLE, not ${JSON.stringify(text.slice(0, 32))}`);
     return { command: "set_relay", relay: topic.index, state };
   }
   let body: unknown;
@@ -93,11 +113,14 @@ function commandOf(topic: Extract<Topic, { kind: "relay_set" | "light_set" | "ir
   } catch (cause) {
     throw new HubError("bad_json", "the payload is not valid JSON", { cause });
   }
-  return topic.kind === "light_set" ? { command: "set_light", light: topic.index, ...parseLight(body) } : { command: "ir_send", ...parseIr(body) };
+  return topic.kind === "light_set"
+    ? { command: "set_light", light: topic.index, ...parseLight(body) }
+    : { command: "ir_send", ...parseIr(body) };
 }
 
 /** A device's own unknown topic is a mistake worth naming; everything else must not tell what exists. */
 function topicError(rights: Rights, principal: Principal | undefined, name: string, topic: Topic | undefined): HubError {
-  if (!topic && principal?.kind === "device" && name.startsWith(`${rights.topics.root}/${principal.uid}/`)) return new HubError("topic_unknown", `${name.slice(0, 256)} is not a topic of the hub`);
+  if (!topic && principal?.kind === "device" && name.startsWith(`${rights.topics.root}/${principal.uid}/`))
+    return new HubError("topic_unknown", `${name.slice(0, 256)} is not a topic of the hub`);
   return new HubError("topic_forbidden", `you may not publish to ${name.slice(0, 256)}`);
 }

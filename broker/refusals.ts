@@ -33,7 +33,19 @@ export interface Refusals {
   swallow(client: ClientInternals, packet: InboundPublish): void;
 }
 
-export function createRefusals({ bus, topics, log, metrics, clock }: { bus: Bus; topics: Topics; log: Log; metrics: Metrics; clock: () => number }): Refusals {
+export function createRefusals({
+  bus,
+  topics,
+  log,
+  metrics,
+  clock,
+}: {
+  bus: Bus;
+  topics: Topics;
+  log: Log;
+  metrics: Metrics;
+  clock: () => number;
+}): Refusals {
   const allowance = new WeakMap<ClientInternals, { tokens: number; at: number }>();
 
   function maySpeak(client: ClientInternals): boolean {
@@ -52,7 +64,11 @@ export function createRefusals({ bus, topics, log, metrics, clock }: { bus: Bus;
       log.warn({ clientId: client.id, topic: packet.topic, code: error.code, reason: error.message }, "publish refused");
       if (principal?.kind !== "device") return;
       const payload: DownError = { code: error.code, message: error.message, topic: packet.topic, details: error.details };
-      void bus.publish({ topic: topics.build({ kind: "down", uid: principal.uid, type: "error" }), payload: JSON.stringify(payload), qos: 0 });
+      void bus.publish({
+        topic: topics.build({ kind: "down", uid: principal.uid, type: "error" }),
+        payload: JSON.stringify(payload),
+        qos: 0,
+      });
     },
     swallow: (client, packet) => answer(client, packet, 0),
   };

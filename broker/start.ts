@@ -10,7 +10,7 @@ import { eachRetainedState } from "../store/retained-state.ts";
 import type { Store } from "../store/open.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import type { TelemetryStore } from "../store/telemetry.ts";
-import type { ClientInternals, InboundPublish } from "./aedes-internals.ts";
+import type { BrokerInternals, ClientInternals, InboundPublish } from "./aedes-internals.ts";
 import { authenticate } from "./authenticate.ts";
 import { isValidFilter, mayPublish, mayReceive, maySubscribe, type Rights } from "./authorize.ts";
 import { deviceHandlers } from "./device-handlers.ts";
@@ -63,15 +63,32 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     save: (changes) => saveBrokerState(store.db, changes),
     storesRetained: (topic) => isStoredTopic(topics, topic),
     storesWill: (topic) => topics.parse(topic)?.kind !== "availability",
-    allowsFilter: (client, filter) => isValidFilter(filter) && allows(principals.get(client as Client) ?? (persistence.ownerOf(client.id) as Principal | undefined), (principal) => maySubscribe(rights, principal, filter)),
+    allowsFilter: (client, filter) =>
+      isValidFilter(filter) &&
+      allows(principals.get(client as Client) ?? (persistence.ownerOf(client.id) as Principal | undefined), (principal) =>
+        maySubscribe(rights, principal, filter),
+      ),
     allowsDelivery(clientId, name) {
       const topic = topics.parse(name);
-      return topic !== undefined && allows(persistence.ownerOf(clientId) as Principal | undefined, (principal) => mayReceive(rights, principal, topic));
+      return (
+        topic !== undefined &&
+        allows(persistence.ownerOf(clientId) as Principal | undefined, (principal) => mayReceive(rights, principal, topic))
+      );
     },
     onError: (error) => log.error({ err: error }, "sessions could not be stored"),
     onDrop: () => metrics.count("hexahub_mqtt_queue_dropped_total"),
   });
-  for await (const { topic, payload } of eachRetainedState(store.db, topics)) await persistence.storeRetained({ cmd: "publish", topic, payload: Buffer.from(payload), qos: 1, retain: true, dup: false, brokerId: "", brokerCounter: 0 } as AedesPublishPacket);
+  for await (const { topic, payload } of eachRetainedState(store.db, topics))
+    await persistence.storeRetained({
+      cmd: "publish",
+      topic,
+      payload: Buffer.from(payload),
+      qos: 1,
+      retain: true,
+      dup: false,
+      brokerId: "",
+      brokerCounter: 0,
+    } as AedesPublishPacket);
 
   const aedes = await Aedes.createBroker({
     persistence,
@@ -81,24 +98,42 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     sessionExpiryIntervalLimit: SESSION_EXPIRY_S,
     topicAliasMaximum: 16,
     maxClientsIdLength: 128,
-    authenticate: (client, username, password, done) => void onConnect(client as ClientInternals, username, password?.toString()).then((ok) => done(null, ok), (error: unknown) => refuseConnect(client, error, done)),
+    authenticate: (client, username, password, done) =>
+      void onConnect(client as ClientInternals, username, password?.toString()).then(
+        (ok) => done(null, ok),
+        (error: unknown) => refuseConnect(client, error, done),
+      ),
     authorizePublish: (client, packet, done) => onPublish(client as ClientInternals | null, packet as unknown as InboundPublish, done),
-    authorizeSubscribe: (client, subscription, done) => done(null, isValidFilter(subscription.topic) && allows(principals.get(client), (principal) => maySubscribe(rights, principal, subscription.topic)) ? subscription : null),
+    authorizeSubscribe: (client, subscription, done) =>
+      done(
+        null,
+        isValidFilter(subscription.topic) &&
+          allows(principals.get(client), (principal) => maySubscribe(rights, principal, subscription.topic))
+          ? subscription
+          : null,
+      ),
     authorizeForward: (client, packet) => (delivers(client, packet) ? packet : null),
   });
 
+  const inside = aedes as unknown as BrokerInternals;
   const bus = createBus(aedes);
   const events: EventSink = {
     async emit(list) {
       for (const event of list) {
-        if (event.organizationId !== null) await bus.publish({ topic: topics.build({ kind: "event", organizationId: event.organizationId, type: event.type }), payload: JSON.stringify(toCloudEvent(event)), qos: 1 });
+        if (event.organizationId !== null)
+          await bus.publish({
+            topic: topics.build({ kind: "event", organizationId: event.organizationId, type: event.type }),
+            payload: JSON.stringify(toCloudEvent(event)),
+            qos: 1,
+          });
       }
     },
   };
   const ingest = createIngest({ store, directory, log, metrics, clock });
   const refusals = createRefusals({ bus, topics, log, metrics, clock });
   const presence = createPresence({ store, ingest, bus, events, topics, log, metrics, clock });
-  for (const [type, handler] of deviceHandlers({ telemetry: context.telemetry, directory, bus, events, topics })) ingest.handle(type, handler);
+  for (const [type, handler] of deviceHandlers({ telemetry: context.telemetry, directory, bus, events, topics }))
+    ingest.handle(type, handler);
 
   aedes.on("error" as "closed", ((error: unknown) => log.error({ err: error }, "the broker reported an error")) as () => void);
   aedes.on("connectionError", (client, error) => {
@@ -121,14 +156,15 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
   );
   aedes.on("clientDisconnect", (client) =>
     withDevice(client, (device) => {
-      // After a take-over the new session answers for the device.
+      // In a take-over the new session answers for the device.
       const successor = clientOf(device.uid);
-      if (!successor || successor === client) presence.offline(device, (client as ClientInternals).errored ? "connection lost" : "disconnected");
+      if ((!successor || successor === client) && !inside._takingOver.has(device.uid))
+        presence.offline(device, (client as ClientInternals).errored ? "connection lost" : "disconnected");
     }),
   );
 
   function clientOf(clientId: string): ClientInternals | undefined {
-    return (aedes as unknown as { clients: Record<string, ClientInternals> }).clients[clientId];
+    return inside.clients[clientId];
   }
 
   function withDevice(client: Client, act: (device: DeviceRef) => void): void {
@@ -153,15 +189,18 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     const principal = await authenticate(context, username, password);
     if (!principal) throw new ConnectRefusal(username ? 4 : 5, "bad_credentials");
     const owner = keyOf(principal);
-    if (principal.kind === "device" ? client.id !== principal.uid : isDeviceUid(client.id) && directory.find(client.id) !== undefined) throw new ConnectRefusal(2, "client_id_of_another");
+    if (principal.kind === "device" ? client.id !== principal.uid : isDeviceUid(client.id) && directory.find(client.id) !== undefined)
+      throw new ConnectRefusal(2, "client_id_of_another");
     const live = clientOf(client.id);
     const stored = persistence.ownerOf(client.id) as Principal | undefined;
     const holder = live && principals.get(live);
-    if ((holder && keyOf(holder) !== owner) || (!holder && stored && keyOf(stored) !== owner)) throw new ConnectRefusal(2, "client_id_of_another");
+    if ((holder && keyOf(holder) !== owner) || (!holder && stored && keyOf(stored) !== owner))
+      throw new ConnectRefusal(2, "client_id_of_another");
     const will = client._will;
     if (will) {
       const topic = topics.parse(will.topic);
-      if (!topic || !mayPublish(rights, principal, topic) || (topic.kind !== "availability" && topic.kind !== "ha_status")) throw new ConnectRefusal(5, "will_forbidden");
+      if (!topic || !mayPublish(rights, principal, topic) || (topic.kind !== "availability" && topic.kind !== "ha_status"))
+        throw new ConnectRefusal(5, "will_forbidden");
       wills.add(will);
     }
     principals.set(client, principal);
@@ -173,14 +212,18 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     const refusal = error instanceof ConnectRefusal ? error : new ConnectRefusal(3, "unavailable");
     if (refusal !== error) log.error({ err: error }, "a login could not be checked");
     metrics.count("hexahub_mqtt_logins_refused_total", { reason: refusal.message });
-    log.info({ clientId: client.id, remoteAddress: (client as ClientInternals).conn.remoteAddress, reason: refusal.message }, "connection refused");
+    log.info(
+      { clientId: client.id, remoteAddress: (client as ClientInternals).conn.remoteAddress, reason: refusal.message },
+      "connection refused",
+    );
     done(refusal as never, null);
   }
 
   function onPublish(client: ClientInternals | null, packet: InboundPublish, done: (error?: Error | null) => void): void {
     // The hub's own, and what a dead node's client left behind: both were checked when they came in.
     if (client === null) return done();
-    if (wills.has(packet)) return done(topics.parse(packet.topic)?.kind === "availability" ? new Error("the hub itself says when a device leaves") : null);
+    if (wills.has(packet))
+      return done(topics.parse(packet.topic)?.kind === "availability" ? new Error("the hub itself says when a device leaves") : null);
     withDevice(client, (device) => presence.seen(device));
     const context_ = { rights, ingest, commands: () => commands as Commands, directory, refusals, log, metrics, clock };
     void acceptPublish(context_, client, principals.get(client), packet).then((outcome) => {
@@ -195,7 +238,7 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
       return client !== undefined && !client.closed && client.connected && isListening(client, uid);
     },
     async disconnect(match, reason) {
-      const clients = Object.values((aedes as unknown as { clients: Record<string, ClientInternals> }).clients).filter((client) => allows(principals.get(client), match));
+      const clients = Object.values(inside.clients).filter((client) => allows(principals.get(client), match));
       await Promise.all(clients.map((client) => end(client, reason)));
       return clients.length;
     },
@@ -203,9 +246,10 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
       const client = clientOf(uid);
       if (client) await end(client, "deleted");
       await persistence.forgetSession(uid);
-      for (const topic of persistence.retainedBelow(`${topics.root}/${uid}/`)) await bus.publish({ topic, payload: "", qos: 1, retain: true });
+      for (const topic of persistence.retainedBelow(`${topics.root}/${uid}/`))
+        await bus.publish({ topic, payload: "", qos: 1, retain: true });
     },
-    count: () => Object.keys((aedes as unknown as { clients: object }).clients).length,
+    count: () => Object.keys(inside.clients).length,
   };
 
   let open: Listeners | undefined;
@@ -217,7 +261,9 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     onReachable: (listener) => void listeners.push(listener),
     async listen(options, commandPath) {
       commands = commandPath;
-      open = await openListeners({ ...options, maxPacketBytes: context.maxPacketBytes }, (stream, remoteAddress) => attach(aedes, stream, remoteAddress, log));
+      open = await openListeners({ ...options, maxPacketBytes: context.maxPacketBytes }, (stream, remoteAddress) =>
+        attach(aedes, stream, remoteAddress, log),
+      );
       return open;
     },
     async [Symbol.asyncDispose]() {
@@ -274,7 +320,9 @@ function packetOf({ topic, payload, qos = 0, retain = false, expiresInMs }: BusM
 function attach(aedes: Aedes, stream: Duplex, remoteAddress: string | undefined, log: Log): void {
   const client = aedes.handle(stream as never, undefined as never) as unknown as ClientInternals;
   if (client.conn.remoteAddress === undefined) Object.defineProperty(client.conn, "remoteAddress", { value: remoteAddress });
-  guardParser(client, (error, chunk) => log.warn({ err: error, clientId: client.id, firstBytes: chunk.subarray(0, 32).toString("hex") }, "a packet could not be read"));
+  guardParser(client, (error, chunk) =>
+    log.warn({ err: error, clientId: client.id, firstBytes: chunk.subarray(0, 32).toString("hex") }, "a packet could not be read"),
+  );
   rememberIdentities(client);
 }
 

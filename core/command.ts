@@ -113,7 +113,8 @@ export function resolveCommand(command: Command, known: DeviceState): Command {
     const now = known.lights.find((light) => light.index === command.light)?.state ?? "OFF";
     if (command.state === "TOGGLE") return { ...command, state: now === "ON" ? "OFF" : "ON" };
     // A brightness without a state switches the light, as Home Assistant's light does.
-    if (command.state === undefined && command.brightness !== undefined) return { ...command, state: command.brightness > 0 ? "ON" : "OFF" };
+    if (command.state === undefined && command.brightness !== undefined)
+      return { ...command, state: command.brightness > 0 ? "ON" : "OFF" };
   }
   return command;
 }
@@ -125,9 +126,11 @@ export function checkCapability(command: Command, capabilities: Capabilities): v
   };
   const relays = capabilities.relays ?? 0;
   const lights = capabilities.lights ?? 0;
-  if (command.command === "set_relay" && command.relay >= relays) lacks(relays === 0 ? "relay" : `relay ${command.relay}: indexes run from 0 to ${relays - 1}`);
+  if (command.command === "set_relay" && command.relay >= relays)
+    lacks(relays === 0 ? "relay" : `relay ${command.relay}: indexes run from 0 to ${relays - 1}`);
   if (command.command === "set_all_relays" && relays === 0) lacks("relay");
-  if (command.command === "set_light" && command.light >= lights) lacks(lights === 0 ? "light" : `light ${command.light}: indexes run from 0 to ${lights - 1}`);
+  if (command.command === "set_light" && command.light >= lights)
+    lacks(lights === 0 ? "light" : `light ${command.light}: indexes run from 0 to ${lights - 1}`);
   if (command.command === "ir_send" && capabilities.ir !== true) lacks("infrared emitter");
 }
 
@@ -143,7 +146,14 @@ export function effectOf(command: Command, capabilities: Capabilities): Partial<
     case "set_light": {
       const { light: index, state, brightness, color_temp } = command;
       return {
-        lights: [{ index, state: (state ?? "ON") as OnOff, ...(brightness === undefined ? {} : { brightness }), ...(color_temp === undefined ? {} : { color_temp }) }],
+        lights: [
+          {
+            index,
+            state: (state ?? "ON") as OnOff,
+            ...(brightness === undefined ? {} : { brightness }),
+            ...(color_temp === undefined ? {} : { color_temp }),
+          },
+        ],
       };
     }
     default:

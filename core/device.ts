@@ -9,7 +9,9 @@ export const SensorCapability = Type.Object(
   {
     key: Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" }),
     unit: Type.Optional(Unit),
-    device_class: Type.Optional(Type.String({ maxLength: 32, description: "Home Assistant's device class, for example temperature or motion" })),
+    device_class: Type.Optional(
+      Type.String({ maxLength: 32, description: "Home Assistant's device class, for example temperature or motion" }),
+    ),
   },
   { additionalProperties: false, title: "SensorCapability" },
 );

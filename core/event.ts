@@ -42,7 +42,15 @@ export interface HubEvent {
 
 export function newEvent(
   type: EventType,
-  about: { organizationId: string | null; entityId: string | null; actor: Actor; now: number; source?: string; correlationId?: string | undefined; causationId?: string | null | undefined },
+  about: {
+    organizationId: string | null;
+    entityId: string | null;
+    actor: Actor;
+    now: number;
+    source?: string;
+    correlationId?: string | undefined;
+    causationId?: string | null | undefined;
+  },
   data: Record<string, unknown>,
 ): HubEvent {
   const id = newId();
@@ -93,7 +101,13 @@ export interface AuditEntry {
   readonly createdAt: string;
 }
 
-export function newAudit(entry: Omit<AuditEntry, "id" | "createdAt" | "requestId" | "correlationId"> & { now: number; requestId?: string | null; correlationId?: string | null }): AuditEntry {
+export function newAudit(
+  entry: Omit<AuditEntry, "id" | "createdAt" | "requestId" | "correlationId"> & {
+    now: number;
+    requestId?: string | null;
+    correlationId?: string | null;
+  },
+): AuditEntry {
   const { now, ...rest } = entry;
   return { requestId: null, correlationId: null, ...rest, id: newId(), createdAt: new Date(now).toISOString() };
 }

@@ -27,7 +27,10 @@ function readable(length: number): string {
 export const newDeviceUid = (prefix: string): string => `${prefix}-${readable(10)}`;
 
 /** What a person types to claim a device: 12 letters in groups of four, 57 bits. */
-export const newClaimCode = (): string => readable(12).replace(/(.{4})(?=.)/g, "$1-").toUpperCase();
+export const newClaimCode = (): string =>
+  readable(12)
+    .replace(/(.{4})(?=.)/g, "$1-")
+    .toUpperCase();
 
 /** 256 random bits as text, behind a prefix that secret scanners can recognise. */
 export const newSecret = (prefix: string): string => `${prefix}_${randomBytes(32).toString("base64url")}`;

@@ -46,7 +46,10 @@ export const InputEvent = Type.Object(
   { title: "InputEvent" },
 );
 export const TelemetrySample = Type.Object(
-  { ts: Type.Optional(Timestamp), values: Type.Record(Key, SensorValue, { minProperties: 1, maxProperties: 128, additionalProperties: false }) },
+  {
+    ts: Type.Optional(Timestamp),
+    values: Type.Record(Key, SensorValue, { minProperties: 1, maxProperties: 128, additionalProperties: false }),
+  },
   { title: "TelemetrySample" },
 );
 export const Telemetry = Type.Union([TelemetrySample, Type.Array(TelemetrySample, { minItems: 1, maxItems: 500 })], { title: "Telemetry" });
@@ -60,15 +63,29 @@ export const Ack = Type.Object(
   { title: "Ack" },
 );
 export const TaskResult = Type.Object(
-  { task_id: Type.String({ minLength: 1, maxLength: 64 }), results: Type.Array(Type.Unknown(), { maxItems: 256 }), timestamp: Type.Optional(Timestamp), signature: Type.Optional(Type.String({ maxLength: 128 })) },
+  {
+    task_id: Type.String({ minLength: 1, maxLength: 64 }),
+    results: Type.Array(Type.Unknown(), { maxItems: 256 }),
+    timestamp: Type.Optional(Timestamp),
+    signature: Type.Optional(Type.String({ maxLength: 128 })),
+  },
   { title: "TaskResult" },
 );
 export const IrLearned = Type.Object(
-  { timings: Type.Array(Type.Integer(), { minItems: 2, maxItems: 2048 }), carrier_hz: Type.Optional(Type.Integer({ minimum: 10_000, maximum: 100_000 })), name: Type.Optional(Type.String({ maxLength: 64 })) },
+  {
+    timings: Type.Array(Type.Integer(), { minItems: 2, maxItems: 2048 }),
+    carrier_hz: Type.Optional(Type.Integer({ minimum: 10_000, maximum: 100_000 })),
+    name: Type.Optional(Type.String({ maxLength: 64 })),
+  },
   { title: "IrLearned" },
 );
 export const OtaStatus = Type.Object(
-  { status: Type.Enum(["downloading", "verifying", "installing", "done", "failed"]), version: Type.Optional(Type.String({ maxLength: 64 })), progress: Type.Optional(Type.Number({ minimum: 0, maximum: 100 })), error: Type.Optional(Type.String({ maxLength: 512 })) },
+  {
+    status: Type.Enum(["downloading", "verifying", "installing", "done", "failed"]),
+    version: Type.Optional(Type.String({ maxLength: 64 })),
+    progress: Type.Optional(Type.Number({ minimum: 0, maximum: 100 })),
+    error: Type.Optional(Type.String({ maxLength: 512 })),
+  },
   { title: "OtaStatus" },
 );
 export const DeviceLog = Type.Object(
@@ -116,7 +133,14 @@ export const DownTask = Type.Object({ task_id: Type.String() }, { title: "DownTa
 export const DownOta = Type.Object({ version: Type.String() }, { title: "DownOta" });
 
 /** Hub → device, by the last level of `<root>/<uid>/down/<type>`. */
-export const DOWN_PAYLOADS = { command: DownCommand, task: DownTask, config: DeviceSettings, ota: DownOta, registered: Registered, error: DownError } as const;
+export const DOWN_PAYLOADS = {
+  command: DownCommand,
+  task: DownTask,
+  config: DeviceSettings,
+  ota: DownOta,
+  registered: Registered,
+  error: DownError,
+} as const;
 export type DownType = keyof typeof DOWN_PAYLOADS;
 export type DownCommand = Static<typeof DownCommand>;
 export type Registered = Static<typeof Registered>;

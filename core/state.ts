@@ -20,12 +20,20 @@ export type LightState = Static<typeof LightState>;
 
 /** What `light/<i>/state` carries: Home Assistant's JSON schema, the index stands in the topic. */
 export const LightPayload = Type.Object(
-  { state: OnOff, brightness: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })), color_temp: Type.Optional(Type.Integer({ minimum: 1000, maximum: 12_000 })) },
+  {
+    state: OnOff,
+    brightness: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })),
+    color_temp: Type.Optional(Type.Integer({ minimum: 1000, maximum: 12_000 })),
+  },
   { title: "LightPayload" },
 );
 
 export function lightPayload({ state, brightness, color_temp }: LightState): string {
-  return JSON.stringify({ state, ...(brightness === undefined ? {} : { brightness }), ...(color_temp === undefined ? {} : { color_temp }) });
+  return JSON.stringify({
+    state,
+    ...(brightness === undefined ? {} : { brightness }),
+    ...(color_temp === undefined ? {} : { color_temp }),
+  });
 }
 
 /** What is known of a device's outputs, each list sorted by index. */

@@ -21,7 +21,11 @@ export function readingsOf(payload: Telemetry, receivedAt: number): Reading[] {
   return samples.flatMap((sample) => {
     const ts = sample.ts === undefined ? receivedAt : typeof sample.ts === "number" ? sample.ts : Date.parse(sample.ts);
     if (ts > receivedAt + MAX_AHEAD_MS || ts < receivedAt - MAX_AGE_MS)
-      throw new HubError("clock_out_of_range", `ts is ${new Date(ts).toISOString()}, the hub's clock says ${new Date(receivedAt).toISOString()}`, { details: { ts, hub_time: receivedAt } });
+      throw new HubError(
+        "clock_out_of_range",
+        `ts is ${new Date(ts).toISOString()}, the hub's clock says ${new Date(receivedAt).toISOString()}`,
+        { details: { ts, hub_time: receivedAt } },
+      );
     return Object.entries(sample.values).map(([key, value]) => ({ key, ts, value }));
   });
 }

@@ -42,23 +42,143 @@ export interface TopicRule {
 
 const Availability = Type.Enum(["online", "offline"], { title: "Availability" });
 const RelaySet = Type.Enum(["ON", "OFF", "TOGGLE"], { title: "RelaySet" });
-const AnySensorValue = Type.Unsafe<unknown>({ title: "SensorState", description: "the value alone: a number, ON/OFF for booleans, or text" });
+const AnySensorValue = Type.Unsafe<unknown>({
+  title: "SensorState",
+  description: "the value alone: a number, ON/OFF for booleans, or text",
+});
 const CloudEventPayload = Type.Unsafe<unknown>({ title: "CloudEvent", type: "object" });
 
 export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
-  availability: { pattern: "{root}/{uid}/availability", direction: "device (also as its will) and hub → all", publish: "device", subscribe: "members", payload: Availability, qos: 1, retain: "yes", durable: true },
-  relay_state: { pattern: "{root}/{uid}/relay/{index}/state", direction: "hub → all", publish: "nobody", subscribe: "members", payload: OnOff, qos: 1, retain: "yes", durable: false },
-  relay_set: { pattern: "{root}/{uid}/relay/{index}/set", direction: "clients with the right → hub", publish: "control", subscribe: "members", payload: RelaySet, qos: 1, retain: "refused", durable: true },
-  light_state: { pattern: "{root}/{uid}/light/{index}/state", direction: "hub → all", publish: "nobody", subscribe: "members", payload: LightPayload, qos: 1, retain: "yes", durable: false },
-  light_set: { pattern: "{root}/{uid}/light/{index}/set", direction: "clients with the right → hub", publish: "control", subscribe: "members", payload: LightSet, qos: 1, retain: "refused", durable: true },
-  ir_send: { pattern: "{root}/{uid}/ir/send", direction: "clients with the right → hub", publish: "control", subscribe: "members", payload: IrSet, qos: 1, retain: "refused", durable: true },
-  sensor_state: { pattern: "{root}/{uid}/sensor/{key}/state", direction: "hub → all", publish: "nobody", subscribe: "members", payload: AnySensorValue, qos: 0, retain: "yes", durable: false },
-  up: { pattern: "{root}/{uid}/up/{type}", direction: "device → hub", publish: "device", subscribe: "members", payload: "per type", qos: 1, retain: "refused", durable: true },
-  down: { pattern: "{root}/{uid}/down/{type}", direction: "hub → device", publish: "nobody", subscribe: "device", payload: "per type", qos: 1, retain: "config", durable: true },
-  event: { pattern: "{root}-app/{organization}/events/{type}", direction: "hub → clients of the organisation", publish: "nobody", subscribe: "members", payload: CloudEventPayload, qos: 1, retain: "no", durable: false },
-  notification: { pattern: "{root}-app/{organization}/users/{user}/notifications", direction: "hub → that user", publish: "nobody", subscribe: "user", payload: CloudEventPayload, qos: 1, retain: "no", durable: false },
-  ha_status: { pattern: "homeassistant/status", direction: "Home Assistant → hub", publish: "service", subscribe: "members", payload: Availability, qos: 1, retain: "yes", durable: false },
-  ha_discovery: { pattern: "homeassistant/…/config", direction: "hub → Home Assistant", publish: "nobody", subscribe: "members", payload: CloudEventPayload, qos: 1, retain: "yes", durable: false },
+  availability: {
+    pattern: "{root}/{uid}/availability",
+    direction: "device (also as its will) and hub → all",
+    publish: "device",
+    subscribe: "members",
+    payload: Availability,
+    qos: 1,
+    retain: "yes",
+    durable: true,
+  },
+  relay_state: {
+    pattern: "{root}/{uid}/relay/{index}/state",
+    direction: "hub → all",
+    publish: "nobody",
+    subscribe: "members",
+    payload: OnOff,
+    qos: 1,
+    retain: "yes",
+    durable: false,
+  },
+  relay_set: {
+    pattern: "{root}/{uid}/relay/{index}/set",
+    direction: "clients with the right → hub",
+    publish: "control",
+    subscribe: "members",
+    payload: RelaySet,
+    qos: 1,
+    retain: "refused",
+    durable: true,
+  },
+  light_state: {
+    pattern: "{root}/{uid}/light/{index}/state",
+    direction: "hub → all",
+    publish: "nobody",
+    subscribe: "members",
+    payload: LightPayload,
+    qos: 1,
+    retain: "yes",
+    durable: false,
+  },
+  light_set: {
+    pattern: "{root}/{uid}/light/{index}/set",
+    direction: "clients with the right → hub",
+    publish: "control",
+    subscribe: "members",
+    payload: LightSet,
+    qos: 1,
+    retain: "refused",
+    durable: true,
+  },
+  ir_send: {
+    pattern: "{root}/{uid}/ir/send",
+    direction: "clients with the right → hub",
+    publish: "control",
+    subscribe: "members",
+    payload: IrSet,
+    qos: 1,
+    retain: "refused",
+    durable: true,
+  },
+  sensor_state: {
+    pattern: "{root}/{uid}/sensor/{key}/state",
+    direction: "hub → all",
+    publish: "nobody",
+    subscribe: "members",
+    payload: AnySensorValue,
+    qos: 0,
+    retain: "yes",
+    durable: false,
+  },
+  up: {
+    pattern: "{root}/{uid}/up/{type}",
+    direction: "device → hub",
+    publish: "device",
+    subscribe: "members",
+    payload: "per type",
+    qos: 1,
+    retain: "refused",
+    durable: true,
+  },
+  down: {
+    pattern: "{root}/{uid}/down/{type}",
+    direction: "hub → device",
+    publish: "nobody",
+    subscribe: "device",
+    payload: "per type",
+    qos: 1,
+    retain: "config",
+    durable: true,
+  },
+  event: {
+    pattern: "{root}-app/{organization}/events/{type}",
+    direction: "hub → clients of the organisation",
+    publish: "nobody",
+    subscribe: "members",
+    payload: CloudEventPayload,
+    qos: 1,
+    retain: "no",
+    durable: false,
+  },
+  notification: {
+    pattern: "{root}-app/{organization}/users/{user}/notifications",
+    direction: "hub → that user",
+    publish: "nobody",
+    subscribe: "user",
+    payload: CloudEventPayload,
+    qos: 1,
+    retain: "no",
+    durable: false,
+  },
+  ha_status: {
+    pattern: "homeassistant/status",
+    direction: "Home Assistant → hub",
+    publish: "service",
+    subscribe: "members",
+    payload: Availability,
+    qos: 1,
+    retain: "yes",
+    durable: false,
+  },
+  ha_discovery: {
+    pattern: "homeassistant/…/config",
+    direction: "hub → Home Assistant",
+    publish: "nobody",
+    subscribe: "members",
+    payload: CloudEventPayload,
+    qos: 1,
+    retain: "yes",
+    durable: false,
+  },
 };
 
 const INDEX = /^(0|[1-9]\d?)$/;
@@ -99,7 +219,8 @@ function parseDeviceTopic(levels: string[]): Topic | undefined {
     if (group === "ir" && name === "send") return { kind: "ir_send", uid };
   }
   if (levels.length === 5 && name !== undefined) {
-    if ((group === "relay" || group === "light") && (last === "set" || last === "state") && INDEX.test(name)) return { kind: `${group}_${last}`, uid, index: Number(name) };
+    if ((group === "relay" || group === "light") && (last === "set" || last === "state") && INDEX.test(name))
+      return { kind: `${group}_${last}`, uid, index: Number(name) };
     if (group === "sensor" && last === "state" && KEY.test(name)) return { kind: "sensor_state", uid, key: name };
   }
   return undefined;

@@ -5,9 +5,20 @@ import { HubError } from "./errors.ts";
 /** Bodies and payloads: what arrives must already have the right types. */
 const strict = new Ajv2020({ strict: true, strictTuples: false, discriminator: true, allErrors: true, allowUnionTypes: true });
 /** Query strings and environment: everything arrives as text. */
-const coercing = new Ajv2020({ strict: true, strictTuples: false, discriminator: true, allErrors: true, allowUnionTypes: true, coerceTypes: true, useDefaults: true });
+const coercing = new Ajv2020({
+  strict: true,
+  strictTuples: false,
+  discriminator: true,
+  allErrors: true,
+  allowUnionTypes: true,
+  coerceTypes: true,
+  useDefaults: true,
+});
 for (const ajv of [strict, coercing]) {
-  ajv.addFormat("date-time", (text: string) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text)));
+  ajv.addFormat(
+    "date-time",
+    (text: string) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text)),
+  );
   ajv.addFormat("email", /^[^\s@]{1,64}@[^\s@]{1,255}$/);
 }
 

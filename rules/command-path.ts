@@ -1,5 +1,14 @@
 import type { Bus, Commands, DeviceRef, EventSink, Log, Metrics, Sessions } from "../core/bus.ts";
-import { checkCapability, type Command, type CommandRecord, type CommandRequest, type CommandResult, DEFAULT_TIMEOUT_MS, FINAL_STATUSES, resolveCommand } from "../core/command.ts";
+import {
+  checkCapability,
+  type Command,
+  type CommandRecord,
+  type CommandRequest,
+  type CommandResult,
+  DEFAULT_TIMEOUT_MS,
+  FINAL_STATUSES,
+  resolveCommand,
+} from "../core/command.ts";
 import type { Device } from "../core/device.ts";
 import { HubError } from "../core/errors.ts";
 import { newId } from "../core/id.ts";
@@ -79,10 +88,14 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
       const earlier = await findCommand(store.db, PLATFORM, request.commandId);
       if (earlier) return { record: repeated(earlier, device, request.command), isRepeated: true };
     }
-    if (device.organizationId === null) throw new HubError("device_not_claimed", `${device.uid} belongs to no organisation yet: claim it first`);
+    if (device.organizationId === null)
+      throw new HubError("device_not_claimed", `${device.uid} belongs to no organisation yet: claim it first`);
     checkCapability(request.command, device.capabilities);
     const isReachable = sessions.isReachable(device.uid);
-    if (!isReachable && request.queueForMs === undefined) throw new HubError("device_offline", `${device.uid} is not connected`, { details: { device_uid: device.uid, last_seen_at: device.lastSeenAt } });
+    if (!isReachable && request.queueForMs === undefined)
+      throw new HubError("device_offline", `${device.uid} is not connected`, {
+        details: { device_uid: device.uid, last_seen_at: device.lastSeenAt },
+      });
     const record = recordOf(request, device, resolveCommand(request.command, await states.known(device.id)), isReachable);
     const inserted = await insertCommand(store.db, record);
     if (!inserted.inserted) return { record: repeated(inserted.existing, device, request.command), isRepeated: true };
@@ -119,7 +132,9 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
   function dispatch(uid: string, record: CommandRecord): void {
     const payload = JSON.stringify({ command_id: record.id, ...record.command, expires_at: record.deadlineAt });
     const expiresInMs = Math.max(1, Date.parse(record.deadlineAt) - clock());
-    bus.publish({ topic: topics.build({ kind: "down", uid, type: "command" }), payload, qos: 1, expiresInMs }).catch((error: unknown) => log.error({ err: error, commandId: record.id }, "a command could not be published"));
+    bus
+      .publish({ topic: topics.build({ kind: "down", uid, type: "command" }), payload, qos: 1, expiresInMs })
+      .catch((error: unknown) => log.error({ err: error, commandId: record.id }, "a command could not be published"));
   }
 
   /** Registers who waits before anything is sent: a quick device answers within the same turn. */
@@ -128,7 +143,11 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
     if (known) return known;
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     const entry: Pending = { outcome: promise, settle: resolve, timer: undefined };
-    entry.timer = setTimeout(() => void expire(record).catch((error: unknown) => log.error({ err: error, commandId: record.id }, "a time-out could not be stored")), waitMs);
+    entry.timer = setTimeout(
+      () =>
+        void expire(record).catch((error: unknown) => log.error({ err: error, commandId: record.id }, "a time-out could not be stored")),
+      waitMs,
+    );
     pending.set(record.id, entry);
     return entry;
   }
@@ -150,7 +169,12 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
     try {
       return await work();
     } catch (error) {
-      const status = error instanceof HubError && error.code === "command_timeout" ? "timeout" : error instanceof HubError && error.code === "device_error" ? "error" : "refused";
+      const status =
+        error instanceof HubError && error.code === "command_timeout"
+          ? "timeout"
+          : error instanceof HubError && error.code === "device_error"
+            ? "error"
+            : "refused";
       // What the device or the clock decided was counted when it was committed.
       if (status === "refused") metrics.count("hexahub_commands_total", { status, source: request.source });
       throw error;
@@ -166,7 +190,8 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
         continue;
       }
       // A queued command gets its full time to answer; one that a restart interrupted keeps its deadline.
-      const sent = record.status === "queued" ? { ...record, status: "sent" as const, deadlineAt: new Date(now + timeoutMs).toISOString() } : record;
+      const sent =
+        record.status === "queued" ? { ...record, status: "sent" as const, deadlineAt: new Date(now + timeoutMs).toISOString() } : record;
       if (record.status === "queued") await markSent(store.db, record.id, sent.deadlineAt);
       watch(sent, Date.parse(sent.deadlineAt) - now);
       dispatch(device.uid, sent);
@@ -177,7 +202,10 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
     for (const record of await overdueCommands(store.db, now, SWEEP_LIMIT)) if (!pending.has(record.id)) await expire(record);
   }
 
-  const timer = setInterval(() => void sweep(clock()).catch((error: unknown) => log.error({ err: error }, "overdue commands could not be ended")), SWEEP_MS).unref();
+  const timer = setInterval(
+    () => void sweep(clock()).catch((error: unknown) => log.error({ err: error }, "overdue commands could not be ended")),
+    SWEEP_MS,
+  ).unref();
 
   return {
     send: (request) =>
@@ -186,7 +214,8 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
         return result(record, isRepeated);
       }),
     accept: (request) => counted(request, async () => ({ commandId: (await begin(request)).record.id })),
-    deviceReachable: (device) => void resend(device).catch((error: unknown) => log.error({ err: error, deviceUid: device.uid }, "waiting commands could not be sent")),
+    deviceReachable: (device) =>
+      void resend(device).catch((error: unknown) => log.error({ err: error, deviceUid: device.uid }, "waiting commands could not be sent")),
     sweep,
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
@@ -198,8 +227,10 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
 
 /** The earlier record of a command id, or the conflict that using it for something else is. */
 function repeated(earlier: CommandRecord, device: Device, command: Command): CommandRecord {
-  const wanted = "state" in command && command.state === "TOGGLE" && "state" in earlier.command ? { ...command, state: earlier.command.state } : command;
-  if (earlier.deviceId !== device.id || !isSame(earlier.command, resolveCommand(wanted as Command, NO_STATE))) throw new HubError("command_id_conflict", `command_id ${earlier.id} was used for another command`);
+  const wanted =
+    "state" in command && command.state === "TOGGLE" && "state" in earlier.command ? { ...command, state: earlier.command.state } : command;
+  if (earlier.deviceId !== device.id || !isSame(earlier.command, resolveCommand(wanted as Command, NO_STATE)))
+    throw new HubError("command_id_conflict", `command_id ${earlier.id} was used for another command`);
   return earlier;
 }
 
@@ -212,7 +243,11 @@ function answer({ record, state }: Outcome): CommandResult {
   if (FINAL_STATUSES.includes(record.status) && record.status !== "ok") {
     const details = { command_id: record.id, status: record.status };
     if (record.status === "error") throw new HubError("device_error", record.error ?? "the device refused the command", { details });
-    throw new HubError("command_timeout", record.status === "expired" ? "the device did not come back in time" : "the device did not acknowledge in time", { details });
+    throw new HubError(
+      "command_timeout",
+      record.status === "expired" ? "the device did not come back in time" : "the device did not acknowledge in time",
+      { details },
+    );
   }
   return { commandId: record.id, status: record.status, latencyMs: record.latencyMs, state };
 }

@@ -70,7 +70,8 @@ export function createStateCommits(context: StateContext): StateCommits {
     const intentions = intended.get(deviceId);
     if (intentions?.delete(id) && intentions.size === 0) intended.delete(deviceId);
     // Whoever assumed that the command works (a switch in another system) falls back to what is true.
-    if (status !== "ok") void showTruth(deviceId).catch((error: unknown) => log.error({ err: error, deviceId }, "a state could not be read"));
+    if (status !== "ok")
+      void showTruth(deviceId).catch((error: unknown) => log.error({ err: error, deviceId }, "a state could not be read"));
     metrics.count("hexahub_commands_total", { status: status === "ok" ? "success" : status === "expired" ? "timeout" : status, source });
     if (latencyMs !== null) metrics.observe("hexahub_command_duration_seconds", latencyMs / 1_000);
     for (const listener of listeners) listener(outcome);
@@ -78,7 +79,9 @@ export function createStateCommits(context: StateContext): StateCommits {
 
   function publishState(uid: string, shown: DeviceState): void {
     const publish = (topic: string, payload: string): void => {
-      bus.publish({ topic, payload, qos: 1, retain: true }).catch((error: unknown) => log.error({ err: error, topic }, "a state could not be published"));
+      bus
+        .publish({ topic, payload, qos: 1, retain: true })
+        .catch((error: unknown) => log.error({ err: error, topic }, "a state could not be published"));
     };
     for (const { index, state } of shown.relays) publish(topics.build({ kind: "relay_state", uid, index }), state);
     for (const light of shown.lights) publish(topics.build({ kind: "light_state", uid, index: light.index }), lightPayload(light));
@@ -95,7 +98,11 @@ export function createStateCommits(context: StateContext): StateCommits {
     };
   }
 
-  async function commitAck(trx: Db, message: UpMessage<Ack>, states: Map<string, DeviceState>): Promise<{ effect: Effect; events: HubEvent[]; audit: AuditEntry[] } | undefined> {
+  async function commitAck(
+    trx: Db,
+    message: UpMessage<Ack>,
+    states: Map<string, DeviceState>,
+  ): Promise<{ effect: Effect; events: HubEvent[]; audit: AuditEntry[] } | undefined> {
     const { device, payload, receivedAt } = message;
     const record = await findCommand(trx, PLATFORM, payload.command_id);
     if (!record || record.deviceId !== device.id) {
@@ -112,8 +119,16 @@ export function createStateCommits(context: StateContext): StateCommits {
     const latencyMs = Math.max(0, receivedAt - Date.parse(record.createdAt));
     let finished: CommandRecord | undefined;
     if (isFinal) await noteLateAck(trx, record.id, receivedAt);
-    else finished = await finishCommand(trx, record.id, { status: payload.status, error: payload.error ?? null, latencyMs, now: receivedAt });
-    if (!isEmptyState(shown)) await writeState(trx, device.id, shown, { now: receivedAt, actor: record.actor, source: record.source, commandId: record.id, correlationId: record.correlationId });
+    else
+      finished = await finishCommand(trx, record.id, { status: payload.status, error: payload.error ?? null, latencyMs, now: receivedAt });
+    if (!isEmptyState(shown))
+      await writeState(trx, device.id, shown, {
+        now: receivedAt,
+        actor: record.actor,
+        source: record.source,
+        commandId: record.id,
+        correlationId: record.correlationId,
+      });
     states.set(device.id, next);
     const changes = changesBetween(known, reported);
     return {
@@ -132,9 +147,15 @@ export function createStateCommits(context: StateContext): StateCommits {
         if (one) done.push(one);
       }
       const happened = done.flatMap((one) => one.events);
-      await insertAudit(trx, done.flatMap((one) => one.audit));
+      await insertAudit(
+        trx,
+        done.flatMap((one) => one.audit),
+      );
       await insertEvents(trx, happened);
-      return after(done.map((one) => one.effect), happened);
+      return after(
+        done.map((one) => one.effect),
+        happened,
+      );
     },
     async onReports(trx, messages) {
       const states = new Map<string, DeviceState>();
@@ -148,12 +169,34 @@ export function createStateCommits(context: StateContext): StateCommits {
         const next = mergeState(known, changes);
         states.set(device.id, next);
         const actor: Actor = { kind: "device", id: device.id };
-        const event = newEvent("device.state_changed", { organizationId: device.organizationId, entityId: device.id, actor, now: receivedAt }, { uid: device.uid, ...changes });
-        await writeState(trx, device.id, changes, { now: receivedAt, actor, source: "device", commandId: null, correlationId: event.correlationId });
+        const event = newEvent(
+          "device.state_changed",
+          { organizationId: device.organizationId, entityId: device.id, actor, now: receivedAt },
+          { uid: device.uid, ...changes },
+        );
+        await writeState(trx, device.id, changes, {
+          now: receivedAt,
+          actor,
+          source: "device",
+          commandId: null,
+          correlationId: event.correlationId,
+        });
         effects.push({ device, shown: changes, next });
         happened.push(event);
         // Reconciling is the hub's act, whatever moved the relay.
-        if (changes.relays.length > 0) audit.push(newAudit({ organizationId: device.organizationId, actor: SYSTEM, action: "state.reconciled", resourceType: "device", resourceId: device.id, details: { uid: device.uid, relays: changes.relays }, correlationId: event.correlationId, now: receivedAt }));
+        if (changes.relays.length > 0)
+          audit.push(
+            newAudit({
+              organizationId: device.organizationId,
+              actor: SYSTEM,
+              action: "state.reconciled",
+              resourceType: "device",
+              resourceId: device.id,
+              details: { uid: device.uid, relays: changes.relays },
+              correlationId: event.correlationId,
+              now: receivedAt,
+            }),
+          );
       }
       await insertAudit(trx, audit);
       await insertEvents(trx, happened);
@@ -178,14 +221,23 @@ export function createStateCommits(context: StateContext): StateCommits {
 }
 
 /** Ends a command without an acknowledgement; undefined when the acknowledgement was quicker. */
-export async function failCommand(context: StateContext, record: CommandRecord, status: "timeout" | "expired"): Promise<Outcome | undefined> {
+export async function failCommand(
+  context: StateContext,
+  record: CommandRecord,
+  status: "timeout" | "expired",
+): Promise<Outcome | undefined> {
   const { store, events, clock } = context;
   const now = clock();
   const { outcome, event } = await inTransaction(store.db, async (trx) => {
     const finished = await finishCommand(trx, record.id, { status, error: null, latencyMs: null, now });
     if (!finished) return { outcome: undefined, event: undefined };
     const device = await getDevice(trx, PLATFORM, record.deviceId);
-    const failed = newEvent("command.failed", about(record, now), { uid: device.uid, command_id: record.id, command: record.command.command, status });
+    const failed = newEvent("command.failed", about(record, now), {
+      uid: device.uid,
+      command_id: record.id,
+      command: record.command.command,
+      status,
+    });
     await insertAudit(trx, [commandAudit(record, status, device.uid, now)]);
     await insertEvents(trx, [failed]);
     return { outcome: { record: finished, state: null }, event: failed };
@@ -202,20 +254,44 @@ export function outcomeOf(record: CommandRecord, state: DeviceState): Outcome {
 async function reportedState(trx: Db, record: CommandRecord, ack: Ack): Promise<Partial<DeviceState>> {
   if (typeof ack.state === "object") return ack.state;
   const { capabilities } = await getDevice(trx, PLATFORM, record.deviceId);
-  const command = typeof ack.state === "string" && "state" in record.command ? ({ ...record.command, state: ack.state } as Command) : record.command;
+  const command =
+    typeof ack.state === "string" && "state" in record.command ? ({ ...record.command, state: ack.state } as Command) : record.command;
   return effectOf(command, capabilities);
 }
 
-function ackEvents({ device, payload, receivedAt }: UpMessage<Ack>, record: CommandRecord, finished: CommandRecord | undefined, changes: DeviceState): HubEvent[] {
+function ackEvents(
+  { device, payload, receivedAt }: UpMessage<Ack>,
+  record: CommandRecord,
+  finished: CommandRecord | undefined,
+  changes: DeviceState,
+): HubEvent[] {
   const data = { uid: device.uid, command_id: record.id, command: record.command.command };
   const type = !finished ? "command.late_ack" : finished.status === "ok" ? "command.completed" : "command.failed";
-  const first = newEvent(type, about(record, receivedAt), { ...data, ...(finished ? { status: finished.status, latency_ms: finished.latencyMs } : {}), ...(payload.error === undefined ? {} : { error: payload.error }) });
+  const first = newEvent(type, about(record, receivedAt), {
+    ...data,
+    ...(finished ? { status: finished.status, latency_ms: finished.latencyMs } : {}),
+    ...(payload.error === undefined ? {} : { error: payload.error }),
+  });
   if (isEmptyState(changes)) return [first];
-  return [first, newEvent("device.state_changed", { ...about(record, receivedAt), causationId: first.id }, { uid: device.uid, command_id: record.id, ...changes })];
+  return [
+    first,
+    newEvent(
+      "device.state_changed",
+      { ...about(record, receivedAt), causationId: first.id },
+      { uid: device.uid, command_id: record.id, ...changes },
+    ),
+  ];
 }
 
 function about(record: CommandRecord, now: number) {
-  return { organizationId: record.organizationId, entityId: record.deviceId, actor: record.actor, now, correlationId: record.correlationId, causationId: record.causationId };
+  return {
+    organizationId: record.organizationId,
+    entityId: record.deviceId,
+    actor: record.actor,
+    now,
+    correlationId: record.correlationId,
+    causationId: record.causationId,
+  };
 }
 
 function commandAudit(record: CommandRecord, outcome: string, uid: string, now: number): AuditEntry {
@@ -234,7 +310,10 @@ function commandAudit(record: CommandRecord, outcome: string, uid: string, now: 
 /** The outputs of `state` that `named` names. */
 function pick(state: DeviceState, named: Partial<DeviceState>): DeviceState {
   const has = (list: readonly { index: number }[] | undefined, index: number): boolean => list?.some((one) => one.index === index) === true;
-  return { relays: state.relays.filter(({ index }) => has(named.relays, index)), lights: state.lights.filter(({ index }) => has(named.lights, index)) };
+  return {
+    relays: state.relays.filter(({ index }) => has(named.relays, index)),
+    lights: state.lights.filter(({ index }) => has(named.lights, index)),
+  };
 }
 
 /** The commanded output as the answer shows it. */

@@ -88,17 +88,14 @@ export interface Credential {
 
 /** Oldest first, the revoked ones too; never a secret. */
 export async function listCredentials(db: Db, deviceId: string): Promise<Credential[]> {
-  const rows = await db("device_credentials")
-    .where({ device_id: deviceId })
-    .orderBy("id")
-    .select({
-      id: "id",
-      kind: "kind",
-      createdAt: "created_at",
-      expiresAt: "expires_at",
-      revokedAt: "revoked_at",
-      lastUsedAt: "last_used_at",
-    });
+  const rows = await db("device_credentials").where({ device_id: deviceId }).orderBy("id").select({
+    id: "id",
+    kind: "kind",
+    createdAt: "created_at",
+    expiresAt: "expires_at",
+    revokedAt: "revoked_at",
+    lastUsedAt: "last_used_at",
+  });
   return rows as Credential[];
 }
 

@@ -27,14 +27,20 @@ export function demoEnrolment({ store, keys, directory, sessions, clock }: DemoC
     /** A token is kept only as a hash, so that devices of an earlier start get new ones. */
     async reissue(): Promise<DemoCredentials[]> {
       const credentials: DemoCredentials[] = [];
-      for (const { id, uid, name } of (await db("devices").join("entities", "entities.id", "devices.id").where({ is_demo: true }).select("devices.id", "uid", "name")) as { id: string; uid: string; name: string }[]) {
+      for (const { id, uid, name } of (await db("devices")
+        .join("entities", "entities.id", "devices.id")
+        .where({ is_demo: true })
+        .select("devices.id", "uid", "name")) as { id: string; uid: string; name: string }[]) {
         const { token, credentialId } = await issueDeviceToken(db, keys, id);
         await revokeCredentials(db, id, { except: credentialId }, clock());
         credentials.push({ uid, name, token });
       }
       return credentials;
     },
-    async enrol(definition: { name: string; deviceClass: DeviceClass; model: string; capabilities: Capabilities }, organizationId: string): Promise<DemoCredentials> {
+    async enrol(
+      definition: { name: string; deviceClass: DeviceClass; model: string; capabilities: Capabilities },
+      organizationId: string,
+    ): Promise<DemoCredentials> {
       const { name, deviceClass, model, capabilities } = definition;
       const { device, token } = await inTransaction(db, async (trx) => {
         const made = await createDevice(trx, { name, deviceClass, model, capabilities, organizationId, ownerId: null, isDemo: true });

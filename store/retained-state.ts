@@ -10,20 +10,30 @@ import { sensorValue } from "./state.ts";
  * the way to it. Every device is offline until it comes back.
  */
 export async function* eachRetainedState(db: Db, topics: Topics): AsyncGenerator<{ topic: string; payload: string }> {
-  for (const { uid } of await rowsOf<{ uid: string }>(db, "select uid from devices")) yield { topic: topics.build({ kind: "availability", uid }), payload: "offline" };
-  const relays = await rowsOf<{ uid: string; index: number; state: OnOff }>(db, 'select uid, output_index as "index", state from relay_states join devices on devices.id = device_id');
+  for (const { uid } of await rowsOf<{ uid: string }>(db, "select uid from devices"))
+    yield { topic: topics.build({ kind: "availability", uid }), payload: "offline" };
+  const relays = await rowsOf<{ uid: string; index: number; state: OnOff }>(
+    db,
+    'select uid, output_index as "index", state from relay_states join devices on devices.id = device_id',
+  );
   for (const { uid, index, state } of relays) yield { topic: topics.build({ kind: "relay_state", uid, index }), payload: state };
   const lights = await rowsOf<{ uid: string; index: number; state: OnOff; brightness: number | null; color_temp: number | null }>(
     db,
     'select uid, output_index as "index", state, brightness, color_temp from light_states join devices on devices.id = device_id',
   );
   for (const { uid, index, state, brightness, color_temp } of lights) {
-    const light: LightState = { index, state, ...(brightness === null ? {} : { brightness }), ...(color_temp === null ? {} : { color_temp }) };
+    const light: LightState = {
+      index,
+      state,
+      ...(brightness === null ? {} : { brightness }),
+      ...(color_temp === null ? {} : { color_temp }),
+    };
     yield { topic: topics.build({ kind: "light_state", uid, index }), payload: lightPayload(light) };
   }
   const sensors = await rowsOf<{ uid: string; key: string; v: number | null; json: string | null }>(
     db,
     "select uid, sensor_key as key, v, cast(json as text) as json from device_sensor_state join devices on devices.id = device_id",
   );
-  for (const { uid, key, v, json } of sensors) yield { topic: topics.build({ kind: "sensor_state", uid, key }), payload: sensorStateText(sensorValue(v, json)) };
+  for (const { uid, key, v, json } of sensors)
+    yield { topic: topics.build({ kind: "sensor_state", uid, key }), payload: sensorStateText(sensorValue(v, json)) };
 }

@@ -18,7 +18,7 @@ const CHECKS: readonly Check[] = [
   { name: "lint", run: () => tool("oxlint/bin/oxlint", ["--deny-warnings"]) },
   { name: "format", run: () => tool("@biomejs/biome/bin/biome", ["format", "--max-diagnostics=20", "."]) },
   { name: "dead-code", run: () => tool("knip/bin/knip.js", ["--no-progress"]) },
-  { name: "docs", run: () => node(["main.ts", "docs", "--check"]) },
+  { name: "docs", run: () => node(["hexahub.js", "docs", "--check"]) },
   { name: "install-scripts", run: async () => judgeInstallScripts(readJson("package-lock.json"), readJson("package.json")) },
   { name: "compose", run: composeIsValid },
   { name: "audit", run: audit },

@@ -46,7 +46,10 @@ export function createDemo(context: DemoContext): Demo & AsyncDisposable & { res
   const status = (): DemoDevice[] => [...running].map(([uid, { name, device }]) => ({ uid, name, connected: device.connected }));
 
   async function resume(): Promise<void> {
-    for (const credentials of await context.reissue()) await connect(credentials).catch((error: unknown) => context.log.warn({ err: error, deviceUid: credentials.uid }, "a demo device could not connect"));
+    for (const credentials of await context.reissue())
+      await connect(credentials).catch((error: unknown) =>
+        context.log.warn({ err: error, deviceUid: credentials.uid }, "a demo device could not connect"),
+      );
   }
 
   return {
@@ -54,7 +57,8 @@ export function createDemo(context: DemoContext): Demo & AsyncDisposable & { res
     start: (organizationId) =>
       inTurn(async () => {
         const present = new Set([...running.values()].map(({ name }) => name));
-        for (const definition of DEMO_DEVICES) if (!present.has(definition.name)) await connect(await context.enrol(definition, organizationId));
+        for (const definition of DEMO_DEVICES)
+          if (!present.has(definition.name)) await connect(await context.enrol(definition, organizationId));
         return status();
       }),
     stop: () =>

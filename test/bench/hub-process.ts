@@ -1,7 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { temporaryFolder } from "../support/wait.ts";
 import type { Account, Target } from "./connection.ts";
 
@@ -31,6 +33,7 @@ export async function startHubProcess(): Promise<HubProcess> {
   const folder = stack.use(temporaryFolder("hexahub-bench"));
   const env = {
     ...process.env,
+    PATH: `${dirname(process.execPath)}:${process.env["PATH"]}`,
     HEXA_DATA_DIR: folder.path,
     HEXA_HTTP_PORT: "0",
     HEXA_MQTT_PORT: "0",
@@ -41,7 +44,7 @@ export async function startHubProcess(): Promise<HubProcess> {
     HEXA_ADMIN_PASSWORD: ADMIN.password,
   };
   const startedAt = performance.now();
-  const child = spawn(process.execPath, [new URL("main.ts", ROOT).pathname, "serve", "--json"], {
+  const child = spawn(fileURLToPath(new URL("hexahub.js", ROOT)), ["serve", "--json"], {
     cwd: ROOT,
     env,
     stdio: ["ignore", "pipe", "pipe"],

@@ -24,7 +24,13 @@ describe("bad input over MQTT", () => {
   }
   async function session(protocolVersion: 4 | 5): Promise<Session> {
     const { uid, token } = await hub.api.addDevice({ device_class: "sensor_hub" });
-    const client = await mqtt.connectAsync(hub.mqtt, { clientId: uid, username: uid, password: token, protocolVersion, reconnectPeriod: 0 });
+    const client = await mqtt.connectAsync(hub.mqtt, {
+      clientId: uid,
+      username: uid,
+      password: token,
+      protocolVersion,
+      reconnectPeriod: 0,
+    });
     const errors: DownError[] = [];
     client.on("message", (topic, payload) => topic.endsWith("/down/error") && errors.push(JSON.parse(payload.toString()) as DownError));
     await client.subscribeAsync(`hexa/${uid}/down/#`, { qos: 1 });
@@ -33,7 +39,9 @@ describe("bad input over MQTT", () => {
   /** The reason code of a QoS 1 publish under MQTT 5, 0 for a plain acknowledgement. */
   async function publish(client: MqttClient, topic: string, payload: string | Buffer, options: { retain?: boolean } = {}): Promise<number> {
     try {
-      const packet = (await client.publishAsync(topic, payload, { qos: 1, ...options })) as (IPublishPacket & { reasonCode?: number }) | undefined;
+      const packet = (await client.publishAsync(topic, payload, { qos: 1, ...options })) as
+        | (IPublishPacket & { reasonCode?: number })
+        | undefined;
       return packet?.reasonCode ?? 0;
     } catch (error) {
       return (error as { code: number }).code;
@@ -67,7 +75,11 @@ describe("bad input over MQTT", () => {
         await publish(one.client, topic, "");
         await publish(one.client, topic, JSON.stringify(wrong[type]));
         await until(() => one.errors.length === 4, { what: `four errors for ${type}` });
-        assert.deepEqual(one.errors.map((error) => error.code), ["bad_json", "bad_json", "bad_json", "validation_error"], type);
+        assert.deepEqual(
+          one.errors.map((error) => error.code),
+          ["bad_json", "bad_json", "bad_json", "validation_error"],
+          type,
+        );
         assert.ok(one.errors.every((error) => error.topic === topic && error.message.length > 0));
         assert.equal(await publish(one.client, `hexa/${one.uid}/up/heartbeat`, "{}"), 0);
         assert.equal(one.client.connected, true);
@@ -115,7 +127,11 @@ describe("bad input over MQTT", () => {
     test(`MQTT ${protocolVersion}: a wrong token, an unknown device and no credentials are refused alike`, async () => {
       const { uid, token } = await hub.api.addDevice();
       const answers = await Promise.all(
-        [{ username: uid, password: `${token}x` }, { username: "relay-doesnotexist", password: token }, { username: "nobody@example.test", password: "x" }].map(({ username, password }) =>
+        [
+          { username: uid, password: `${token}x` },
+          { username: "relay-doesnotexist", password: token },
+          { username: "nobody@example.test", password: "x" },
+        ].map(({ username, password }) =>
           mqtt.connectAsync(hub.mqtt, { clientId: username, username, password, protocolVersion, reconnectPeriod: 0 }).then(
             () => "connected",
             (error: { code: number }) => error.code,
@@ -125,7 +141,10 @@ describe("bad input over MQTT", () => {
       assert.deepEqual(answers, protocolVersion === 5 ? [0x86, 0x86, 0x86] : [4, 4, 4]);
       assert.ok(logged.some((line) => line.reason === "bad_credentials"));
       assert.ok((await metric("hexahub_mqtt_logins_refused_total")).length > 0);
-      const anonymous = await mqtt.connectAsync(hub.mqtt, { protocolVersion, reconnectPeriod: 0 }).then(() => 0, (error: { code: number }) => error.code);
+      const anonymous = await mqtt.connectAsync(hub.mqtt, { protocolVersion, reconnectPeriod: 0 }).then(
+        () => 0,
+        (error: { code: number }) => error.code,
+      );
       assert.equal(anonymous, protocolVersion === 5 ? 0x87 : 5);
     });
   }

@@ -12,7 +12,8 @@ function rows() {
   return {
     stored,
     async *load() {
-      for (const row of [...stored.values()].sort((a, b) => (`${a.kind}${a.clientId}${a.key}` < `${b.kind}${b.clientId}${b.key}` ? -1 : 1))) yield { ...row, value: row.value as Buffer };
+      for (const row of [...stored.values()].sort((a, b) => (`${a.kind}${a.clientId}${a.key}` < `${b.kind}${b.clientId}${b.key}` ? -1 : 1)))
+        yield { ...row, value: row.value as Buffer };
     },
     async save(changes: BrokerStateChange[]) {
       for (const change of changes) {
@@ -49,27 +50,52 @@ async function started(over: Rows, options: Partial<PersistenceOptions> = {}): P
 }
 
 function packet(n: number, fields: Partial<QueuedPacket> = {}): QueuedPacket {
-  return { cmd: "publish", topic: "a/b", payload: Buffer.from(String(n)), qos: 1, retain: false, dup: false, brokerId: "before", brokerCounter: n, ...fields } as QueuedPacket;
+  return {
+    cmd: "publish",
+    topic: "a/b",
+    payload: Buffer.from(String(n)),
+    qos: 1,
+    retain: false,
+    dup: false,
+    brokerId: "before",
+    brokerCounter: n,
+    ...fields,
+  } as QueuedPacket;
 }
 
-const queued = async (persistence: StoredPersistence, id: string): Promise<string[]> => (await persistence.outgoingStream({ id }).toArray()).map((one: QueuedPacket) => one.payload.toString());
+const queued = async (persistence: StoredPersistence, id: string): Promise<string[]> =>
+  (await persistence.outgoingStream({ id }).toArray()).map((one: QueuedPacket) => one.payload.toString());
 
 abstract({ test, testAsync: true, persistence: () => persistenceOver(rows()) });
 
 test("a restart brings back subscriptions, the queue in its order, packet ids, retained messages with their properties, and owners", async () => {
   const over = rows();
   const before = await started(over);
-  await before.addSubscriptions({ id: "c" }, [{ topic: "a/#", qos: 1 }, { topic: "z", qos: 0 }]);
+  await before.addSubscriptions({ id: "c" }, [
+    { topic: "a/#", qos: 1 },
+    { topic: "z", qos: 0 },
+  ]);
   await before.claimSession("c", { kind: "user", id: "u" });
   for (let n = 1; n <= 12; n++) await before.outgoingEnqueue({ clientId: "c" }, packet(n));
   await before.outgoingUpdate({ id: "c" }, packet(3, { messageId: 77 }));
   await before.incomingStorePacket({ id: "c" }, packet(5, { qos: 2, messageId: 9 }));
-  await before.storeRetained(packet(8, { retain: true, properties: { correlationData: Buffer.from("x"), userProperties: { a: ["1", "2"] } } }));
+  await before.storeRetained(
+    packet(8, { retain: true, properties: { correlationData: Buffer.from("x"), userProperties: { a: ["1", "2"] } } }),
+  );
   await before.destroy();
 
   const after = await started(over);
-  assert.deepEqual((await after.subscriptionsByClient({ id: "c" })).map(({ topic, qos }) => [topic, qos]), [["a/#", 1], ["z", 0]]);
-  assert.deepEqual((await after.subscriptionsByTopic("a/b")).map(({ clientId }) => clientId), ["c"]);
+  assert.deepEqual(
+    (await after.subscriptionsByClient({ id: "c" })).map(({ topic, qos }) => [topic, qos]),
+    [
+      ["a/#", 1],
+      ["z", 0],
+    ],
+  );
+  assert.deepEqual(
+    (await after.subscriptionsByTopic("a/b")).map(({ clientId }) => clientId),
+    ["c"],
+  );
   assert.deepEqual(await queued(after, "c"), ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"]);
   assert.deepEqual(after.ownerOf("c"), { kind: "user", id: "u" });
   assert.equal((await after.outgoingClearMessageId({ id: "c" }, packet(0, { messageId: 77 })))?.brokerCounter, 3);
@@ -94,7 +120,13 @@ test("client ids that begin alike keep their queues and subscriptions apart", as
 test("a message that is acknowledged before its commit never becomes a row", async () => {
   const over = rows();
   let written = 0;
-  const persistence = await started({ load: over.load, save: async (changes) => { written += changes.length; await over.save(changes); } });
+  const persistence = await started({
+    load: over.load,
+    save: async (changes) => {
+      written += changes.length;
+      await over.save(changes);
+    },
+  });
   for (let n = 1; n <= 100; n++) {
     await persistence.outgoingEnqueue({ clientId: "c" }, packet(n));
     await persistence.outgoingUpdate({ id: "c" }, packet(n, { messageId: n }));
@@ -114,10 +146,23 @@ test("a message whose delivery is refused takes no other message of the queue wi
 });
 
 test("nothing is queued for a session that may not see the topic, and nothing stored for a filter it may not have", async () => {
-  const persistence = await started(rows(), { allowsDelivery: (clientId) => clientId === "friend", allowsFilter: (_client, filter) => filter !== "secret" });
-  for (const id of ["friend", "stranger"]) await persistence.addSubscriptions({ id }, [{ topic: "a/b", qos: 1 }, { topic: "secret", qos: 1 }]);
-  assert.deepEqual((await persistence.subscriptionsByTopic("a/b")).map(({ clientId }) => clientId), ["friend"]);
-  assert.deepEqual((await persistence.subscriptionsByClient({ id: "friend" })).map(({ topic }) => topic), ["a/b"]);
+  const persistence = await started(rows(), {
+    allowsDelivery: (clientId) => clientId === "friend",
+    allowsFilter: (_client, filter) => filter !== "secret",
+  });
+  for (const id of ["friend", "stranger"])
+    await persistence.addSubscriptions({ id }, [
+      { topic: "a/b", qos: 1 },
+      { topic: "secret", qos: 1 },
+    ]);
+  assert.deepEqual(
+    (await persistence.subscriptionsByTopic("a/b")).map(({ clientId }) => clientId),
+    ["friend"],
+  );
+  assert.deepEqual(
+    (await persistence.subscriptionsByClient({ id: "friend" })).map(({ topic }) => topic),
+    ["a/b"],
+  );
 });
 
 test("a queue keeps its oldest 1,000 messages and counts what it drops", async () => {
@@ -132,7 +177,16 @@ test("rows that could not be written are written once the database takes them ag
   const over = rows();
   let isFull = true;
   const errors: unknown[] = [];
-  const persistence = await started({ load: over.load, save: async (changes) => { if (isFull) throw new Error("disk full"); await over.save(changes); } }, { onError: (error) => errors.push(error) });
+  const persistence = await started(
+    {
+      load: over.load,
+      save: async (changes) => {
+        if (isFull) throw new Error("disk full");
+        await over.save(changes);
+      },
+    },
+    { onError: (error) => errors.push(error) },
+  );
   await assert.rejects(persistence.addSubscriptions({ id: "c" }, [{ topic: "a", qos: 1 }]), /disk full/);
   isFull = false;
   await persistence.storeRetained(packet(1, { retain: true }));

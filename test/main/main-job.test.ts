@@ -21,12 +21,24 @@ for (const { name, skip, open } of databases()) {
     const ca = await readFile(hub.ca, "utf8");
     const { api } = hub;
 
-    const enrolled = await api.call<Registration>("POST", "/api/v1/provision/register", { name: "Hall", device_class: "relay_controller", serial_number: "HX-1" }, { "x-provision-key": PROVISION_KEY });
+    const enrolled = await api.call<Registration>(
+      "POST",
+      "/api/v1/provision/register",
+      { name: "Hall", device_class: "relay_controller", serial_number: "HX-1" },
+      { "x-provision-key": PROVISION_KEY },
+    );
     assert.equal(enrolled.status, 201);
     const { device_uid: uid, device_token: password, device_jwt: jwt, claim_code } = enrolled.body;
     assert.equal(enrolled.body.mqtts_url, hub.mqtts);
 
-    await using device = await startVirtualDevice({ url: hub.mqtts, ca, uid, password, deviceClass: "relay_controller", protocolVersion: 5 });
+    await using device = await startVirtualDevice({
+      url: hub.mqtts,
+      ca,
+      uid,
+      password,
+      deviceClass: "relay_controller",
+      protocolVersion: 5,
+    });
     await device.sendTelemetry({ temperature: 19.5 }, Date.now() - 60_000);
 
     await api.login();
@@ -34,27 +46,46 @@ for (const { name, skip, open } of databases()) {
     assert.deepEqual([early.status, early.body["code"]], [409, "device_not_claimed"]);
 
     assert.equal((await api.call("POST", "/api/v1/devices/claim", { claim_code })).status, 200);
-    const answer = await api.call<{ status: string; state: string; latency_ms: number; command_id: string }>("POST", `/api/v1/devices/${uid}/commands`, { command: "set_relay", relay: 2, state: "ON", command_id: "first" });
+    const answer = await api.call<{ status: string; state: string; latency_ms: number; command_id: string }>(
+      "POST",
+      `/api/v1/devices/${uid}/commands`,
+      { command: "set_relay", relay: 2, state: "ON", command_id: "first" },
+    );
     assert.equal(answer.status, 200, JSON.stringify(answer.body));
     assert.deepEqual([answer.body.command_id, answer.body.status, answer.body.state], ["first", "ok", "ON"]);
     assert.ok(answer.body.latency_ms >= 0);
-    assert.deepEqual(device.executed.map((one) => one.commandId), ["first"]);
+    assert.deepEqual(
+      device.executed.map((one) => one.commandId),
+      ["first"],
+    );
 
-    const again = await api.call<{ status: string; state: string }>("POST", `/api/v1/devices/${uid}/commands`, { command: "set_relay", relay: 2, state: "ON", command_id: "first" });
+    const again = await api.call<{ status: string; state: string }>("POST", `/api/v1/devices/${uid}/commands`, {
+      command: "set_relay",
+      relay: 2,
+      state: "ON",
+      command_id: "first",
+    });
     assert.deepEqual([again.status, again.body.state], [200, "ON"]);
     assert.equal(device.executed.length, 1);
 
     await device.sendTelemetry({ temperature: 20.5 });
     const readings = await api.call<{ data: { value: number }[] }>("GET", `/api/v1/readings?device=${uid}&key=temperature`);
-    assert.deepEqual(readings.body.data.map(({ value }) => value), [19.5, 20.5]);
+    assert.deepEqual(
+      readings.body.data.map(({ value }) => value),
+      [19.5, 20.5],
+    );
 
     await device.setRelayLocally(1, "ON");
-    const seen = await until(async () => {
-      const { body } = await api.call<{ data: { action: string; actor: { kind: string } }[] }>("GET", "/api/v1/audit?limit=100");
-      return body.data.some((entry) => entry.action === "state.reconciled") && body.data;
-    }, { what: "the audit of the reconciled relay" });
+    const seen = await until(
+      async () => {
+        const { body } = await api.call<{ data: { action: string; actor: { kind: string } }[] }>("GET", "/api/v1/audit?limit=100");
+        return body.data.some((entry) => entry.action === "state.reconciled") && body.data;
+      },
+      { what: "the audit of the reconciled relay" },
+    );
     const actions = seen.map((entry) => entry.action);
-    for (const action of ["device.create", "device.claim", "command.ok", "state.reconciled"]) assert.ok(actions.includes(action), `${action} is missing in ${actions.join()}`);
+    for (const action of ["device.create", "device.claim", "command.ok", "state.reconciled"])
+      assert.ok(actions.includes(action), `${action} is missing in ${actions.join()}`);
 
     await device.disconnect();
     await using byJwt = await startVirtualDevice({ url: hub.ws, uid, password: jwt, deviceClass: "relay_controller", protocolVersion: 4 });

@@ -9,11 +9,21 @@ import { temporaryFolder, until } from "../support/wait.ts";
 
 for (const { name, skip, open } of databases()) {
   for (const protocolVersion of [4, 5] as const) {
-    test(`${name}, MQTT ${protocolVersion}: a restart keeps retained state, subscriptions and what was queued meanwhile`, { skip }, async () => {
+    test(`${name}, MQTT ${protocolVersion}: a restart keeps retained state, subscriptions and what was queued meanwhile`, {
+      skip,
+    }, async () => {
       await using database = await open();
       await using folder = temporaryFolder();
       const options = { dataDir: folder.path, databaseUrl: database.url };
-      const session = { clientId: "viewer", username: ADMIN.email, password: ADMIN.password, protocolVersion, clean: false, ...(protocolVersion === 5 ? { properties: { sessionExpiryInterval: 3600 } } : {}), reconnectPeriod: 0 };
+      const session = {
+        clientId: "viewer",
+        username: ADMIN.email,
+        password: ADMIN.password,
+        protocolVersion,
+        clean: false,
+        ...(protocolVersion === 5 ? { properties: { sessionExpiryInterval: 3600 } } : {}),
+        reconnectPeriod: 0,
+      };
 
       let uid = "";
       let token = "";
@@ -24,7 +34,13 @@ for (const { name, skip, open } of databases()) {
         const viewer = await mqtt.connectAsync(hub.mqtt, session);
         await viewer.subscribeAsync(`hexa/${uid}/#`, { qos: 1 });
         await viewer.endAsync();
-        await using relay = await startVirtualDevice({ url: hub.mqtt, uid, password: token, deviceClass: "relay_controller", protocolVersion: 4 });
+        await using relay = await startVirtualDevice({
+          url: hub.mqtt,
+          uid,
+          password: token,
+          deviceClass: "relay_controller",
+          protocolVersion: 4,
+        });
         const { status } = await hub.api.call("POST", `/api/v1/devices/${uid}/commands`, { command: "set_relay", relay: 3, state: "ON" });
         assert.equal(status, 200);
         assert.equal(relay.state.relays.find(({ index }) => index === 3)?.state, "ON");
@@ -43,7 +59,9 @@ for (const { name, skip, open } of databases()) {
         second.on("message", (topic, payload, packet) => packet.retain && late.push(`${topic} ${payload.toString()}`));
         await second.subscribeAsync(`hexa/${uid}/+/+/state`);
         await second.subscribeAsync(`hexa/${uid}/availability`);
-        await until(() => late.includes(`hexa/${uid}/relay/3/state ON`) && late.includes(`hexa/${uid}/availability offline`), { what: "the retained state after the restart" });
+        await until(() => late.includes(`hexa/${uid}/relay/3/state ON`) && late.includes(`hexa/${uid}/availability offline`), {
+          what: "the retained state after the restart",
+        });
         await second.endAsync();
         await viewer.endAsync();
       }
@@ -60,7 +78,13 @@ for (const { name, skip, open } of databases()) {
     {
       await using hub = await spawnHub(options);
       device = await (await hub.api.login()).addDevice({ device_class: "sensor_hub" });
-      await using sensor = await startVirtualDevice({ url: hub.mqtt, uid: device.uid, password: device.token, deviceClass: "sensor_hub", protocolVersion: 5 });
+      await using sensor = await startVirtualDevice({
+        url: hub.mqtt,
+        uid: device.uid,
+        password: device.token,
+        deviceClass: "sensor_hub",
+        protocolVersion: 5,
+      });
       let next = 0;
       const senders = Array.from({ length: 20 }, async () => {
         for (;;) {
@@ -80,9 +104,15 @@ for (const { name, skip, open } of databases()) {
     }
     await using hub = await spawnHub(options);
     await hub.api.login();
-    const { body } = await hub.api.call<{ data: { value: number }[] }>("GET", `/api/v1/readings?device=${device.uid}&key=n&from=${base - 1}&limit=10000`);
+    const { body } = await hub.api.call<{ data: { value: number }[] }>(
+      "GET",
+      `/api/v1/readings?device=${device.uid}&key=n&from=${base - 1}&limit=10000`,
+    );
     const stored = new Set(body.data.map(({ value }) => value));
-    assert.deepEqual(acknowledged.filter((n) => !stored.has(n)), []);
+    assert.deepEqual(
+      acknowledged.filter((n) => !stored.has(n)),
+      [],
+    );
     assert.equal(stored.size, body.data.length);
   });
 
@@ -94,13 +124,25 @@ for (const { name, skip, open } of databases()) {
     let device = { uid: "", token: "", id: "" };
     const first = await spawnHub(options);
     device = await (await first.api.login()).addDevice();
-    await using relay = await startVirtualDevice({ url: first.mqtt, uid: device.uid, password: device.token, deviceClass: "relay_controller", protocolVersion: 5, faults: { slowMs: 20 } });
+    await using relay = await startVirtualDevice({
+      url: first.mqtt,
+      uid: device.uid,
+      password: device.token,
+      deviceClass: "relay_controller",
+      protocolVersion: 5,
+      faults: { slowMs: 20 },
+    });
     let next = 0;
     const asking = Array.from({ length: 8 }, async () => {
       for (;;) {
         const id = `cmd-${next++}`;
         try {
-          const { status } = await first.api.call("POST", `/api/v1/devices/${device.uid}/commands`, { command: "set_relay", relay: 0, state: next % 2 ? "ON" : "OFF", command_id: id });
+          const { status } = await first.api.call("POST", `/api/v1/devices/${device.uid}/commands`, {
+            command: "set_relay",
+            relay: 0,
+            state: next % 2 ? "ON" : "OFF",
+            command_id: id,
+          });
           if (status === 200) acknowledged.push(id);
         } catch {
           return;
@@ -114,15 +156,26 @@ for (const { name, skip, open } of databases()) {
     await using second = await spawnHub(options);
     await relay.next("ready", 20_000).catch(() => relay.reconnect());
     await second.api.login();
-    await until(async () => {
-      const { body } = await second.api.call<{ data: { status: string }[] }>("GET", `/api/v1/devices/${device.uid}/commands?limit=100`);
-      return body.data.every(({ status }) => status !== "sent" && status !== "queued");
-    }, { what: "an end of every command", timeoutMs: 20_000 });
+    await until(
+      async () => {
+        const { body } = await second.api.call<{ data: { status: string }[] }>("GET", `/api/v1/devices/${device.uid}/commands?limit=100`);
+        return body.data.every(({ status }) => status !== "sent" && status !== "queued");
+      },
+      { what: "an end of every command", timeoutMs: 20_000 },
+    );
     const executed = relay.executed.map(({ commandId }) => commandId);
     assert.deepEqual(executed.length, new Set(executed).size);
-    assert.deepEqual(acknowledged.filter((id) => !executed.includes(id)), []);
+    assert.deepEqual(
+      acknowledged.filter((id) => !executed.includes(id)),
+      [],
+    );
     for (const id of acknowledged.slice(-5)) {
-      const { status, body } = await second.api.call("POST", `/api/v1/devices/${device.uid}/commands`, { command: "set_relay", relay: 0, state: "TOGGLE", command_id: id });
+      const { status, body } = await second.api.call("POST", `/api/v1/devices/${device.uid}/commands`, {
+        command: "set_relay",
+        relay: 0,
+        state: "TOGGLE",
+        command_id: id,
+      });
       assert.deepEqual([status, body["status"]], [200, "ok"]);
     }
     assert.equal(relay.executed.length, executed.length);

@@ -31,7 +31,15 @@ for (const { name, skip, open } of databases()) {
 
     async function newDevice(capabilities: object = { relays: 2, lights: 1 }): Promise<VirtualDevice> {
       const { uid, token } = await hub.api.addDevice({ device_class: "hybrid", capabilities });
-      return startVirtualDevice({ url: hub.mqtt, uid, password: token, deviceClass: "hybrid", capabilities, protocolVersion: 5, heartbeatMs: 0 });
+      return startVirtualDevice({
+        url: hub.mqtt,
+        uid,
+        password: token,
+        deviceClass: "hybrid",
+        capabilities,
+        protocolVersion: 5,
+        heartbeatMs: 0,
+      });
     }
     const command = (uid: string, body: object) => hub.api.call<CommandAnswer>("POST", `/api/v1/devices/${uid}/commands`, body);
     const audited = async (uid: string): Promise<string[]> => {
@@ -49,22 +57,36 @@ for (const { name, skip, open } of databases()) {
       assert.equal(light.status, 200);
       assert.deepEqual(light.body.state, { index: 0, state: "ON", brightness: 40 });
       const { body } = await hub.api.call<{ state: { relays: unknown; lights: unknown } }>("GET", `/api/v1/devices/${device.uid}`);
-      assert.deepEqual(body.state.relays, [{ index: 0, state: "OFF" }, { index: 1, state: "OFF" }]);
+      assert.deepEqual(body.state.relays, [
+        { index: 0, state: "OFF" },
+        { index: 1, state: "OFF" },
+      ]);
     });
 
     test("toggles from the known state, also while an earlier toggle is on its way", async () => {
       await using device = await newDevice();
       device.faults = { slowMs: 30 };
       const answers = await Promise.all([0, 1, 2].map(() => command(device.uid, { command: "set_relay", relay: 0, state: "TOGGLE" })));
-      assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200]);
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        [200, 200, 200],
+      );
       assert.equal(device.state.relays[0]?.state, "ON");
     });
 
     test("gives a repeated command id the same answer and no second effect, also when both come at once", async () => {
       await using device = await newDevice();
       const id = `twice-${device.uid}`;
-      const both = await Promise.all([0, 1].map(() => command(device.uid, { command: "set_relay", relay: 0, state: "ON", command_id: id })));
-      assert.deepEqual(both.map(({ status, body }) => [status, body.status, body.state]), [[200, "ok", "ON"], [200, "ok", "ON"]]);
+      const both = await Promise.all(
+        [0, 1].map(() => command(device.uid, { command: "set_relay", relay: 0, state: "ON", command_id: id })),
+      );
+      assert.deepEqual(
+        both.map(({ status, body }) => [status, body.status, body.state]),
+        [
+          [200, "ok", "ON"],
+          [200, "ok", "ON"],
+        ],
+      );
       assert.equal(device.executed.length, 1);
       const other = await command(device.uid, { command: "set_relay", relay: 1, state: "ON", command_id: id });
       assert.deepEqual([other.status, other.body.code], [409, "command_id_conflict"]);
@@ -76,12 +98,21 @@ for (const { name, skip, open } of databases()) {
       assert.deepEqual([refused.status, refused.body.code], [409, "device_offline"]);
       const queued = await command(uid, { command: "set_relay", relay: 0, state: "ON", queue_for_s: 60, command_id: `queued-${uid}` });
       assert.deepEqual([queued.status, queued.body.status], [202, "queued"]);
-      await using device = await startVirtualDevice({ url: hub.mqtt, uid, password: token, deviceClass: "relay_controller", protocolVersion: 4 });
+      await using device = await startVirtualDevice({
+        url: hub.mqtt,
+        uid,
+        password: token,
+        deviceClass: "relay_controller",
+        protocolVersion: 4,
+      });
       await until(() => device.executed.length === 1, { what: "the queued command" });
-      const done = await until(async () => {
-        const answer = await command(uid, { command: "set_relay", relay: 0, state: "ON", queue_for_s: 60, command_id: `queued-${uid}` });
-        return answer.status === 200 && answer;
-      }, { what: "the queued command's answer" });
+      const done = await until(
+        async () => {
+          const answer = await command(uid, { command: "set_relay", relay: 0, state: "ON", queue_for_s: 60, command_id: `queued-${uid}` });
+          return answer.status === 200 && answer;
+        },
+        { what: "the queued command's answer" },
+      );
       assert.equal(done.body.state, "ON");
       assert.equal(device.executed.length, 1);
     });
@@ -93,7 +124,10 @@ for (const { name, skip, open } of databases()) {
       const answer = await command(device.uid, { command: "set_relay", relay: 0, state: "ON", command_id: id });
       assert.deepEqual([answer.status, answer.body.code, answer.body.details["command_id"]], [504, "command_timeout", id]);
       await until(async () => (await audited(device.uid)).includes("command.late_ack"), { what: "the audit of the late acknowledgement" });
-      const { body } = await hub.api.call<{ state: { relays: { index: number; state: string }[] } }>("GET", `/api/v1/devices/${device.uid}`);
+      const { body } = await hub.api.call<{ state: { relays: { index: number; state: string }[] } }>(
+        "GET",
+        `/api/v1/devices/${device.uid}`,
+      );
       assert.equal(body.state.relays.find(({ index }) => index === 0)?.state, "ON");
       const again = await command(device.uid, { command: "set_relay", relay: 0, state: "ON", command_id: id });
       assert.deepEqual([again.status, again.body.code], [504, "command_timeout"]);
@@ -108,19 +142,32 @@ for (const { name, skip, open } of databases()) {
       device.faults = { lie: true };
       const lied = await command(device.uid, { command: "set_relay", relay: 0, state: "ON" });
       assert.equal(lied.status, 200);
-      await until(async () => {
-        const { body } = await hub.api.call<{ state: { relays: { state: string }[] } }>("GET", `/api/v1/devices/${device.uid}`);
-        return body.state.relays[0]?.state === "OFF";
-      }, { what: "the reported state in place of the acknowledged one" });
+      await until(
+        async () => {
+          const { body } = await hub.api.call<{ state: { relays: { state: string }[] } }>("GET", `/api/v1/devices/${device.uid}`);
+          return body.state.relays[0]?.state === "OFF";
+        },
+        { what: "the reported state in place of the acknowledged one" },
+      );
     });
 
     test("refuses what the device cannot do before anything is sent", async () => {
       await using device = await newDevice({ relays: 1 });
-      for (const body of [{ command: "set_relay", relay: 1, state: "ON" }, { command: "set_light", light: 0, state: "ON" }, { command: "ir_send", timings: [100, -100] }]) {
+      for (const body of [
+        { command: "set_relay", relay: 1, state: "ON" },
+        { command: "set_light", light: 0, state: "ON" },
+        { command: "ir_send", timings: [100, -100] },
+      ]) {
         const { status, body: answer } = await command(device.uid, body);
         assert.deepEqual([status, answer.code], [422, "unsupported_command"], JSON.stringify(body));
       }
-      for (const body of [{}, { command: "explode" }, { command: "set_relay", relay: "0", state: "ON" }, { command: "set_relay", relay: 0, state: "MAYBE" }, { command: "set_relay", relay: 0, state: "ON", extra: 1 }]) {
+      for (const body of [
+        {},
+        { command: "explode" },
+        { command: "set_relay", relay: "0", state: "ON" },
+        { command: "set_relay", relay: 0, state: "MAYBE" },
+        { command: "set_relay", relay: 0, state: "ON", extra: 1 },
+      ]) {
         const { status, body: answer } = await command(device.uid, body);
         assert.deepEqual([status, answer.code], [400, "validation_error"], JSON.stringify(body));
       }
@@ -129,7 +176,12 @@ for (const { name, skip, open } of databases()) {
 
     test("obeys a set topic, and shows the true state again when the device does not", async () => {
       await using device = await newDevice();
-      const client = await mqtt.connectAsync(hub.mqtt, { clientId: "setter", username: ADMIN.email, password: ADMIN.password, protocolVersion: 5 });
+      const client = await mqtt.connectAsync(hub.mqtt, {
+        clientId: "setter",
+        username: ADMIN.email,
+        password: ADMIN.password,
+        protocolVersion: 5,
+      });
       const states: string[] = [];
       client.on("message", (topic, payload) => states.push(`${topic.split("/").slice(2).join("/")} ${payload.toString()}`));
       await client.subscribeAsync(`hexa/${device.uid}/+/+/state`, { qos: 1 });

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { readConfig } from "../../core/config.ts";
 import type { Log } from "../../core/bus.ts";
@@ -27,7 +28,16 @@ export interface TestHub extends AsyncDisposable {
   readonly api: ApiClient;
 }
 
-const silent: Log = { debug() {}, info() {}, warn() {}, error(data, message) { process.stderr.write(`hub error: ${message} ${JSON.stringify(data, (_key, value: unknown) => (value instanceof Error ? (value.stack ?? value.message) : value))}\n`); } };
+const silent: Log = {
+  debug() {},
+  info() {},
+  warn() {},
+  error(data, message) {
+    process.stderr.write(
+      `hub error: ${message} ${JSON.stringify(data, (_key, value: unknown) => (value instanceof Error ? (value.stack ?? value.message) : value))}\n`,
+    );
+  },
+};
 
 function environment({ databaseUrl, env }: HubOptions, dataDir: string): Record<string, string> {
   return {
@@ -47,7 +57,12 @@ function environment({ databaseUrl, env }: HubOptions, dataDir: string): Record<
 export async function startHub(options: HubOptions = {}): Promise<TestHub> {
   await using stack = new AsyncDisposableStack();
   const dataDir = options.dataDir ?? stack.use(temporaryFolder()).path;
-  const hub: Hub = stack.use(await startHubIn(readConfig(environment(options, dataDir), () => ""), options.log ?? silent));
+  const hub: Hub = stack.use(
+    await startHubIn(
+      readConfig(environment(options, dataDir), () => ""),
+      options.log ?? silent,
+    ),
+  );
   const running = stack.move();
   return { ...hub, mqtt: hub.mqtt as string, dataDir, api: new ApiClient(hub.http), [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
@@ -61,9 +76,9 @@ export interface HubProcess extends TestHub {
 /** A hub as its own process, as `npm start` runs it, for what must survive its death. */
 export async function spawnHub(options: HubOptions & { readonly dataDir: string }): Promise<HubProcess> {
   const { PATH = "", HOME = "" } = process.env;
-  const child = spawn(process.execPath, ["main.ts", "serve", "--json"], {
+  const child = spawn("./hexahub.js", ["serve", "--json"], {
     cwd: new URL("../..", import.meta.url),
-    env: { PATH, HOME, HEXA_LOG_LEVEL: "warn", ...environment(options, options.dataDir) },
+    env: { PATH: `${dirname(process.execPath)}:${PATH}`, HOME, HEXA_LOG_LEVEL: "warn", ...environment(options, options.dataDir) },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const gone = once(child, "exit");
@@ -72,7 +87,14 @@ export async function spawnHub(options: HubOptions & { readonly dataDir: string 
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);
     await gone;
   };
-  return { ...ready, dataDir: options.dataDir, child, api: new ApiClient(ready.http), kill9: () => stop("SIGKILL"), [Symbol.asyncDispose]: () => stop("SIGTERM") };
+  return {
+    ...ready,
+    dataDir: options.dataDir,
+    child,
+    api: new ApiClient(ready.http),
+    kill9: () => stop("SIGKILL"),
+    [Symbol.asyncDispose]: () => stop("SIGTERM"),
+  };
 }
 
 type Ready = Pick<TestHub, "http" | "mqtt" | "mqtts" | "ws" | "ca">;
@@ -106,7 +128,12 @@ export class ApiClient {
     this.#base = base;
   }
 
-  async call<T = Record<string, unknown>>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer<T>> {
+  async call<T = Record<string, unknown>>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Answer<T>> {
     const response = await fetch(new URL(path, this.#base), {
       method,
       headers: {
@@ -128,8 +155,14 @@ export class ApiClient {
   }
 
   /** Enrols a device into the caller's organisation. */
-  async addDevice(device: { name?: string; device_class?: string; capabilities?: object } = {}): Promise<{ uid: string; id: string; token: string }> {
-    const { status, body } = await this.call<{ device_uid: string; device_token: string; device: { id: string } }>("POST", "/api/v1/devices", { name: "Test device", device_class: "relay_controller", ...device });
+  async addDevice(
+    device: { name?: string; device_class?: string; capabilities?: object } = {},
+  ): Promise<{ uid: string; id: string; token: string }> {
+    const { status, body } = await this.call<{ device_uid: string; device_token: string; device: { id: string } }>(
+      "POST",
+      "/api/v1/devices",
+      { name: "Test device", device_class: "relay_controller", ...device },
+    );
     if (status !== 201) throw new Error(`enrolment answered ${status}: ${JSON.stringify(body)}`);
     return { uid: body.device_uid, id: body.device.id, token: body.device_token };
   }

@@ -1,0 +1,14 @@
+#!/usr/bin/env -S node --max-semi-space-size=4
+/*
+ * The command. Plain JavaScript and nothing before the compile cache: whatever is loaded without it has its types
+ * stripped again at every start, which costs 30 MB of memory and a third of the starting time (docs/decisions/0007).
+ */
+import { enableCompileCache } from "node:module";
+import { join } from "node:path";
+
+const { directory } = enableCompileCache(join(import.meta.dirname, "node_modules", ".cache", "hexahub"));
+// The database's thread reads it from here.
+if (directory !== undefined) process.env.NODE_COMPILE_CACHE = directory;
+
+const { run } = await import("./main.ts");
+await run(process.argv.slice(2));
