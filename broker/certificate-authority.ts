@@ -70,23 +70,9 @@ export async function issueServerCertificate(authority: CertifiedKey, names: rea
 
 /** Loaded only when there is something to sign: it costs a start 80 ms. */
 async function loadX509(): Promise<typeof X509> {
-  provideReflectMetadata();
+  // Its dependency container refuses to load without.
+  await import("reflect-metadata");
   return import("@peculiar/x509");
-}
-
-/**
- * The library's dependency container wants three functions of the reflect-metadata proposal, and refuses to load
- * without. These do what it needs of them; a real polyfill that is already there stays.
- */
-function provideReflectMetadata(): void {
-  if ("getMetadata" in Reflect) return;
-  const store = new WeakMap<object, Map<unknown, unknown>>();
-  const getOwnMetadata = (key: unknown, target: object): unknown => store.get(target)?.get(key);
-  const defineMetadata = (key: unknown, value: unknown, target: object): void => {
-    const own = store.get(target) ?? new Map<unknown, unknown>();
-    store.set(target, own.set(key, value));
-  };
-  Object.assign(Reflect, { getMetadata: getOwnMetadata, getOwnMetadata, defineMetadata });
 }
 
 async function makeKeys(): Promise<webcrypto.CryptoKeyPair> {
