@@ -50,10 +50,39 @@ export interface Hub extends AsyncDisposable {
 export async function startHub(config: Config, log: Log): Promise<Hub> {
   const hub = await rooms();
   await using stack = new AsyncDisposableStack();
+  const base = await openHubStore(hub, config, log, stack);
+  const wired = await startMessaging(hub, base, stack);
+  const urls: Urls = { mqtt: null, mqtts: null, ws: null };
+  const doors = await openApi(hub, base, wired, urls, stack);
+  await listen(base, wired, doors.api, urls);
+  await writeOperatorFile(base.dataDir, doors.api.url, doors.operatorToken);
+  stack.defer(() => rm(join(base.dataDir, "operator.json"), { force: true }));
+  await doors.demo.resume();
+
+  const running = stack.move();
+  return {
+    http: config.publicUrl ?? doors.api.url,
+    mqtt: urls.mqtt,
+    mqtts: urls.mqtts as string,
+    ws: urls.ws as string,
+    ca: base.caFile,
+    dataDir: base.dataDir,
+    setupToken: doors.setup.token,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+/** What every room is given. */
+type Base = Awaited<ReturnType<typeof openHubStore>>;
+/** The broker and the command path on top of it. */
+type Messaging = Awaited<ReturnType<typeof startMessaging>>;
+/** Known once the listeners are open; the API reads them when it is asked. */
+type Urls = { mqtt: string | null; mqtts: string | null; ws: string | null };
+
+/** The database with its keys, its first organisation and administrator, and its hourly maintenance. */
+async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDisposableStack) {
   const clock = Date.now;
   const dataDir = resolve(config.dataDir);
-  const topics = hub.createTopics(config.topicRoot);
-  const metrics = hub.createMetrics();
   const store = stack.use(await hub.openStore({ dataDir, databaseUrl: config.databaseUrl }));
   const { db } = store;
   const keys = await hub.loadSigningKeys(
@@ -62,7 +91,7 @@ export async function startHub(config: Config, log: Log): Promise<Hub> {
     config.jwtSecret === undefined ? {} : { jwtSecret: config.jwtSecret },
   );
   const organization = (await hub.firstOrganization(db)) ?? (await hub.createOrganization(db, { name: "Home" }));
-  await createFirstAdmin(hub, config, store.db, organization.id);
+  await createFirstAdmin(hub, config, db, organization.id);
   await hub.resetConnectionStatus(db);
 
   const telemetry = hub.createTelemetryStore(store);
@@ -78,70 +107,72 @@ export async function startHub(config: Config, log: Log): Promise<Hub> {
   stack.defer(() => clearInterval(maintenance));
 
   const directory = await hub.loadDeviceDirectory(db);
-  const broker = stack.use(
-    await hub.startBroker({ store, keys, telemetry, directory, topics, log, metrics, clock, maxPacketBytes: config.maxPacketBytes }),
-  );
+  const topics = hub.createTopics(config.topicRoot);
+  const metrics = hub.createMetrics();
+  const caFile = config.tlsCertFile ?? join(dataDir, "tls", "ca.pem");
+  return { config, clock, dataDir, caFile, store, keys, telemetry, directory, topics, metrics, log };
+}
+
+/** The broker, not listening yet, and the rooms that its messages go to. */
+async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStack) {
+  const { config, store, topics, metrics, log, clock } = base;
+  const broker = stack.use(await hub.startBroker({ ...base, maxPacketBytes: config.maxPacketBytes }));
   const { bus, sessions, events, ingest } = broker;
   metrics.gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => sessions.count());
   const states = hub.createStateCommits({ store, bus, events, topics, log, metrics, clock });
   const commands = stack.use(
     hub.createCommandPath({ store, bus, sessions, events, topics, states, log, metrics, clock, timeoutMs: config.commandTimeoutMs }),
   );
-  ingest.handle("ack", states.onAcks);
-  ingest.handle("state_report", states.onReports);
+  ingest.handle("ack", states.onAcks.bind(states));
+  ingest.handle("state_report", states.onReports.bind(states));
   broker.onReachable((device) => commands.deviceReachable(device));
+  return { broker, commands };
+}
 
-  const caFile = config.tlsCertFile ?? join(dataDir, "tls", "ca.pem");
-  const name = publicName(config);
-  const urls = { mqtt: null as string | null, mqtts: null as string | null, ws: null as string | null };
+/** The HTTP side: the API and the demo home, whose devices connect like any other. */
+async function openApi(hub: Rooms, base: Base, { broker, commands }: Messaging, urls: Urls, stack: AsyncDisposableStack) {
+  const { config, caFile, store, log } = base;
+  const { bus, sessions, events, ingest } = broker;
   const operatorToken = hub.newSecret("hxo");
-  const setup = { token: (await hub.countUsers(db)) === 0 ? randomBytes(24).toString("base64url") : undefined };
+  const setup = { token: (await hub.countUsers(store.db)) === 0 ? randomBytes(24).toString("base64url") : undefined };
   const demo = stack.use(
     hub.createDemo({
-      ...hub.demoEnrolment({ store, keys, directory, sessions, clock }),
+      ...hub.demoEnrolment({ ...base, sessions }),
       connection: async () => ({ url: urls.mqtts as string, ca: await readFile(caFile, "utf8") }),
       log,
     }),
   );
-  const api = stack.use(
-    await hub.startApi({
-      store,
-      keys,
-      telemetry,
-      bus,
-      commands,
-      sessions,
-      events,
-      ingest,
-      directory,
-      demo,
-      metrics,
-      topics,
-      log,
-      clock,
-      setup,
-      settings: {
-        host: config.host,
-        port: config.httpPort,
-        publicUrl: config.publicUrl,
-        mqttUrl: () => urls.mqtt,
-        mqttsUrl: () => urls.mqtts,
-        wssUrl: () => urls.ws,
-        caFile,
-        provisionKey: config.provisionKey,
-        operatorToken,
-        version: VERSION,
-        enforceHttps: config.enforceHttps,
-        trustProxy: config.trustProxy,
-        accessTokenTtlMs: config.accessTokenTtlS * 1_000,
-      },
-    }),
-  );
-  const plainHost = config.mqttPlain === "off" ? undefined : config.mqttPlain === "lan" ? config.host : "127.0.0.1";
+  const settings = {
+    host: config.host,
+    port: config.httpPort,
+    publicUrl: config.publicUrl,
+    mqttUrl: () => urls.mqtt,
+    mqttsUrl: () => urls.mqtts,
+    wssUrl: () => urls.ws,
+    caFile,
+    provisionKey: config.provisionKey,
+    operatorToken,
+    version: VERSION,
+    enforceHttps: config.enforceHttps,
+    trustProxy: config.trustProxy,
+    accessTokenTtlMs: config.accessTokenTtlS * 1_000,
+  };
+  const api = stack.use(await hub.startApi({ ...base, bus, commands, sessions, events, ingest, demo, setup, settings }));
+  return { api, demo, setup, operatorToken };
+}
+
+/** Opens the MQTT listeners and writes down where they are. */
+async function listen(
+  { config, dataDir }: Base,
+  { broker, commands }: Messaging,
+  api: Awaited<ReturnType<Rooms["startApi"]>>,
+  urls: Urls,
+): Promise<void> {
+  const name = publicName(config);
   const listeners = await broker.listen(
     {
       host: config.host,
-      plainHost,
+      plainHost: config.mqttPlain === "off" ? undefined : config.mqttPlain === "lan" ? config.host : "127.0.0.1",
       mqttPort: config.mqttPort,
       mqttsPort: config.mqttsPort,
       certificates: { dir: join(dataDir, "tls"), hostnames: [name, hostname()], certFile: config.tlsCertFile, keyFile: config.tlsKeyFile },
@@ -152,21 +183,6 @@ export async function startHub(config: Config, log: Log): Promise<Hub> {
   urls.mqtt = listeners.mqttPort === undefined ? null : `mqtt://${config.mqttPlain === "lan" ? name : "127.0.0.1"}:${listeners.mqttPort}`;
   urls.mqtts = `mqtts://${name}:${listeners.mqttsPort}`;
   urls.ws = `${(config.publicUrl ?? api.url).replace(/^http/, "ws")}/mqtt`;
-  await writeOperatorFile(dataDir, api.url, operatorToken);
-  stack.defer(() => rm(join(dataDir, "operator.json"), { force: true }));
-  await demo.resume();
-
-  const running = stack.move();
-  return {
-    http: config.publicUrl ?? api.url,
-    mqtt: urls.mqtt,
-    mqtts: urls.mqtts,
-    ws: urls.ws,
-    ca: caFile,
-    dataDir,
-    setupToken: setup.token,
-    [Symbol.asyncDispose]: () => running.disposeAsync(),
-  };
 }
 
 /** The name under which clients reach the hub: it stands in their URLs and in the certificate. */

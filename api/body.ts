@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import getRawBody from "raw-body";
 import { HubError } from "../core/errors.ts";
+import { isTooDeep } from "../core/validate.ts";
 
 const MAX_BODY_BYTES = 1_048_576;
 
@@ -52,6 +53,8 @@ function parse(bytes: Buffer): unknown {
   } catch (cause) {
     throw new HubError("bad_json", "the body is not valid JSON", { cause });
   }
+  // What follows walks the value recursively.
+  if (isTooDeep(json)) throw new HubError("validation_error", "the body is nested too deeply");
   // PostgreSQL stores neither NUL nor half a surrogate pair; stringify escapes exactly these two kinds so.
   if (/\\u(?:0000|d[89a-f])/i.test(text) && /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i.test(JSON.stringify(json)))
     throw new HubError("validation_error", "NUL characters and unpaired surrogates are not accepted");

@@ -31,6 +31,9 @@ export const nullable = (type: "string" | "integer" | "number", options: object 
 
 export const Instant = Type.String({ minLength: 1, maxLength: 40, description: "ISO 8601 with a zone, or milliseconds since 1970" });
 
+/** The end of the year 9999: later years are written with a sign, which PostgreSQL does not read and text does not sort. */
+const LATEST_MS = 253_402_300_799_999;
+
 /** Milliseconds since 1970. Throws `validation_error`. */
 export function parseInstant(text: string, name: string): number {
   const ms = /^-?\d{1,16}$/.test(text)
@@ -38,7 +41,7 @@ export function parseInstant(text: string, name: string): number {
     : /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text)
       ? Date.parse(text)
       : Number.NaN;
-  if (Number.isNaN(ms) || ms < 0 || ms > 8_640_000_000_000_000)
+  if (Number.isNaN(ms) || ms < 0 || ms > LATEST_MS)
     throw new HubError("validation_error", `${name} is no ISO 8601 time with a zone and no number of milliseconds`, {
       details: [{ path: `/${name}`, message: "is not a time" }],
     });

@@ -31,7 +31,7 @@ const CACHED = { "cache-control": "public, max-age=3600" };
 
 export const PAGES: readonly Page[] = [
   { path: "/", render: (context) => ({ type: HTML, body: landingPage(context) }) },
-  { path: "/setup", render: () => ({ type: HTML, body: SETUP_PAGE }) },
+  { path: "/setup", render: (context) => ({ type: HTML, body: context.setup.token === undefined ? landingPage(context) : SETUP_PAGE }) },
   { path: "/setup.js", render: () => ({ type: SCRIPT, body: SETUP_SCRIPT, headers: CACHED }) },
   { path: "/style.css", render: () => ({ type: CSS, body: STYLE_SHEET, headers: CACHED }) },
   {

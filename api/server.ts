@@ -47,13 +47,16 @@ async function listen(server: Server, host: string, port: number): Promise<void>
     await once(server, "listening");
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-    const what =
-      code === "EADDRINUSE"
-        ? `port ${port} on ${host} is in use`
-        : code === "EACCES"
-          ? `port ${port} on ${host} is not allowed to this user`
-          : `cannot listen on ${host}:${port}`;
-    throw new SetupError(what, "HEXA_HTTP_PORT, HEXA_HOST", "choose another port, or stop what holds it", { cause });
+    if (code === "EADDRINUSE")
+      throw new SetupError(`port ${port} on ${host} is in use`, "HEXA_HTTP_PORT", "choose another port, or stop what holds it", { cause });
+    if (code === "EACCES")
+      throw new SetupError(`port ${port} is not allowed to this user`, "HEXA_HTTP_PORT", "choose a port from 1024 on", { cause });
+    throw new SetupError(
+      `cannot listen on ${host}:${port} (${code})`,
+      "HEXA_HOST",
+      "name an address of this machine, or 0.0.0.0 for all of them",
+      { cause },
+    );
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { AedesPublishPacket, Client } from "aedes";
+import type { Aedes, AedesPublishPacket, Client } from "aedes";
 
 /*
  * What aedes 2.0.0-beta.1 keeps on its client and its broker beyond its types. The hub mends from outside what the beta gets wrong,
@@ -11,6 +11,14 @@ export interface BrokerInternals {
   readonly clients: Readonly<Record<string, ClientInternals>>;
   /** Client ids whose old connection is being closed for a new one. */
   readonly _takingOver: ReadonlySet<string>;
+}
+
+/**
+ * The broker's list of clients, with a prototype of its own: on a plain object a client id such as "constructor" counts as
+ * connected, and the take-over of what is no client throws.
+ */
+export function clientsOf(aedes: Aedes): BrokerInternals {
+  return Object.assign(aedes as Aedes & BrokerInternals, { clients: Object.create(null) as BrokerInternals["clients"] });
 }
 
 export interface ClientInternals extends Client {

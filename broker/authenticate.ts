@@ -6,6 +6,7 @@ import type { Store } from "../store/open.ts";
 import { spendPasswordTime, verifyPassword } from "../store/passwords.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import { findUserWithPassword } from "../store/users.ts";
+import { hasControlCharacter } from "./authorize.ts";
 
 export interface AuthenticationContext {
   readonly store: Store;
@@ -22,7 +23,8 @@ export async function authenticate(
   username: string | undefined,
   password: string | undefined,
 ): Promise<Principal | undefined> {
-  if (!username || !password) return undefined;
+  // A name that no table can hold is nobody's.
+  if (!username || !password || hasControlCharacter(username)) return undefined;
   const now = clock();
   if (username.includes("@")) return authenticateUser({ store, keys, clock }, username, password);
   if (isDeviceUid(username)) {

@@ -1,3 +1,4 @@
+import type { Client } from "aedes";
 import type { DeviceDirectory } from "../core/bus.ts";
 import { inScope, type Principal, scopeOf } from "../core/principal.ts";
 import { TOPICS, type Topic, type Topics } from "../core/topics.ts";
@@ -7,6 +8,17 @@ export interface Rights {
   readonly topics: Topics;
   readonly directory: DeviceDirectory;
 }
+
+/** Who each connected client is. */
+export type Principals = WeakMap<Client, Principal>;
+
+/** Whether somebody is there at all and has the right. */
+export function allows(principal: Principal | undefined, may: (principal: Principal) => boolean): boolean {
+  return principal !== undefined && may(principal);
+}
+
+/** What a client id, a session or a right is bound to: the account or device, whatever credential it came with. */
+export const keyOf = (principal: Principal): string => `${principal.kind}:${principal.id}`;
 
 /** Whether the client may publish there at all; what the payload asks for is checked later. */
 export function mayPublish({ directory }: Rights, principal: Principal, topic: Topic): boolean {
@@ -56,12 +68,18 @@ export function maySubscribe(rights: Rights, principal: Principal, filter: strin
   return isWildcard(levels[0] as string) || levels[0] === root || levels[0] === `${root}-app` || levels[0] === "homeassistant";
 }
 
+/** Bytes. A filter is part of a key, and PostgreSQL's index rows end at 2.7 KB. */
+const MAX_FILTER_BYTES = 1_024;
+
 /** A filter that some packet could be matched by: wildcards stand alone in their level and # comes last. */
 export function isValidFilter(filter: string): boolean {
-  if (filter.length === 0 || filter.includes("\0") || filter.length > 1_024) return false;
+  if (filter.length === 0 || Buffer.byteLength(filter) > MAX_FILTER_BYTES || hasControlCharacter(filter)) return false;
   const levels = filter.split("/");
   return levels.every((level, index) => (level === "#" ? index === levels.length - 1 : level === "+" || !/[+#]/.test(level)));
 }
+
+/** NUL is not allowed in MQTT's strings [MQTT-1.5.3-2], the others may be refused; PostgreSQL takes no text with NUL either. */
+export const hasControlCharacter = (text: string): boolean => /\p{Cc}/u.test(text);
 
 const isWildcard = (level: string): boolean => level === "+" || level === "#";
 

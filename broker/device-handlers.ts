@@ -1,4 +1,4 @@
-import type { Bus, DeviceDirectory, DeviceRef, EventSink, UpMessage } from "../core/bus.ts";
+import type { DeviceDirectory, DeviceRef, EventSink, UpMessage } from "../core/bus.ts";
 import { type EventType, type HubEvent, newEvent } from "../core/event.ts";
 import type { Register, Registered, UpType } from "../core/payloads.ts";
 import { PLATFORM } from "../core/principal.ts";
@@ -7,13 +7,14 @@ import { updateDevice } from "../store/devices.ts";
 import { insertEvents } from "../store/events.ts";
 import type { Db } from "../store/open.ts";
 import type { TelemetryStore } from "../store/telemetry.ts";
+import type { Announce } from "./bus.ts";
 import type { IngestHandler } from "./ingest.ts";
 import { telemetryHandler } from "./telemetry.ts";
 
 export interface DeviceHandlerContext {
   readonly telemetry: TelemetryStore;
   readonly directory: DeviceDirectory;
-  readonly bus: Bus;
+  readonly announce: Announce;
   readonly events: EventSink;
   readonly topics: Topics;
 }
@@ -37,7 +38,7 @@ export function deviceHandlers(context: DeviceHandlerContext): Map<UpType, Inges
   return handlers;
 }
 
-function registerHandler({ bus, topics }: DeviceHandlerContext) {
+function registerHandler({ announce, topics }: DeviceHandlerContext) {
   return async (trx: Db, messages: readonly UpMessage[]): Promise<() => void> => {
     for (const { device, payload } of messages) {
       const { capabilities, firmware_version, model } = payload as Register;
@@ -55,7 +56,7 @@ function registerHandler({ bus, topics }: DeviceHandlerContext) {
           claimed: device.organizationId !== null,
           heartbeat_interval_s: HEARTBEAT_INTERVAL_S,
         };
-        void bus.publish({
+        announce({
           topic: topics.build({ kind: "down", uid: device.uid, type: "registered" }),
           payload: JSON.stringify(reply),
           qos: 1,

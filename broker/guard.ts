@@ -9,10 +9,10 @@ const REMEMBERED = 64;
  */
 export function guardParser(client: ClientInternals, onFault: (error: unknown, chunk: Buffer) => void): void {
   const parser = client._parser;
-  const parse = parser.parse;
+  const parse = parser.parse.bind(parser);
   parser.parse = function guarded(chunk) {
     try {
-      return parse.call(parser, chunk);
+      return parse(chunk);
     } catch (error) {
       onFault(error, chunk);
       client.conn.destroy();
@@ -27,7 +27,7 @@ export function guardParser(client: ClientInternals, onFault: (error: unknown, c
  * overlapping subscriptions of the client match is sent once.
  */
 export function rememberIdentities(client: ClientInternals): void {
-  client.duplicates = new Proxy({}, { get: () => 0, set: () => true }) as Record<string, number>;
+  client.duplicates = new Proxy({}, { get: () => 0, set: () => true });
   const { deliver0, deliverQoS } = client;
   const recent = new Set<string>();
   const isRepeated = (packet: DeliveredPacket): boolean => {

@@ -3,6 +3,7 @@ import { HubError } from "../core/errors.ts";
 import { type Telemetry, UP_PAYLOADS, type UpType } from "../core/payloads.ts";
 import { readingsOf } from "../core/telemetry.ts";
 import { type Parser, parserFor } from "../core/validate.ts";
+import { hubErrorOf } from "../store/database-errors.ts";
 import { type Db, inTransaction, type Store } from "../store/open.ts";
 
 /** What goes through the group commit: device messages, and the hub's own notes about devices in the same order. */
@@ -39,18 +40,14 @@ const MAX_GROUP = 1_000;
 /** QoS 0 messages that may wait for a slow disk before more are dropped. */
 const MAX_OFFERED = 20_000;
 
-/**
- * Group commit: what arrives while one transaction is written shares the next one, so that the cost of an fsync is
- * spread over everybody who waits for it. If a group fails as a whole, each message is tried alone, so that one that
- * cannot be stored takes no other down with it.
- */
-export function createIngest({ store, directory, log, metrics, clock }: IngestContext): DurableIngest {
+/** The device's messages on their way into the database. A handler is set once for each type. */
+export function createIngest(context: IngestContext): DurableIngest {
+  const { directory, log, metrics, clock } = context;
   const parsers = new Map<UpType, Parser<unknown>>(
     Object.entries(UP_PAYLOADS).map(([type, schema]) => [type as UpType, parserFor(schema)]),
   );
   const handlers = new Map<IngestType, IngestHandler>();
-  let waiting: Waiting[] = [];
-  let running: Promise<void> | undefined;
+  const queue = createCommitQueue(context, handlers);
 
   function check(type: UpType, payload: unknown, receivedAt: number): unknown {
     const parsed = (parsers.get(type) as Parser<unknown>)(payload);
@@ -59,26 +56,51 @@ export function createIngest({ store, directory, log, metrics, clock }: IngestCo
     return parsed;
   }
 
-  async function run(messages: readonly IngestMessage[]): Promise<(() => void)[]> {
-    return inTransaction(store.db, async (trx) => {
-      const after: (() => void)[] = [];
-      // Types in the order of their first message; within a type, in the order of arrival.
-      for (const [type, group] of Map.groupBy(messages, (message) => message.type)) {
-        const done = await handlers.get(type)?.(trx, group);
-        if (done) after.push(done);
-      }
-      return after;
-    });
-  }
+  const commit = (message: IngestMessage): Promise<void> => new Promise((resolve, reject) => queue.push({ message, resolve, reject }));
+  return {
+    handle(type, handler) {
+      handlers.set(type, handler as IngestHandler);
+    },
+    parse: (type, payload, receivedAt) => check(type, parseJson(payload), receivedAt),
+    commit,
+    offer(message) {
+      if (queue.length() >= MAX_OFFERED) return metrics.count("hexahub_ingest_dropped_total");
+      queue.push({
+        message,
+        resolve: () => {},
+        reject: (error) => log.error({ err: error, type: message.type }, "a message could not be stored"),
+      });
+    },
+    async accept(device, type, payload) {
+      const receivedAt = clock();
+      const known = directory.find(device.uid) ?? { ...device, organizationId: null };
+      await commit({ device: known, type, payload: check(type, payload, receivedAt), receivedAt });
+    },
+    [Symbol.asyncDispose]: () => queue.drained(),
+  };
+}
+
+/**
+ * Group commit: what arrives while one transaction is written shares the next one, so that the cost of an fsync is
+ * spread over everybody who waits for it. If a group fails as a whole, each message is tried alone, so that one that
+ * cannot be stored takes no other down with it; unless it is the database that fails, which would fail each of them.
+ */
+function createCommitQueue({ store, log, metrics }: IngestContext, handlers: ReadonlyMap<IngestType, IngestHandler>) {
+  const waiting: Waiting[] = [];
+  let running: Promise<void> | undefined;
 
   async function commitGroup(group: readonly Waiting[]): Promise<void> {
     const started = performance.now();
     try {
-      const after = await run(group.map(({ message }) => message));
+      const after = await runHandlers(
+        store.db,
+        handlers,
+        group.map(({ message }) => message),
+      );
       for (const { resolve } of group) resolve();
       for (const act of after) attempt(act);
     } catch (error) {
-      if (group.length === 1) group[0]?.reject(error);
+      if (group.length === 1 || isOutage(error)) for (const { reject } of group) reject(error);
       else for (const one of group) await commitGroup([one]);
       return;
     }
@@ -89,10 +111,7 @@ export function createIngest({ store, directory, log, metrics, clock }: IngestCo
   async function drain(): Promise<void> {
     // The rest of this turn's packets join the group.
     await new Promise<void>((resolve) => setImmediate(resolve));
-    while (waiting.length > 0) {
-      const group = waiting.splice(0, MAX_GROUP);
-      await commitGroup(group);
-    }
+    while (waiting.length > 0) await commitGroup(waiting.splice(0, MAX_GROUP));
   }
 
   function attempt(act: () => void): void {
@@ -103,37 +122,39 @@ export function createIngest({ store, directory, log, metrics, clock }: IngestCo
     }
   }
 
-  function push(entry: Waiting): void {
-    waiting.push(entry);
-    running ??= drain().finally(() => {
-      running = undefined;
-    });
-  }
-
   return {
-    handle(type, handler) {
-      handlers.set(type, handler as IngestHandler);
-    },
-    parse: (type, payload, receivedAt) => check(type, parseJson(payload), receivedAt),
-    commit: (message) => new Promise<void>((resolve, reject) => push({ message, resolve, reject })),
-    offer(message) {
-      if (waiting.length >= MAX_OFFERED) return metrics.count("hexahub_ingest_dropped_total");
-      push({
-        message,
-        resolve: () => {},
-        reject: (error) => log.error({ err: error, type: message.type }, "a message could not be stored"),
+    length: () => waiting.length,
+    push(entry: Waiting): void {
+      waiting.push(entry);
+      running ??= drain().finally(() => {
+        running = undefined;
       });
     },
-    async accept(device, type, payload) {
-      const receivedAt = clock();
-      const known = directory.find(device.uid) ?? { ...device, organizationId: null };
-      await this.commit({ device: known, type, payload: check(type, payload, receivedAt), receivedAt });
-    },
-    async [Symbol.asyncDispose]() {
+    async drained(): Promise<void> {
       await running;
-      waiting = [];
     },
   };
+}
+
+/** One transaction for all. Types in the order of their first message; within a type, in the order of arrival. */
+async function runHandlers(
+  db: Db,
+  handlers: ReadonlyMap<IngestType, IngestHandler>,
+  messages: readonly IngestMessage[],
+): Promise<(() => void)[]> {
+  return inTransaction(db, async (trx) => {
+    const after: (() => void)[] = [];
+    for (const [type, group] of Map.groupBy(messages, (message) => message.type)) {
+      const done = await handlers.get(type)?.(trx, group);
+      if (done) after.push(done);
+    }
+    return after;
+  });
+}
+
+function isOutage(error: unknown): boolean {
+  const code = hubErrorOf(error)?.code;
+  return code === "storage_full" || code === "unavailable";
 }
 
 function parseJson(payload: Buffer | string): unknown {

@@ -1,21 +1,22 @@
-import type { Bus, DeviceRef, EventSink, Log, Metrics } from "../core/bus.ts";
+import type { DeviceDirectory, DeviceRef, EventSink, Log } from "../core/bus.ts";
 import { PRESENCE_TTL_MS, type Presence } from "../core/device.ts";
 import { type HubEvent, newEvent } from "../core/event.ts";
 import { SYSTEM } from "../core/principal.ts";
 import type { Topics } from "../core/topics.ts";
-import { recordSeen, setConnectionStatus } from "../store/presence.ts";
 import { insertEvents } from "../store/events.ts";
-import type { Db, Store } from "../store/open.ts";
-import type { DurableIngest, IngestMessage } from "./ingest.ts";
+import type { Store } from "../store/open.ts";
+import { recordSeen, type Seen, setConnectionStatus } from "../store/presence.ts";
+import type { Announce } from "./bus.ts";
+import type { DurableIngest, IngestHandler, IngestMessage } from "./ingest.ts";
 
 export interface PresenceContext {
   readonly store: Store;
+  readonly directory: DeviceDirectory;
   readonly ingest: DurableIngest;
-  readonly bus: Bus;
+  readonly announce: Announce;
   readonly events: EventSink;
   readonly topics: Topics;
   readonly log: Log;
-  readonly metrics: Metrics;
   readonly clock: () => number;
 }
 
@@ -24,13 +25,15 @@ export interface PresenceTracker extends AsyncDisposable {
   /** Any packet of the device, a ping too. */
   seen(device: DeviceRef): void;
   offline(device: DeviceRef, reason: string): void;
+  /** The device was removed: nothing more is said of it. */
+  forget(uid: string): void;
   /** Looks for devices that fell silent; called by a timer, and by tests with their own time. */
   sweep(now: number): void;
 }
 
 interface Tracked {
   readonly device: DeviceRef;
-  ip: string | undefined;
+  readonly ip: string | undefined;
   lastSeenAt: number;
   status: Presence;
   isDirty: boolean;
@@ -44,61 +47,24 @@ const SWEEP_MS = 10_000;
  * Presence of the devices on this node. The session tells online and offline at once, silence tells `stale`; each
  * change is one row, one event and one retained availability, in the order in which they happened.
  */
-export function createPresence({ store, ingest, bus, events, topics, log, clock }: PresenceContext): PresenceTracker {
+export function createPresence(context: PresenceContext): PresenceTracker {
+  const { directory, ingest, log, clock } = context;
   const tracked = new Map<string, Tracked>();
-
-  ingest.handle("presence", async (trx: Db, messages: readonly IngestMessage[]) => {
-    // Only the last change of a device within a group is a row; each is an event.
-    const changes = messages as readonly IngestMessage<Change>[];
-    const last = new Map(changes.map((message) => [message.device.id, message]));
-    for (const { device, payload, receivedAt } of last.values()) await setConnectionStatus(trx, device.id, payload.status, receivedAt);
-    const emitted = changes.map(({ device, payload, receivedAt }) => eventOf(device, payload, receivedAt));
-    await insertEvents(trx, emitted);
-    return () => {
-      void events.emit(emitted);
-      for (const { device, payload } of last.values()) announce(device, payload.status);
-    };
-  });
-
-  function eventOf(device: DeviceRef, { status, reason }: Change, now: number): HubEvent {
-    return newEvent(
-      `device.${status}`,
-      { organizationId: device.organizationId, entityId: device.id, actor: SYSTEM, now },
-      { uid: device.uid, ...(status === "online" ? {} : { reason }) },
-    );
-  }
-
-  function announce(device: DeviceRef, status: Presence): void {
-    // A stale device is still connected: who reads availability must not be told that it left.
-    const payload = status === "offline" ? "offline" : "online";
-    void bus.publish({ topic: topics.build({ kind: "availability", uid: device.uid }), payload, qos: 1, retain: true });
-  }
+  const lastSeen = createLastSeen(context, tracked);
+  ingest.handle("presence", presenceHandler(context));
 
   function change(device: DeviceRef, status: Presence, reason: string): void {
-    ingest
-      .commit({ device, type: "presence", payload: { status, reason }, receivedAt: clock() })
-      .catch((error: unknown) => log.error({ err: error, deviceUid: device.uid }, "presence could not be stored"));
+    // The directory knows a claim that came after the session began.
+    const message = {
+      device: directory.find(device.uid) ?? device,
+      type: "presence",
+      payload: { status, reason },
+      receivedAt: clock(),
+    } as const;
+    ingest.commit(message).catch((error: unknown) => log.error({ err: error, deviceUid: device.uid }, "presence could not be stored"));
   }
 
-  async function flush(): Promise<void> {
-    const dirty = [...tracked.values()].filter((one) => one.isDirty);
-    for (const one of dirty) one.isDirty = false;
-    if (dirty.length > 0)
-      await recordSeen(
-        store.db,
-        dirty.map(({ device, lastSeenAt, ip }) => ({ id: device.id, at: lastSeenAt, ip })),
-      );
-  }
-
-  const timers = [
-    setInterval(
-      () => void flush().catch((error: unknown) => log.error({ err: error }, "last-seen times could not be stored")),
-      FLUSH_MS,
-    ).unref(),
-    setInterval(() => tracker.sweep(clock()), SWEEP_MS).unref(),
-  ];
-
-  const tracker: PresenceTracker = {
+  const tracker: Omit<PresenceTracker, typeof Symbol.asyncDispose> = {
     online(device, ip) {
       const known = tracked.get(device.uid);
       tracked.set(device.uid, { device, ip, lastSeenAt: clock(), status: "online", isDirty: true });
@@ -110,20 +76,18 @@ export function createPresence({ store, ingest, bus, events, topics, log, clock 
       if (!one) return;
       one.lastSeenAt = clock();
       one.isDirty = true;
-      if (one.status === "stale") {
-        one.status = "online";
-        change(device, "online", "heard again");
-      }
+      if (one.status !== "stale") return;
+      one.status = "online";
+      change(device, "online", "heard again");
     },
     offline(device, reason) {
       const one = tracked.get(device.uid);
       if (!one) return;
       tracked.delete(device.uid);
-      void recordSeen(store.db, [{ id: device.id, at: one.lastSeenAt, ip: one.ip }]).catch((error: unknown) =>
-        log.error({ err: error }, "last-seen time could not be stored"),
-      );
+      lastSeen.note(one);
       change(device, "offline", reason);
     },
+    forget: (uid) => void tracked.delete(uid),
     sweep(now) {
       for (const one of tracked.values()) {
         if (one.status !== "online" || now - one.lastSeenAt <= PRESENCE_TTL_MS) continue;
@@ -131,10 +95,72 @@ export function createPresence({ store, ingest, bus, events, topics, log, clock 
         change(one.device, "stale", `silent for ${Math.round((now - one.lastSeenAt) / 1_000)} s`);
       }
     },
+  };
+  const sweeping = setInterval(() => tracker.sweep(clock()), SWEEP_MS).unref();
+  return {
+    ...tracker,
     async [Symbol.asyncDispose]() {
-      for (const timer of timers) clearInterval(timer);
+      clearInterval(sweeping);
+      await lastSeen[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Only the last change of a device within a group is a row; each is an event. */
+function presenceHandler({ directory, announce, events, topics }: PresenceContext): IngestHandler {
+  return async (trx, messages) => {
+    const changes = messages as readonly IngestMessage<Change>[];
+    const last = new Map(changes.map((message) => [message.device.id, message]));
+    for (const { device, payload, receivedAt } of last.values()) await setConnectionStatus(trx, device.id, payload.status, receivedAt);
+    const emitted = changes.map(eventOf);
+    await insertEvents(trx, emitted);
+    return () => {
+      void events.emit(emitted);
+      for (const { device, payload } of last.values()) {
+        // A device that was removed meanwhile must not leave a retained message behind.
+        if (!directory.find(device.uid)) continue;
+        // A stale device is still connected: who reads availability must not be told that it left.
+        const availability = payload.status === "offline" ? "offline" : "online";
+        announce({ topic: topics.build({ kind: "availability", uid: device.uid }), payload: availability, qos: 1, retain: true });
+      }
+    };
+  };
+}
+
+function eventOf({ device, payload: { status, reason }, receivedAt }: IngestMessage<Change>): HubEvent {
+  return newEvent(
+    `device.${status}`,
+    { organizationId: device.organizationId, entityId: device.id, actor: SYSTEM, now: receivedAt },
+    { uid: device.uid, ...(status === "online" ? {} : { reason }) },
+  );
+}
+
+/** When each device last spoke, written in batches: one statement for all who spoke, and for all who left, since the last one. */
+function createLastSeen({ store, log }: PresenceContext, tracked: ReadonlyMap<string, Tracked>) {
+  let left: Tracked[] = [];
+
+  async function flush(): Promise<void> {
+    const dirty = [...left, ...[...tracked.values()].filter((one) => one.isDirty)];
+    left = [];
+    if (dirty.length === 0) return;
+    for (const one of dirty) one.isDirty = false;
+    try {
+      await recordSeen(store.db, dirty.map(seenOf));
+    } catch (error) {
+      // Those who are still here are written with the next batch.
+      for (const one of dirty) one.isDirty = true;
+      log.error({ err: error }, "last-seen times could not be stored");
+    }
+  }
+
+  const flushing = setInterval(() => void flush(), FLUSH_MS).unref();
+  return {
+    note: (one: Tracked) => void left.push(one),
+    async [Symbol.asyncDispose](): Promise<void> {
+      clearInterval(flushing);
       await flush();
     },
   };
-  return tracker;
 }
+
+const seenOf = ({ device, lastSeenAt, ip }: Tracked): Seen => ({ id: device.id, at: lastSeenAt, ip });

@@ -46,7 +46,7 @@ export async function acceptPublish(
     metrics.count("hexahub_mqtt_accepted_total", { topic: topic.kind });
     return await take(context, client, principal, topic, packet);
   } catch (error) {
-    if (error instanceof HubError && error.code !== "storage_full") {
+    if (error instanceof HubError && !isOutage(error)) {
       refusals.refuse(client, principal, packet, error);
       return "done";
     }
@@ -117,6 +117,9 @@ function commandOf(topic: Extract<Topic, { kind: "relay_set" | "light_set" | "ir
     ? { command: "set_light", light: topic.index, ...parseLight(body) }
     : { command: "ir_send", ...parseIr(body) };
 }
+
+/** The database's trouble is not the message's: whoever sends it again may find it over. */
+const isOutage = ({ code }: HubError): boolean => code === "storage_full" || code === "unavailable";
 
 /** A device's own unknown topic is a mistake worth naming; everything else must not tell what exists. */
 function topicError(rights: Rights, principal: Principal | undefined, name: string, topic: Topic | undefined): HubError {

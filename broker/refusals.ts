@@ -1,10 +1,11 @@
 import mqttPacket from "mqtt-packet";
-import type { Bus, Log, Metrics } from "../core/bus.ts";
-import { type ErrorCode, HubError } from "../core/errors.ts";
+import type { Log, Metrics } from "../core/bus.ts";
+import type { ErrorCode, HubError } from "../core/errors.ts";
 import type { DownError } from "../core/payloads.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Topics } from "../core/topics.ts";
 import type { ClientInternals, InboundPublish } from "./aedes-internals.ts";
+import type { Announce } from "./bus.ts";
 
 /** What a PUBACK or PUBREC may say of the hub's errors (MQTT 5, table 3.4); 0x83, implementation specific, for the rest. */
 const REASONS: Partial<Record<ErrorCode, number>> = {
@@ -33,19 +34,15 @@ export interface Refusals {
   swallow(client: ClientInternals, packet: InboundPublish): void;
 }
 
-export function createRefusals({
-  bus,
-  topics,
-  log,
-  metrics,
-  clock,
-}: {
-  bus: Bus;
-  topics: Topics;
-  log: Log;
-  metrics: Metrics;
-  clock: () => number;
-}): Refusals {
+export interface RefusalsContext {
+  readonly announce: Announce;
+  readonly topics: Topics;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: () => number;
+}
+
+export function createRefusals({ announce, topics, log, metrics, clock }: RefusalsContext): Refusals {
   const allowance = new WeakMap<ClientInternals, { tokens: number; at: number }>();
 
   function maySpeak(client: ClientInternals): boolean {
@@ -64,7 +61,7 @@ export function createRefusals({
       log.warn({ clientId: client.id, topic: packet.topic, code: error.code, reason: error.message }, "publish refused");
       if (principal?.kind !== "device") return;
       const payload: DownError = { code: error.code, message: error.message, topic: packet.topic, details: error.details };
-      void bus.publish({
+      announce({
         topic: topics.build({ kind: "down", uid: principal.uid, type: "error" }),
         payload: JSON.stringify(payload),
         qos: 0,

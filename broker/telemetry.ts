@@ -1,14 +1,15 @@
-import type { Bus, DeviceDirectory, UpMessage } from "../core/bus.ts";
+import type { DeviceDirectory, UpMessage } from "../core/bus.ts";
 import type { SensorValue, Telemetry } from "../core/payloads.ts";
 import { readingsOf, sensorStateText } from "../core/telemetry.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Db } from "../store/open.ts";
 import type { TelemetryStore } from "../store/telemetry.ts";
+import type { Announce } from "./bus.ts";
 
 export interface TelemetryContext {
   readonly telemetry: TelemetryStore;
   readonly directory: DeviceDirectory;
-  readonly bus: Bus;
+  readonly announce: Announce;
   readonly topics: Topics;
 }
 
@@ -16,7 +17,7 @@ export interface TelemetryContext {
  * Stores the readings of a group and afterwards publishes the newest value of each series as its state. A reading that
  * comes late is stored and changes no state.
  */
-export function telemetryHandler({ telemetry, directory, bus, topics }: TelemetryContext) {
+export function telemetryHandler({ telemetry, directory, announce, topics }: TelemetryContext) {
   const publishedTs = new Map<string, number>();
   return async (trx: Db, messages: readonly UpMessage[]): Promise<() => void> => {
     const newest = new Map<string, { uid: string; key: string; ts: number; value: SensorValue }>();
@@ -33,9 +34,10 @@ export function telemetryHandler({ telemetry, directory, bus, topics }: Telemetr
     await telemetry.insert(trx, rows);
     return () => {
       for (const [series, { uid, key, ts, value }] of newest) {
-        if (ts < (publishedTs.get(series) ?? 0)) continue;
+        // A device that was removed meanwhile must not leave a retained message behind.
+        if (ts < (publishedTs.get(series) ?? 0) || !directory.find(uid)) continue;
         publishedTs.set(series, ts);
-        void bus.publish({ topic: topics.build({ kind: "sensor_state", uid, key }), payload: sensorStateText(value), retain: true });
+        announce({ topic: topics.build({ kind: "sensor_state", uid, key }), payload: sensorStateText(value), retain: true });
       }
     };
   };

@@ -52,7 +52,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, re
   }
   const settings = settingsOf(texts, problems);
   const trustProxy = settings ? proxiesOf(settings.trustProxy, problems) : [];
-  if (settings) problems.push(...contradictions(settings));
+  const known = new Set(problems.map(({ variable }) => variable));
+  // A password whose file cannot be read is not also missing.
+  if (settings) problems.push(...contradictions(settings).filter(({ variable }) => !known.has(variable) && !known.has(`${variable}_FILE`)));
   if (!settings || problems.length > 0) throw new ConfigError(problems);
   const enforceHttps = settings.enforceHttps && settings.nodeEnv === "production";
   return Object.freeze({ ...settings, enforceHttps, trustProxy: Object.freeze(trustProxy) });

@@ -168,6 +168,7 @@ export interface SettingSchema {
   readonly default?: string | number | boolean;
   readonly description?: string;
   readonly type?: string;
+  readonly format?: string;
   readonly enum?: readonly string[];
   readonly minimum?: number;
   readonly maximum?: number;
@@ -187,5 +188,6 @@ export function rangeOf(schema: SettingSchema): string {
   if (schema.enum) return `${schema.enum.slice(0, -1).join(", ")} or ${schema.enum.at(-1)}`;
   if (schema.type === "boolean") return "true or false";
   if (schema.type === "integer") return `${schema.minimum} to ${schema.maximum}`;
+  if (schema.format === "email") return "an e-mail address";
   return schema.minLength !== undefined && schema.minLength > 1 ? `at least ${schema.minLength} characters` : "";
 }

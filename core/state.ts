@@ -68,5 +68,5 @@ export function isEmptyState(state: DeviceState): boolean {
 function overlay<T extends { index: number }>(old: readonly T[], fresh: readonly T[]): T[] {
   const byIndex = new Map(old.map((one) => [one.index, one]));
   for (const one of fresh) byIndex.set(one.index, { ...byIndex.get(one.index), ...one });
-  return [...byIndex.values()].sort((a, b) => a.index - b.index);
+  return [...byIndex.values()].toSorted((a, b) => a.index - b.index);
 }

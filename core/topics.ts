@@ -257,7 +257,7 @@ function buildTopic(root: string, topic: Exclude<Topic, { kind: "ha_discovery" }
 export function payloadSchema(topic: Topic): TSchema {
   if (topic.kind === "up") return UP_PAYLOADS[topic.type];
   if (topic.kind === "down") return DOWN_PAYLOADS[topic.type];
-  return TOPICS[topic.kind].payload as TSchema;
+  return TOPICS[topic.kind].payload;
 }
 
 /** Whether the hub retains what it publishes there. */

@@ -34,13 +34,28 @@ export function textParserFor<S extends TSchema>(schema: S): Parser<Static<S>> {
   return compile(coercing, schema);
 }
 
+/** Deeper than anything the contract has, and less than what SQLite's and PostgreSQL's JSON and JSON.stringify bear. */
+const MAX_DEPTH = 64;
+
+/** Whether arrays and objects are nested so deeply that what is done with the value later could fail. */
+export function isTooDeep(value: unknown, left = MAX_DEPTH): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return left === 0 || Object.values(value).some((one) => isTooDeep(one, left - 1));
+}
+
 function compile<S extends TSchema>(ajv: Ajv2020, schema: S): Parser<Static<S>> {
   const validate = ajv.compile(schema) as ValidateFunction<Static<S>>;
   return (value) => {
     const copy: unknown = ajv === coercing && typeof value === "object" && value !== null ? { ...value } : value;
+    if (isTooDeep(copy)) throw tooDeep();
     if (validate(copy)) return copy;
     throw new HubError("validation_error", describe(validate.errors ?? []), { details: (validate.errors ?? []).map(problem) });
   };
+}
+
+function tooDeep(): HubError {
+  const message = `is nested more than ${MAX_DEPTH} levels deep`;
+  return new HubError("validation_error", `/ ${message}`, { details: [{ path: "/", message }] });
 }
 
 function problem(error: ErrorObject): { path: string; message: string } {

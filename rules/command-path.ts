@@ -1,7 +1,6 @@
 import type { Bus, Commands, DeviceRef, EventSink, Log, Metrics, Sessions } from "../core/bus.ts";
 import {
   checkCapability,
-  type Command,
   type CommandRecord,
   type CommandRequest,
   type CommandResult,
@@ -9,16 +8,21 @@ import {
   FINAL_STATUSES,
   resolveCommand,
 } from "../core/command.ts";
-import type { Device } from "../core/device.ts";
+import type { Capabilities, Device } from "../core/device.ts";
 import { HubError } from "../core/errors.ts";
-import { newId } from "../core/id.ts";
 import { PLATFORM } from "../core/principal.ts";
-import { NO_STATE } from "../core/state.ts";
 import type { Topics } from "../core/topics.ts";
 import { findCommand, insertCommand, listOpenCommands, markSent, overdueCommands } from "../store/commands.ts";
-import { getDevice } from "../store/devices.ts";
+import { findDevice, getDevice } from "../store/devices.ts";
 import type { Store } from "../store/open.ts";
-import { failCommand, type Outcome, outcomeOf, type StateCommits } from "./state-commits.ts";
+import { readState } from "../store/state.ts";
+import { isOverdue, recordOf, repeatedRecord } from "./command-record.ts";
+import { DeviceTurns } from "./device-turns.ts";
+import { failCommand } from "./fail-command.ts";
+import { answerOf, goneWithDevice, outcomeOf } from "./outcome.ts";
+import { onOwnerChanged } from "./ownership.ts";
+import { PendingCommands } from "./pending-commands.ts";
+import type { StateCommits } from "./state-commits.ts";
 
 export interface CommandPathContext {
   readonly store: Store;
@@ -40,12 +44,6 @@ export interface CommandPath extends Commands, AsyncDisposable {
   sweep(now: number): Promise<void>;
 }
 
-interface Pending {
-  readonly outcome: Promise<Outcome>;
-  readonly settle: (outcome: Outcome) => void;
-  timer: NodeJS.Timeout | undefined;
-}
-
 const SWEEP_MS = 5_000;
 const SWEEP_LIMIT = 500;
 
@@ -54,82 +52,185 @@ const SWEEP_LIMIT = 500;
  * state-commits.ts, inside the acknowledgement's own group commit), then state, bridges and metrics.
  */
 export function createCommandPath(context: CommandPathContext): CommandPath {
-  const { store, bus, sessions, topics, states, log, metrics, clock } = context;
-  const pending = new Map<string, Pending>();
-  const turns = new Map<string, Promise<void>>();
-  const timeoutMs = context.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const { states, metrics, clock } = context;
+  const running = new RunningCommands(context);
+  states.onSettled((outcome) => running.pending.settle(outcome));
+  const owners = onOwnerChanged(context, (deviceId) => running.ownerChanged(deviceId));
+  let sweeping: Promise<void> | undefined;
+  const timer = setInterval(() => {
+    sweeping ??= running.background(running.sweep(clock()), {}, "overdue commands could not be ended").finally(() => {
+      sweeping = undefined;
+    });
+  }, SWEEP_MS).unref();
 
-  states.onSettled((outcome) => {
-    const waiting = pending.get(outcome.record.id);
-    if (!waiting) return;
-    clearTimeout(waiting.timer);
-    pending.delete(outcome.record.id);
-    waiting.settle(outcome);
-  });
-
-  /** Commands of one device are taken one after the other, so that they reach it in the order of their rows. */
-  async function begin(request: CommandRequest): Promise<{ record: CommandRecord; isRepeated: boolean }> {
-    const device = await getDevice(store.db, request.scope, request.device);
-    const turn = (turns.get(device.id) ?? Promise.resolve()).then(() => beginInTurn(request, device));
-    const settled = turn.then(
-      () => undefined,
-      () => undefined,
-    );
-    turns.set(device.id, settled);
+  /** What the device or the clock decides later is counted when it is committed. */
+  async function begin(request: CommandRequest): Promise<Begun> {
     try {
-      return await turn;
-    } finally {
-      if (turns.get(device.id) === settled) turns.delete(device.id);
+      return await running.begin(request);
+    } catch (error) {
+      metrics.count("hexahub_commands_total", { status: "refused", source: request.source });
+      throw error;
     }
   }
 
-  async function beginInTurn(request: CommandRequest, device: Device): Promise<{ record: CommandRecord; isRepeated: boolean }> {
-    if (request.commandId !== undefined) {
-      const earlier = await findCommand(store.db, PLATFORM, request.commandId);
-      if (earlier) return { record: repeated(earlier, device, request.command), isRepeated: true };
+  return {
+    send: async (request) => running.result(await begin(request)),
+    accept: async (request) => ({ commandId: (await begin(request)).record.id }),
+    deviceReachable: (device) => running.deviceReachable(device),
+    sweep: (now) => running.sweep(now),
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      owners[Symbol.dispose]();
+      await running.turns.close();
+      await sweeping;
+      running.pending.abandon();
+    },
+  };
+}
+
+interface Begun {
+  readonly record: CommandRecord;
+  /** The id was used before, for the same command. */
+  readonly isRepeated: boolean;
+}
+
+/**
+ * Sends, sends again and ends commands. All of that happens in the device's turn, so that commands reach it in the order
+ * of their rows, and no two pieces of work send or end the same one; only acknowledgements come in between, and there
+ * the row decides, since it takes its final status once.
+ */
+class RunningCommands {
+  readonly pending = new PendingCommands();
+  readonly turns = new DeviceTurns();
+  readonly #context: CommandPathContext;
+  readonly #timeoutMs: number;
+
+  constructor(context: CommandPathContext) {
+    this.#context = context;
+    this.#timeoutMs = context.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  }
+
+  async begin(request: CommandRequest): Promise<Begun> {
+    const { db } = this.#context.store;
+    const device = await getDevice(db, request.scope, request.device);
+    const waited = this.turns.isBusy(device.id);
+    return this.turns.run(device.id, async () =>
+      // It may have been released or removed while the request waited.
+      this.#beginInTurn(request, waited ? await getDevice(db, request.scope, device.id) : device),
+    );
+  }
+
+  async result({ record, isRepeated }: Begun): Promise<CommandResult> {
+    const { store, states } = this.#context;
+    const coming = this.pending.outcomeOf(record.id);
+    if (coming) {
+      const outcome = await coming;
+      if (!outcome) throw new HubError("unavailable", "the hub stops; the same command_id gets the answer from its next start");
+      return answerOf(outcome);
     }
+    if (record.status === "queued") return { commandId: record.id, status: "queued", latencyMs: null, state: null };
+    const latest = isRepeated || record.status === "sent" ? await findCommand(store.db, PLATFORM, record.id) : record;
+    return answerOf(latest ? outcomeOf(latest, await states.committed(latest.deviceId)) : goneWithDevice(record));
+  }
+
+  deviceReachable(device: DeviceRef): void {
+    void this.background(
+      this.turns.run(device.id, () => this.#resend(device)),
+      { deviceUid: device.uid },
+      "waiting commands could not be sent",
+    );
+  }
+
+  /** Whoever still waits for a command of the former owner is told at once. */
+  ownerChanged(deviceId: string): void {
+    this.#context.states.forget(deviceId);
+    const conclude = async (): Promise<void> => {
+      for (const record of this.pending.ofDevice(deviceId)) await this.#conclude(record);
+    };
+    void this.background(this.turns.run(deviceId, conclude), { deviceId }, "commands of a former owner could not be ended");
+  }
+
+  async sweep(now: number): Promise<void> {
+    const { store } = this.#context;
+    for (const { id, deviceId } of await overdueCommands(store.db, now, SWEEP_LIMIT)) {
+      const expire = async (): Promise<void> => {
+        // By its turn a queued command may have been sent with a new deadline.
+        const record = await findCommand(store.db, PLATFORM, id);
+        if (record && isOverdue(record, now)) await this.#expire(record);
+      };
+      await this.background(this.turns.run(deviceId, expire), { commandId: id }, "an overdue command could not be ended");
+    }
+  }
+
+  /** For what nobody waits for: never rejects. */
+  async background(work: Promise<unknown>, data: object, message: string): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      if (!this.turns.isClosed) this.#context.log.error({ ...data, err: error }, message);
+    }
+  }
+
+  async #beginInTurn(request: CommandRequest, device: Device): Promise<Begun> {
+    const { store, sessions, states, clock } = this.#context;
+    const { command, commandId, timeoutMs = this.#timeoutMs, queueForMs } = request;
+    const earlier = commandId === undefined ? undefined : await findCommand(store.db, PLATFORM, commandId);
+    if (earlier) return { record: repeatedRecord(earlier, device, command), isRepeated: true };
     if (device.organizationId === null)
       throw new HubError("device_not_claimed", `${device.uid} belongs to no organisation yet: claim it first`);
-    checkCapability(request.command, device.capabilities);
+    checkCapability(command, device.capabilities);
     const isReachable = sessions.isReachable(device.uid);
-    if (!isReachable && request.queueForMs === undefined)
+    if (!isReachable && queueForMs === undefined)
       throw new HubError("device_offline", `${device.uid} is not connected`, {
         details: { device_uid: device.uid, last_seen_at: device.lastSeenAt },
       });
-    const record = recordOf(request, device, resolveCommand(request.command, await states.known(device.id)), isReachable);
-    const inserted = await insertCommand(store.db, record);
-    if (!inserted.inserted) return { record: repeated(inserted.existing, device, request.command), isRepeated: true };
-    if (isReachable) {
-      states.intend(record, device.capabilities);
-      watch(record, request.timeoutMs ?? timeoutMs);
-      dispatch(device.uid, record);
-    }
+    const record = recordOf(request, device, {
+      command: resolveCommand(command, await states.known(device.id)),
+      status: isReachable ? "sent" : "queued",
+      now: clock(),
+      waitMs: isReachable ? timeoutMs : (queueForMs as number),
+    });
+    const inserted = await this.#insert(record, request);
+    if (!inserted.inserted) return { record: repeatedRecord(inserted.existing, device, command), isRepeated: true };
+    if (isReachable) this.#dispatch(device, record, timeoutMs);
     return { record, isRepeated: false };
   }
 
-  function recordOf(request: CommandRequest, device: Device, command: Command, isReachable: boolean): CommandRecord {
-    const now = clock();
-    const id = request.commandId ?? newId();
-    const waitMs = isReachable ? (request.timeoutMs ?? timeoutMs) : (request.queueForMs as number);
-    return {
-      id,
-      deviceId: device.id,
-      organizationId: device.organizationId,
-      command,
-      status: isReachable ? "sent" : "queued",
-      actor: request.actor,
-      source: request.source,
-      correlationId: request.correlationId ?? id,
-      causationId: request.causationId ?? null,
-      error: null,
-      latencyMs: null,
-      createdAt: new Date(now).toISOString(),
-      deadlineAt: new Date(now + waitMs).toISOString(),
-      finishedAt: null,
-    };
+  async #insert(record: CommandRecord, { scope }: CommandRequest): ReturnType<typeof insertCommand> {
+    const { db } = this.#context.store;
+    try {
+      return await insertCommand(db, record);
+    } catch (error) {
+      // Throws `not_found` when the row was refused because the device is gone.
+      await getDevice(db, scope, record.deviceId);
+      throw error;
+    }
   }
 
-  function dispatch(uid: string, record: CommandRecord): void {
+  async #resend({ id, uid }: DeviceRef): Promise<void> {
+    const { store, sessions, clock } = this.#context;
+    const waiting = (await listOpenCommands(store.db, id)).filter((record) => !this.pending.has(record.id));
+    const device = waiting.length > 0 ? await findDevice(store.db, PLATFORM, id) : undefined;
+    if (!device) return;
+    for (const record of waiting) {
+      const now = clock();
+      if (isOverdue(record, now)) {
+        await this.#expire(record);
+        continue;
+      }
+      // Gone again: the rest waits for the next time.
+      if (!sessions.isReachable(uid)) return;
+      // A queued command gets its full time to answer; one that a restart interrupted keeps its deadline.
+      const deadlineAt = record.status === "queued" ? new Date(now + this.#timeoutMs).toISOString() : record.deadlineAt;
+      if (record.status === "queued" && !(await markSent(store.db, record.id, deadlineAt))) continue;
+      this.#dispatch(device, { ...record, status: "sent", deadlineAt }, Date.parse(deadlineAt) - now);
+    }
+  }
+
+  #dispatch({ uid, capabilities }: { uid: string; capabilities: Capabilities }, record: CommandRecord, waitMs: number): void {
+    const { bus, topics, states, log, clock } = this.#context;
+    states.intend(record, capabilities);
+    this.pending.watch(record, waitMs, (one) => this.#onTimeout(one));
     const payload = JSON.stringify({ command_id: record.id, ...record.command, expires_at: record.deadlineAt });
     const expiresInMs = Math.max(1, Date.parse(record.deadlineAt) - clock());
     bus
@@ -137,117 +238,32 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
       .catch((error: unknown) => log.error({ err: error, commandId: record.id }, "a command could not be published"));
   }
 
-  /** Registers who waits before anything is sent: a quick device answers within the same turn. */
-  function watch(record: CommandRecord, waitMs: number): Pending {
-    const known = pending.get(record.id);
-    if (known) return known;
-    const { promise, resolve } = Promise.withResolvers<Outcome>();
-    const entry: Pending = { outcome: promise, settle: resolve, timer: undefined };
-    entry.timer = setTimeout(
-      () =>
-        void expire(record).catch((error: unknown) => log.error({ err: error, commandId: record.id }, "a time-out could not be stored")),
-      waitMs,
-    );
-    pending.set(record.id, entry);
-    return entry;
-  }
-
-  async function expire(record: CommandRecord): Promise<void> {
-    const outcome = await failCommand(context, record, record.status === "queued" ? "expired" : "timeout");
-    if (outcome) states.settle(outcome);
-  }
-
-  async function result(record: CommandRecord, isRepeated: boolean): Promise<CommandResult> {
-    const waiting = pending.get(record.id);
-    if (waiting) return answer(await waiting.outcome);
-    if (record.status === "queued") return { commandId: record.id, status: "queued", latencyMs: null, state: null };
-    const latest = isRepeated || record.status === "sent" ? ((await findCommand(store.db, PLATFORM, record.id)) ?? record) : record;
-    return answer(outcomeOf(latest, await states.known(latest.deviceId)));
-  }
-
-  async function counted<T>(request: CommandRequest, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      const status =
-        error instanceof HubError && error.code === "command_timeout"
-          ? "timeout"
-          : error instanceof HubError && error.code === "device_error"
-            ? "error"
-            : "refused";
-      // What the device or the clock decided was counted when it was committed.
-      if (status === "refused") metrics.count("hexahub_commands_total", { status, source: request.source });
-      throw error;
-    }
-  }
-
-  async function resend(device: DeviceRef): Promise<void> {
-    for (const record of await listOpenCommands(store.db, device.id)) {
-      if (pending.has(record.id)) continue;
-      const now = clock();
-      if (Date.parse(record.deadlineAt) <= now) {
-        await expire(record);
-        continue;
-      }
-      // A queued command gets its full time to answer; one that a restart interrupted keeps its deadline.
-      const sent =
-        record.status === "queued" ? { ...record, status: "sent" as const, deadlineAt: new Date(now + timeoutMs).toISOString() } : record;
-      if (record.status === "queued") await markSent(store.db, record.id, sent.deadlineAt);
-      watch(sent, Date.parse(sent.deadlineAt) - now);
-      dispatch(device.uid, sent);
-    }
-  }
-
-  async function sweep(now: number): Promise<void> {
-    for (const record of await overdueCommands(store.db, now, SWEEP_LIMIT)) if (!pending.has(record.id)) await expire(record);
-  }
-
-  const timer = setInterval(
-    () => void sweep(clock()).catch((error: unknown) => log.error({ err: error }, "overdue commands could not be ended")),
-    SWEEP_MS,
-  ).unref();
-
-  return {
-    send: (request) =>
-      counted(request, async () => {
-        const { record, isRepeated } = await begin(request);
-        return result(record, isRepeated);
-      }),
-    accept: (request) => counted(request, async () => ({ commandId: (await begin(request)).record.id })),
-    deviceReachable: (device) =>
-      void resend(device).catch((error: unknown) => log.error({ err: error, deviceUid: device.uid }, "waiting commands could not be sent")),
-    sweep,
-    async [Symbol.asyncDispose]() {
-      clearInterval(timer);
-      for (const { timer: one } of pending.values()) clearTimeout(one);
-      pending.clear();
-    },
-  };
-}
-
-/** The earlier record of a command id, or the conflict that using it for something else is. */
-function repeated(earlier: CommandRecord, device: Device, command: Command): CommandRecord {
-  const wanted =
-    "state" in command && command.state === "TOGGLE" && "state" in earlier.command ? { ...command, state: earlier.command.state } : command;
-  if (earlier.deviceId !== device.id || !isSame(earlier.command, resolveCommand(wanted as Command, NO_STATE)))
-    throw new HubError("command_id_conflict", `command_id ${earlier.id} was used for another command`);
-  return earlier;
-}
-
-function isSame(a: Command, b: Command): boolean {
-  const sorted = (command: Command): string => JSON.stringify(Object.entries(command).sort(([x], [y]) => (x < y ? -1 : 1)));
-  return sorted(a) === sorted(b);
-}
-
-function answer({ record, state }: Outcome): CommandResult {
-  if (FINAL_STATUSES.includes(record.status) && record.status !== "ok") {
-    const details = { command_id: record.id, status: record.status };
-    if (record.status === "error") throw new HubError("device_error", record.error ?? "the device refused the command", { details });
-    throw new HubError(
-      "command_timeout",
-      record.status === "expired" ? "the device did not come back in time" : "the device did not acknowledge in time",
-      { details },
+  /** What cannot be stored now stays pending, and the sweep tries again. */
+  #onTimeout(record: CommandRecord): void {
+    void this.background(
+      this.turns.run(record.deviceId, () => this.#expire(record)),
+      { commandId: record.id },
+      "a time-out could not be stored",
     );
   }
-  return { commandId: record.id, status: record.status, latencyMs: record.latencyMs, state };
+
+  async #expire(record: CommandRecord): Promise<void> {
+    const outcome = await failCommand(this.#context, record, this.#context.clock());
+    if (outcome) this.#context.states.settle(outcome);
+    else await this.#conclude(record);
+  }
+
+  /** Tells whoever waits how a command ended that something else than this path ended: an acknowledgement, a release, a removal. */
+  async #conclude(record: CommandRecord): Promise<void> {
+    const { store, states } = this.#context;
+    const latest = await findCommand(store.db, PLATFORM, record.id);
+    if (latest && !FINAL_STATUSES.includes(latest.status)) return;
+    // From the table: what follows an acknowledgement's commit may not have reached the cache yet.
+    const outcome = latest ? outcomeOf(latest, await readState(store.db, latest.deviceId)) : goneWithDevice(record);
+    if (!this.pending.has(record.id)) return;
+    if (!latest) states.forget(record.deviceId);
+    // An acknowledgement was counted when it was committed.
+    if (latest?.status === "ok" || latest?.status === "error") states.announce(outcome);
+    else states.settle(outcome);
+  }
 }

@@ -94,8 +94,11 @@ export async function listCommands(
     ])
     .limit(filter.limit + 1);
   if (filter.deviceId !== undefined) query.where({ device_id: filter.deviceId });
-  if (filter.after !== undefined)
-    query.whereRaw("(created_at, id) < (select c.created_at, c.id from commands c where c.id = ?)", [filter.after]);
+  if (filter.after !== undefined) {
+    // Within the scope: the answer must not tell whether, and when, somebody else used this id.
+    const last = scoped(db("commands as c").where("c.id", filter.after), scope, "c.organization_id").select("c.created_at", "c.id");
+    query.whereRaw("(created_at, id) < (?)", [last]);
+  }
   const rows = (await query) as CommandRow[];
   return pageOf(rows.map(recordOf), filter.limit, (record) => record.id);
 }

@@ -120,10 +120,11 @@ export function verifyJwt(
   token: string,
   now: number,
 ): Readonly<Record<string, unknown>> | undefined {
-  const kid = jwt.decode(token, { complete: true })?.header.kid;
-  const key = typeof kid === "string" ? keys.find(purpose, kid) : undefined;
-  if (!key) return undefined;
   try {
+    // decode() throws too: for a header that promises a JWT before a payload that is no JSON.
+    const kid = jwt.decode(token, { complete: true })?.header.kid;
+    const key = typeof kid === "string" ? keys.find(purpose, kid) : undefined;
+    if (!key) return undefined;
     const claims = jwt.verify(token, key.secret, { algorithms: ["HS256"], clockTimestamp: Math.floor(now / 1000) });
     return typeof claims === "object" && typeof claims.exp === "number" ? claims : undefined;
   } catch {

@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, closeSync, constants, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { SetupError } from "../core/errors.ts";
@@ -22,7 +22,9 @@ export function prepareDataFolder(dir: string): void {
 export function lockDataFolder(dir: string): Disposable {
   let db: DatabaseSync | undefined;
   try {
-    db = new DatabaseSync(join(dir, "hub.lock"), { timeout: 250 });
+    const file = join(dir, "hub.lock");
+    ownerOnly(file);
+    db = new DatabaseSync(file, { timeout: 250 });
     db.exec("BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS owner (pid integer NOT NULL); DELETE FROM owner");
     db.prepare("INSERT INTO owner VALUES (?)").run(process.pid);
     // The committed row names the holder; the transaction that stays open is the lock, and lets others read the row.
@@ -40,6 +42,11 @@ export function lockDataFolder(dir: string): Disposable {
   }
   const held = db;
   return { [Symbol.dispose]: () => held.close() };
+}
+
+/** Makes an absent file with no rights for others: SQLite gives its companions the same, in a folder that others may read too. */
+export function ownerOnly(file: string): void {
+  closeSync(openSync(file, "a", 0o600));
 }
 
 function holderOf(db: DatabaseSync): number | undefined {

@@ -27,10 +27,11 @@ export function demoEnrolment({ store, keys, directory, sessions, clock }: DemoC
     /** A token is kept only as a hash, so that devices of an earlier start get new ones. */
     async reissue(): Promise<DemoCredentials[]> {
       const credentials: DemoCredentials[] = [];
-      for (const { id, uid, name } of (await db("devices")
+      const devices: { id: string; uid: string; name: string }[] = await db("devices")
         .join("entities", "entities.id", "devices.id")
         .where({ is_demo: true })
-        .select("devices.id", "uid", "name")) as { id: string; uid: string; name: string }[]) {
+        .select("devices.id", "uid", "name");
+      for (const { id, uid, name } of devices) {
         const { token, credentialId } = await issueDeviceToken(db, keys, id);
         await revokeCredentials(db, id, { except: credentialId }, clock());
         credentials.push({ uid, name, token });

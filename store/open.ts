@@ -2,7 +2,7 @@ import { join } from "node:path";
 import knex, { type Knex } from "knex";
 import pg from "pg";
 import { SetupError } from "../core/errors.ts";
-import { lockDataFolder, prepareDataFolder } from "./data-folder.ts";
+import { lockDataFolder, ownerOnly, prepareDataFolder } from "./data-folder.ts";
 import { migrate } from "./migrate.ts";
 import { PostgresClient, postgresSettings } from "./postgres.ts";
 import type { Engine } from "./sql.ts";
@@ -60,6 +60,7 @@ async function openSqlite(dataDir: string): Promise<Store> {
   await using resources = new AsyncDisposableStack();
   resources.use(lockDataFolder(dataDir));
   const filename = join(dataDir, "hexahub.db");
+  ownerOnly(filename);
   const db = knex({
     client: SqliteClient as unknown as typeof Knex.Client,
     connection: { filename },

@@ -35,6 +35,12 @@ export async function firstOrganization(db: Db): Promise<Organization | undefine
   return (await organizations(db).orderBy("o.id").first()) as Organization | undefined;
 }
 
+export async function renameOrganization(db: Db, id: string, name: string): Promise<void> {
+  await db("entities")
+    .where({ id, entity_type: "organization" })
+    .update({ name: storableText(name), last_updated: isoOf(Date.now()) });
+}
+
 function organizations(db: Db) {
   return db("organizations as o").join("entities as e", "e.id", "o.id").select({ id: "o.id", name: "e.name", createdAt: "o.created_at" });
 }

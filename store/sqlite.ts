@@ -93,7 +93,7 @@ export class SqliteConnection {
     // A small young generation: rows pass through the thread, none stay.
     const worker = new Worker(new URL("./sqlite-worker.ts", import.meta.url), {
       workerData: { filename },
-      resourceLimits: { maxYoungGenerationSizeMb: 8 },
+      resourceLimits: { maxYoungGenerationSizeMb: 2 },
     });
     const connection = new SqliteConnection(worker);
     const opened = Promise.withResolvers<Answer>();

@@ -178,7 +178,7 @@ export async function checkDatabase(config: Config, hub: { hubIsHealthy: boolean
     if (error instanceof SetupError) return { name, result: "failed", detail: error.message, mend: error.mend };
     // One check that breaks must not hide what the others found.
     const detail = error instanceof Error ? error.message : String(error);
-    return { name, result: "failed", detail: `${kind} failed: ${detail}`, mend: "`hexahub db status` shows where" };
+    return { name, result: "failed", detail: `${kind} failed: ${detail}`, mend: "`npx hexahub db status` shows where" };
   }
 }
 

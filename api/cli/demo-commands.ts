@@ -37,5 +37,5 @@ export function addDemoCommands(program: Command, session: Session): void {
 
 function devicesText(answer: unknown): string {
   const rows = parseDemo(answer).devices.map(({ uid, name, connected }) => [uid, name, connected ? "connected" : "not connected"]);
-  return table(["uid", "name", "connection"], rows, "the demo does not run; start it with `hexahub demo start`");
+  return table(["uid", "name", "connection"], rows, "the demo does not run; start it with `npx hexahub demo start`");
 }

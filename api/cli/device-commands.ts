@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import { Capabilities, DeviceClass } from "../../core/device.ts";
+import { DEVICE_UID } from "../../core/id.ts";
 import { parserFor } from "../../core/validate.ts";
 import { COMMAND_FORMS, commandFromJson, commandFromWords } from "./command-words.ts";
 import { CliError, EXIT } from "./exit.ts";
@@ -13,6 +14,7 @@ const PATH = "/api/v1/devices";
 const PAGE = 200;
 /** The longest time limit a command may have, and some for the way. */
 const COMMAND_TIMEOUT_MS = 75_000;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const parseCapabilities = parserFor(Capabilities);
 
 export function addDeviceCommands(program: Command, session: Session): void {
@@ -218,7 +220,7 @@ function addReadings(device: Command, session: Session): void {
     .addOption(new Option("--agg <function>", "how a span becomes a value").choices(["avg", "min", "max", "sum", "count", "first", "last"]))
     .option("--limit <count>", "at most so many", numberOption({ minimum: 1, maximum: 10_000, integer: true }), 1000)
     .action(async (ref: string, key: string, options: ReadingsOptions) => {
-      const query = new URLSearchParams({ device: ref, key, limit: String(options.limit) });
+      const query = new URLSearchParams({ device: named(ref), key, limit: String(options.limit) });
       for (const name of ["from", "to", "bucket", "agg"] as const) {
         const value = options[name];
         if (value !== undefined) query.set(name, value);
@@ -250,5 +252,13 @@ function addRemove(device: Command, session: Session): void {
 }
 
 function pathOf(ref: string): string {
-  return `${PATH}/${encodeURIComponent(ref)}`;
+  return `${PATH}/${encodeURIComponent(named(ref))}`;
+}
+
+/** A name in place of the uid, or a shell variable that is not set, is told apart here, where the list is one command away. */
+function named(ref: string): string {
+  if (DEVICE_UID.test(ref) || UUID.test(ref)) return ref;
+  throw new CliError(EXIT.usage, "bad_device", `${JSON.stringify(ref)} is no device's uid`, {
+    mend: "`npx hexahub device list` shows them",
+  });
 }

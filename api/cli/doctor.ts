@@ -70,7 +70,7 @@ async function examineHub(config: Config, url: string | undefined): Promise<{ ch
   const target = named ?? operator?.url;
   if (target === undefined)
     return {
-      check: { name: "hub", result: "skipped", detail: "none runs on this data folder", mend: "start it with `hexahub serve`" },
+      check: { name: "hub", result: "skipped", detail: "none runs on this data folder", mend: "start it with `npx hexahub serve`" },
       health: undefined,
     };
   const health = await probeHealth(target);
@@ -91,7 +91,7 @@ async function examineHub(config: Config, url: string | undefined): Promise<{ ch
         name: "hub",
         result: "skipped",
         detail: "not running; the last one did not stop cleanly",
-        mend: "start it with `hexahub serve`",
+        mend: "start it with `npx hexahub serve`",
       },
       health,
     };

@@ -81,7 +81,7 @@ function locateHub(config: Config, target: Target): { url: string; token: string
   if (url === undefined) {
     if (operator) return { url: baseOf(operator.url), token: token ?? operator.token };
     throw new CliError(EXIT.unavailable, "no_hub", `no hub runs on the data folder ${config.dataDir}`, {
-      mend: "start one with `hexahub serve`, or name one with --url and HEXA_TOKEN",
+      mend: "start one with `npx hexahub serve`, or name one with --url and HEXA_TOKEN",
     });
   }
   // The operator's token opens everything: it only goes to the hub that wrote it.
@@ -120,7 +120,7 @@ async function send(
     text = await response.text();
   } catch (error) {
     throw new CliError(EXIT.unavailable, "unreachable", `the hub at ${hub.url} does not answer (${reasonOf(error)})`, {
-      mend: "is it running? `hexahub doctor` tells more",
+      mend: "is it running? `npx hexahub doctor` tells more",
       cause: error,
     });
   }

@@ -44,7 +44,9 @@ function addConfig(program: Command, session: Session): void {
     .action(() => {
       const described = describeConfig(session.config());
       session.print(described, () =>
-        facts(Object.entries(described).map(([name, value]) => [name, value === null ? "(not set)" : String(value)])),
+        facts(
+          Object.entries(described).map(([name, value]) => [name, value === null || String(value) === "" ? "(not set)" : String(value)]),
+        ),
       );
     });
 }
@@ -58,7 +60,7 @@ function addDatabase(program: Command, session: Session, actions: Pick<CliAction
       session.print({ done }, () => (done.length === 0 ? "the schema is up to date" : done.map((name) => `done  ${name}`).join("\n")));
     });
   db.command("status")
-    .description("which migrations ran and which are due")
+    .description("which migrations ran and which are due; the hub has to be stopped")
     .action(async () => {
       const status = await actions.dbStatus(session.config());
       session.print(status, () =>

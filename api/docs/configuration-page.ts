@@ -15,7 +15,7 @@ Generated from core/settings.ts by \`npm run docs\`.
 The hub reads its settings from the environment, once, at its start. An empty variable counts as not set. A secret may
 be given as the path of a file instead, in \`<NAME>_FILE\`; one line break at its end is cut. A name that begins with \`HEXA_\`
 and is none of these is an error, as is a value out of range; all problems are reported at once and the hub ends with
-code 3. \`hexahub config check\` does the same without starting, \`hexahub config print\` shows what is in force.
+code 3. \`npx hexahub config check\` does the same without starting, \`npx hexahub config print\` shows what is in force.
 
 ${table(["name", "default", "range", "what it does"], rows)}
 
@@ -31,5 +31,6 @@ export function environmentExample(): string {
     );
     return `${notes.map((note) => `# ${note}`).join("\n")}\n# ${name}=${fallback ?? ""}`;
   });
-  return `# Generated from core/settings.ts by \`npm run docs\`. Copy it to .env and take the # away where you change something.\n\n${blocks.join("\n\n")}\n`;
+  return `# Generated from core/settings.ts by \`npm run docs\`. For docker compose: copy it to .env and take the # away where
+# you change something. \`npm start\` reads the environment and no file.\n\n${blocks.join("\n\n")}\n`;
 }

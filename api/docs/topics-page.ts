@@ -27,11 +27,11 @@ A \`set\` reaches a device that is connected and listens to its \`down/\`: a dem
 ${fence(
   "sh",
   `HUB=localhost
-CA=…              # "ca" in the ready line of \`hexahub serve --json\`; the hub also serves it as /ca.pem
-DEVICE_UID=…      # both from \`hexahub device add "Hall relay"\`
+CA=…              # "ca" in the ready line of \`npx hexahub serve --json\`; the hub also serves it as /ca.pem
+DEVICE_UID=…      # both from \`npx hexahub device add "Hall relay"\`
 DEVICE_TOKEN=…
 SERVICE_NAME=panel
-SERVICE_TOKEN=$(hexahub token create "$SERVICE_NAME")`,
+SERVICE_TOKEN=$(npx hexahub token create "$SERVICE_NAME")`,
 )}`;
 
 export function topicsPage(): string {

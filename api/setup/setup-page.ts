@@ -18,10 +18,11 @@ export const SETUP_PAGE = `<!doctype html>
 <label>Set-up token <input name="token" required autocomplete="off" spellcheck="false"></label>
 <label>E-mail <input name="email" type="email" required autocomplete="username"></label>
 <label>Password <input name="password" type="password" required minlength="8" maxlength="72" autocomplete="new-password"></label>
-<label>Home or organisation <input name="organization" maxlength="120" placeholder="Home"></label>
+<label>Organisation <input name="organization" maxlength="120" placeholder="Home"></label>
 <button>Make the administrator</button>
 </form>
 <p id="result" role="status" aria-live="polite"></p>
+<p id="next" hidden>Log in with <code>POST /api/v1/auth/login</code> on the page of the <a href="/docs">API</a>.</p>
 <noscript><p>This form needs JavaScript. Without it: POST /api/v1/setup with token, email and password as JSON.</p></noscript>
 </main>
 <script src="/setup.js"></script>
@@ -50,6 +51,7 @@ form.addEventListener("submit", async (event) => {
     if (answer.ok) {
       form.remove();
       result.textContent = "Done: " + body.user.email + " is the administrator of this hub.";
+      document.getElementById("next").hidden = false;
       return;
     }
     result.textContent = body.message;

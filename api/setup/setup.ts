@@ -1,7 +1,7 @@
 import Type from "typebox";
 import { HubError } from "../../core/errors.ts";
 import { issueUserJwt } from "../../store/access-tokens.ts";
-import { createOrganization, firstOrganization } from "../../store/organizations.ts";
+import { createOrganization, firstOrganization, renameOrganization } from "../../store/organizations.ts";
 import { hashPassword } from "../../store/passwords.ts";
 import { countUsers, createUser } from "../../store/users.ts";
 import { HOME } from "../authenticate.ts";
@@ -16,7 +16,7 @@ const SetupRequest = Type.Object(
     email: Email,
     password: Password,
     name: Type.Optional(line(120)),
-    organization: Type.Optional(line(120, `${HOME} when absent`)),
+    organization: Type.Optional(line(120, `What the hub's first organisation shall be called; ${HOME} when absent`)),
   },
   { additionalProperties: false, title: "SetupRequest" },
 );
@@ -61,6 +61,7 @@ async function makeFirst({ context, commit }: Pick<Call, "context" | "commit">, 
   return commit(async (db) => {
     if ((await countUsers(db)) > 0) throw new HubError("already_set_up", "the hub has its administrator already");
     const organization = (await firstOrganization(db)) ?? (await createOrganization(db, { name: first.organization ?? HOME }));
+    if (first.organization !== undefined) await renameOrganization(db, organization.id, first.organization);
     const user = await createUser(db, {
       email: first.email,
       passwordHash,

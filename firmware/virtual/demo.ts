@@ -1,5 +1,5 @@
 import type { Demo, DemoDevice, Log } from "../../core/bus.ts";
-import { DEMO_DEVICES, type DemoConnection, type DemoDefinition, startDemoDevice } from "./demo-home.ts";
+import type { DemoConnection, DemoDefinition } from "./demo-home.ts";
 import type { VirtualDevice } from "./device.ts";
 
 /** How the demo home gets its devices into a hub; the firmware knows no database. */
@@ -22,12 +22,16 @@ export interface DemoContext extends DemoEnrolment {
   readonly log: Log;
 }
 
+/** The devices bring an MQTT client with them, 4 MB that a hub without a demo home does not need. */
+const home = () => import("./demo-home.ts");
+
 /** The demo home inside the hub's process: real credentials, real MQTT over TLS, nothing taken as a short cut. */
 export function createDemo(context: DemoContext): Demo & AsyncDisposable & { resume(): Promise<void> } {
   const running = new Map<string, { name: string; device: VirtualDevice }>();
   let starting: Promise<void> = Promise.resolve();
 
   async function connect({ uid, name, token }: DemoCredentials): Promise<void> {
+    const { DEMO_DEVICES, startDemoDevice } = await home();
     const definition = DEMO_DEVICES.find((one) => one.name === name);
     if (!definition || running.has(uid)) return;
     running.set(uid, { name, device: await startDemoDevice(definition, { ...(await context.connection()), uid, password: token }) });
@@ -56,6 +60,7 @@ export function createDemo(context: DemoContext): Demo & AsyncDisposable & { res
     status,
     start: (organizationId) =>
       inTurn(async () => {
+        const { DEMO_DEVICES } = await home();
         const present = new Set([...running.values()].map(({ name }) => name));
         for (const definition of DEMO_DEVICES)
           if (!present.has(definition.name)) await connect(await context.enrol(definition, organizationId));

@@ -18,8 +18,7 @@ import type { Behaviour, DeviceEvents, Executed, VirtualDevice, VirtualDeviceOpt
 import { CommandMemory, execute, type Faults } from "./execution.ts";
 import { closeLink, connected, openLink } from "./link.ts";
 
-export type { Behaviour, DeviceEvents, Executed, VirtualDevice, VirtualDeviceOptions } from "./contract.ts";
-export type { Faults } from "./execution.ts";
+export type { VirtualDevice, VirtualDeviceOptions } from "./contract.ts";
 
 /**
  * A device in software that speaks the protocol of firmware/README.md. Resolves when the hub has answered its

@@ -24,6 +24,9 @@ describe("set-up", () => {
       ["Villa"],
     );
     assertEnvelope(await setup({ token: SETUP_TOKEN, email: "eve@example.com", password: ADA.password }), 409, "already_set_up");
+    const page = await hub.ask("GET", "/setup");
+    assert.match(page.text, /The hub is set up/);
+    assert.doesNotMatch(page.text, /<form/);
     assert.doesNotMatch(done.text, /password/);
   });
 

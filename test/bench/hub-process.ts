@@ -28,13 +28,12 @@ const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 20_000;
 const ADMIN = { email: "bench@example.org", password: "bench-password-1" };
 
-export async function startHubProcess(): Promise<HubProcess> {
+export async function startHubProcess(dataDir?: string): Promise<HubProcess> {
   await using stack = new AsyncDisposableStack();
-  const folder = stack.use(temporaryFolder("hexahub-bench"));
   const env = {
     ...process.env,
     PATH: `${dirname(process.execPath)}:${process.env["PATH"]}`,
-    HEXA_DATA_DIR: folder.path,
+    HEXA_DATA_DIR: dataDir ?? stack.use(temporaryFolder("hexahub-bench")).path,
     HEXA_HTTP_PORT: "0",
     HEXA_MQTT_PORT: "0",
     HEXA_MQTTS_PORT: "0",

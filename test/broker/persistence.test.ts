@@ -1,28 +1,32 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { test } from "node:test";
-import { type PersistenceOptions, type QueuedPacket, StoredPersistence } from "../../broker/persistence.ts";
+import { type PersistenceOptions, StoredPersistence } from "../../broker/persistence.ts";
+import type { QueuedPacket } from "../../broker/queues.ts";
+import type { Principal } from "../../core/principal.ts";
 import type { BrokerStateChange } from "../../store/broker-state.ts";
 
 const abstract = createRequire(import.meta.url)("aedes-persistence/abstract.js") as (options: object) => void;
 
+const OWNER: Principal = { kind: "user", id: "u", email: "u@example.test", role: "user", organizationId: "o", credentialId: "password:u" };
+
 /** The rows as a map: what the database does with them is the store's own test. */
 function rows() {
   const stored = new Map<string, BrokerStateChange>();
-  return {
-    stored,
-    async *load() {
-      for (const row of [...stored.values()].sort((a, b) => (`${a.kind}${a.clientId}${a.key}` < `${b.kind}${b.clientId}${b.key}` ? -1 : 1)))
-        yield { ...row, value: row.value as Buffer };
-    },
-    async save(changes: BrokerStateChange[]) {
-      for (const change of changes) {
-        const key = `${change.kind}/${change.clientId}/${change.key}`;
-        if (change.value === null) stored.delete(key);
-        else stored.set(key, change);
-      }
-    },
-  };
+  async function* load() {
+    for (const row of [...stored.values()].toSorted((a, b) =>
+      `${a.kind}${a.clientId}${a.key}` < `${b.kind}${b.clientId}${b.key}` ? -1 : 1,
+    ))
+      yield { ...row, value: row.value as Buffer };
+  }
+  async function save(changes: BrokerStateChange[]): Promise<void> {
+    for (const change of changes) {
+      const key = `${change.kind}/${change.clientId}/${change.key}`;
+      if (change.value === null) stored.delete(key);
+      else stored.set(key, change);
+    }
+  }
+  return { stored, load, save };
 }
 
 type Rows = Pick<ReturnType<typeof rows>, "load" | "save">;
@@ -60,7 +64,7 @@ function packet(n: number, fields: Partial<QueuedPacket> = {}): QueuedPacket {
     brokerId: "before",
     brokerCounter: n,
     ...fields,
-  } as QueuedPacket;
+  };
 }
 
 const queued = async (persistence: StoredPersistence, id: string): Promise<string[]> =>
@@ -75,7 +79,7 @@ test("a restart brings back subscriptions, the queue in its order, packet ids, r
     { topic: "a/#", qos: 1 },
     { topic: "z", qos: 0 },
   ]);
-  await before.claimSession("c", { kind: "user", id: "u" });
+  await before.claimSession("c", OWNER);
   for (let n = 1; n <= 12; n++) await before.outgoingEnqueue({ clientId: "c" }, packet(n));
   await before.outgoingUpdate({ id: "c" }, packet(3, { messageId: 77 }));
   await before.incomingStorePacket({ id: "c" }, packet(5, { qos: 2, messageId: 9 }));
@@ -97,7 +101,7 @@ test("a restart brings back subscriptions, the queue in its order, packet ids, r
     ["c"],
   );
   assert.deepEqual(await queued(after, "c"), ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"]);
-  assert.deepEqual(after.ownerOf("c"), { kind: "user", id: "u" });
+  assert.deepEqual(after.ownerOf("c"), OWNER);
   assert.equal((await after.outgoingClearMessageId({ id: "c" }, packet(0, { messageId: 77 })))?.brokerCounter, 3);
   assert.equal((await after.incomingGetPacket({ id: "c" }, packet(0, { messageId: 9 }))).payload.toString(), "5");
   const [retained] = (await after.createRetainedStream("a/+").toArray()) as QueuedPacket[];
@@ -191,5 +195,35 @@ test("rows that could not be written are written once the database takes them ag
   isFull = false;
   await persistence.storeRetained(packet(1, { retain: true }));
   assert.equal(errors.length, 1);
-  assert.deepEqual([...over.stored.values()].map(({ kind }) => kind).sort(), ["retained", "subscription"]);
+  assert.deepEqual([...over.stored.values()].map(({ kind }) => kind).toSorted(), ["retained", "subscription"]);
+});
+
+test("a message that is acknowledged while its row is being written leaves no row behind", async () => {
+  const over = rows();
+  const saving = Promise.withResolvers<void>();
+  const saved = Promise.withResolvers<void>();
+  const persistence = await started({
+    load: over.load,
+    save: async (changes) => {
+      saving.resolve();
+      await saved.promise;
+      await over.save(changes);
+    },
+  });
+  await persistence.outgoingEnqueue({ clientId: "c" }, packet(1));
+  await saving.promise;
+  await persistence.outgoingClearMessageId({ id: "c" }, packet(1));
+  saved.resolve();
+  await persistence.flushed();
+  assert.deepEqual([...over.stored.keys()], []);
+});
+
+test("a new clean session does not take a fresh QoS 2 message for the half-finished one of the session before [MQTT-3.1.2-6]", async () => {
+  const over = rows();
+  const persistence = await started(over);
+  await persistence.incomingStorePacket({ id: "c" }, packet(1, { qos: 2, messageId: 1 }));
+  await persistence.cleanSubscriptions({ id: "c" });
+  await assert.rejects(persistence.incomingGetPacket({ id: "c" }, packet(2, { qos: 2, messageId: 1 })));
+  await persistence.flushed();
+  assert.deepEqual([...over.stored.keys()], []);
 });

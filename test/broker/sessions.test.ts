@@ -31,7 +31,7 @@ describe("sessions", () => {
       client.subscribe(filters, { qos: 1 }, (error, grants, packet) => {
         if (packet?.cmd === "suback") resolve(packet.granted as number[]);
         else if (grants) resolve(grants.map(({ qos }) => qos));
-        else reject(error);
+        else reject(error ?? new Error("neither an answer nor an error"));
       });
     });
   const connectionStatus = async (uid: string): Promise<string> =>
@@ -79,7 +79,7 @@ describe("sessions", () => {
     await until(async () => (await connectionStatus(uid)) === "offline", { what: "the device to be offline" });
     await until(() => events.includes("device.offline"), { what: "the offline event" });
     assert.deepEqual(
-      events.filter((type) => /line$/.test(type)),
+      events.filter((type) => type.endsWith("line")),
       ["device.online", "device.offline"],
     );
     await watcher.endAsync();

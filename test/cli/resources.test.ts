@@ -195,11 +195,28 @@ test("device remove asks first: without a terminal and without --yes it removes 
   const run = against(hub);
   assert.equal((await run("device", "remove", UID)).code, 2);
   assert.equal(hub.requests.length, 0);
-  assert.equal((await run("device", "remove", "a/../b", "--yes")).code, 0);
+  assert.equal((await run("device", "remove", UID, "--yes")).code, 0);
   assert.deepEqual(
     hub.requests.map(({ method, path }) => `${method} ${path}`),
-    ["DELETE /api/v1/devices/a%2F..%2Fb"],
+    [`DELETE /api/v1/devices/${UID}`],
   );
+});
+
+test("what is no device's uid is refused before anything is asked of the hub", async () => {
+  await using hub = await startRecordingHub(() => ({ status: 204 }));
+  const run = against(hub);
+  for (const ref of ["Hall relay", "", "a/../b"])
+    for (const words of [
+      ["remove", ref, "--yes"],
+      ["show", ref],
+      ["readings", ref, "temperature"],
+      ["cmd", ref, "restart"],
+    ]) {
+      const { code, stderr } = await run("device", ...words);
+      assert.equal(code, 2, words.join(" "));
+      assert.match(stderr, /is no device's uid\n.*device list/);
+    }
+  assert.equal(hub.requests.length, 0);
 });
 
 test("token create prints the token alone, so that a script can take it", async () => {

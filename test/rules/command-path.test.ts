@@ -196,13 +196,50 @@ for (const { name, skip, open } of databases()) {
       await client.endAsync();
     });
 
+    test("ends a command under way with a clear answer when the device is released, and the same again for its id", async () => {
+      await using device = await newDevice();
+      device.faults = { silent: true };
+      const body = { command: "set_relay", relay: 0, state: "ON", command_id: `released-${device.uid}`, timeout_ms: 60_000 };
+      const sent = device.next("command");
+      const answer = command(device.uid, body);
+      await sent;
+      assert.equal((await hub.api.call("POST", `/api/v1/devices/${device.uid}/release`)).status, 200);
+      for (const { status, body: problem } of [await answer, await command(device.uid, body)])
+        assert.deepEqual([status, problem.code, problem.details["status"]], [409, "device_not_claimed", "expired"]);
+    });
+
+    test("ends a command under way as not_found when the device is removed", async () => {
+      await using device = await newDevice();
+      device.faults = { silent: true };
+      const sent = device.next("command");
+      const answer = command(device.uid, { command: "set_relay", relay: 0, state: "ON", timeout_ms: 60_000 });
+      await sent;
+      assert.equal((await hub.api.call("DELETE", `/api/v1/devices/${device.uid}`)).status, 204);
+      const { status, body } = await answer;
+      assert.deepEqual([status, body.code], [404, "not_found"]);
+    });
+
+    test("learns the state of a device anew after it was released and claimed", async () => {
+      await using device = await newDevice({ relays: 1 });
+      const relays = async () =>
+        (await hub.api.call<{ state: { relays: { state: string }[] } }>("GET", `/api/v1/devices/${device.uid}`)).body.state.relays;
+      await device.setRelayLocally(0, "ON");
+      await until(async () => (await relays())[0]?.state === "ON", { what: "the relay's state" });
+      await device.disconnect();
+      const { body } = await hub.api.call<{ claim_code: string }>("POST", `/api/v1/devices/${device.uid}/release`);
+      assert.equal((await hub.api.call("POST", "/api/v1/devices/claim", { claim_code: body.claim_code })).status, 200);
+      assert.deepEqual(await relays(), []);
+      await device.reconnect();
+      await until(async () => (await relays())[0]?.state === "ON", { what: "the relay's state after the claim" });
+    });
+
     test("audits a state report only when a relay changed, as the system", async () => {
       await using device = await newDevice();
       await device.setRelayLocally(0, "ON");
       await until(async () => (await audited(device.uid)).includes("state.reconciled"), { what: "the audit of the changed relay" });
-      const before = (await audited(device.uid)).length;
+      const entries = (await audited(device.uid)).length;
       await device.send("state_report", { relays: [{ index: 0, state: "ON" }] });
-      assert.equal((await audited(device.uid)).length, before);
+      assert.equal((await audited(device.uid)).length, entries);
     });
   });
 }

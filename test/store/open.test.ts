@@ -51,7 +51,7 @@ forEachEngine((under) => {
     test(`a migration killed before its statement ${statement} is done by the next start`, async () => {
       await using place = await under.emptyPlace();
       const { dataDir, databaseUrl } = place.options;
-      const killed = child("child-killed-migration.ts", dataDir, String(statement), ...(databaseUrl === undefined ? [] : [databaseUrl]));
+      const killed = child("killed-migration-child.ts", dataDir, String(statement), ...(databaseUrl === undefined ? [] : [databaseUrl]));
       assert.deepEqual(await once(killed, "exit"), [null, "SIGKILL"]);
       await using store = await openStore(place.options);
       assert.deepEqual((await migrationStatus(store.db)).pending, []);
@@ -108,7 +108,7 @@ forEachEngine((under) => {
 describe("on SQLite", () => {
   test("a second hub on the same folder is refused with the process that holds it", async () => {
     await using folder = temporaryFolder();
-    const holder = child("child-writer.ts", folder.path);
+    const holder = child("writer-child.ts", folder.path);
     await once(createInterface(holder.stdout), "line");
     await assert.rejects(
       openStore({ dataDir: folder.path }),
@@ -158,7 +158,7 @@ describe("on SQLite", () => {
   test("every committed transaction survives kill -9", async () => {
     await using folder = temporaryFolder();
     for (let round = 0; round < 3; round++) {
-      const writer = child("child-writer.ts", folder.path);
+      const writer = child("writer-child.ts", folder.path);
       let last = 0;
       for await (const line of createInterface(writer.stdout)) {
         last = Number(line);

@@ -2,7 +2,7 @@
 import { inTransaction, openStore } from "../../store/open.ts";
 
 const [dataDir] = process.argv.slice(2);
-if (dataDir === undefined) throw new Error("usage: child-writer.ts <data folder>");
+if (dataDir === undefined) throw new Error("usage: writer-child.ts <data folder>");
 const store = await openStore({ dataDir });
 for (let number = 1; ; number++) {
   await inTransaction(store.db, async (trx) => {

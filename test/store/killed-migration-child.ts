@@ -4,7 +4,7 @@ import { openStoreForMigration } from "../../store/open.ts";
 
 const [dataDir, statement, databaseUrl] = process.argv.slice(2);
 if (dataDir === undefined || statement === undefined)
-  throw new Error("usage: child-killed-migration.ts <data folder> <statement number> [database URL]");
+  throw new Error("usage: killed-migration-child.ts <data folder> <statement number> [database URL]");
 const store = await openStoreForMigration({ dataDir, databaseUrl });
 let count = 0;
 store.db.on("query", () => {

@@ -1,0 +1,104 @@
+import { deserialize, serialize } from "node:v8";
+import type { BrokerStateChange, BrokerStateKind } from "../store/broker-state.ts";
+
+export interface WriteBehindOptions {
+  readonly save: (changes: BrokerStateChange[]) => Promise<void>;
+  readonly onError: (error: unknown) => void;
+}
+
+/** How long after a failed write the rows are tried again. */
+const RETRY_MS = 1_000;
+
+/**
+ * Rows on their way to the database, committed in groups. A row that comes and goes between two commits is never
+ * written. If a commit fails nothing is lost: what was not overwritten meanwhile is tried again.
+ */
+export class WriteBehind {
+  readonly #options: WriteBehindOptions;
+  #dirty = new Map<string, BrokerStateChange>();
+  /** Rows that exist in the database, or are on their way: only those need a delete. */
+  readonly #written = new Set<string>();
+  #flushing: Promise<void> | undefined;
+
+  constructor(options: WriteBehindOptions) {
+    this.#options = options;
+  }
+
+  /** Notes a row that the database has, and returns its value. */
+  restore({ kind, clientId, key, value }: { kind: string; clientId: string; key: string; value: Buffer }): Record<string, unknown> {
+    this.#written.add(rowKey(kind, clientId, key));
+    return revive(deserialize(value));
+  }
+
+  /** Own properties only: the packet's class is Aedes' business, and a stored packet must outlive it. */
+  put(kind: BrokerStateKind, clientId: string, key: string, value: object): void {
+    this.#dirty.set(rowKey(kind, clientId, key), { kind, clientId, key, value: serialize({ ...value }) });
+    this.#soon();
+  }
+
+  delete(kind: BrokerStateKind, clientId: string, key: string): void {
+    const row = rowKey(kind, clientId, key);
+    if (this.#written.has(row)) this.#dirty.set(row, { kind, clientId, key, value: null });
+    else this.#dirty.delete(row);
+    this.#soon();
+  }
+
+  /** Resolves when everything that was changed up to now is committed; rejects when it could not be. */
+  async flushed(): Promise<void> {
+    if (this.#dirty.size > 0 || this.#flushing) await this.#flush();
+  }
+
+  #soon(): void {
+    if (this.#dirty.size === 0 || this.#flushing) return;
+    // Whoever awaits a row sees the error; for the others it was reported, and the rows are tried again.
+    this.#flush().catch(() => setTimeout(() => this.#soon(), RETRY_MS).unref());
+  }
+
+  /** One commit after the other; whoever calls while one runs waits for the next, which has his rows. */
+  async #flush(): Promise<void> {
+    const running = this.#flushing;
+    if (running) {
+      await running;
+      return this.#dirty.size > 0 ? this.#flush() : undefined;
+    }
+    this.#flushing = this.#write().finally(() => {
+      this.#flushing = undefined;
+    });
+    await this.#flushing;
+    this.#soon();
+  }
+
+  async #write(): Promise<void> {
+    // The rest of this turn still belongs to the group.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    const group = this.#dirty;
+    this.#dirty = new Map();
+    if (group.size === 0) return;
+    for (const [row, { value }] of group) if (value !== null) this.#written.add(row);
+    try {
+      await this.#options.save([...group.values()]);
+    } catch (error) {
+      for (const [row, change] of group) if (!this.#dirty.has(row)) this.#dirty.set(row, change);
+      this.#options.onError(error);
+      throw error;
+    }
+    for (const [row, { value }] of group) if (value === null) this.#written.delete(row);
+  }
+}
+
+const rowKey = (kind: string, clientId: string, key: string): string => `${kind}\0${clientId}\0${key}`;
+
+/** v8 gives typed arrays back where Buffers went in. */
+function revive(data: unknown): Record<string, unknown> {
+  const out = { ...(data as Record<string, unknown>) };
+  if (out["payload"] instanceof Uint8Array) out["payload"] = asBuffer(out["payload"]);
+  const properties = out["properties"];
+  if (typeof properties === "object" && properties !== null) {
+    out["properties"] = Object.fromEntries(
+      Object.entries(properties).map(([name, value]) => [name, value instanceof Uint8Array ? asBuffer(value) : value]),
+    );
+  }
+  return out;
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ROUTES } from "../../api/routes.ts";
+import { newId } from "../../core/id.ts";
+import { startVirtualDevice } from "../../firmware/virtual/device.ts";
+import { databases } from "../support/databases.ts";
+import type { ApiClient } from "../support/hub.ts";
+import { startTwoOrganizations } from "./two-organizations.ts";
+
+const MISSING_UID = "relay-doesnotexist";
+
+/** What was answered, without what has to differ: the ids that were asked for and the request's own. */
+async function seen(api: ApiClient, asked: { method: string; path: string; body?: unknown }, id: string): Promise<string> {
+  const { status, body, headers } = await api.call(asked.method, asked.path, asked.body);
+  const { request_id: _, ...rest } = body;
+  return `${status} ${headers.get("www-authenticate")} ${JSON.stringify(rest)}`.replaceAll(id, "<id>");
+}
+
+for (const { name, skip, open } of databases()) {
+  describe(`${name}: another organisation`, { skip }, () => {
+    test("sees a foreign id exactly as a missing one on every route, and changes nothing there", async () => {
+      await using database = await open();
+      await using two = await startTwoOrganizations(database.url);
+      const { alice, mallory, admin } = two;
+      const device = await alice.api.addDevice({ name: "Alice's relay" });
+      const token = await alice.api.call<{ id: string }>("POST", "/api/v1/access-tokens", { kind: "personal", name: "hers" });
+      const before = await alice.api.call("GET", `/api/v1/devices/${device.uid}`);
+      const withId = ROUTES.filter(({ path }) => path.includes(":id"));
+      assert.ok(withId.length >= 9);
+      for (const route of withId) {
+        const isToken = route.path.includes("access-tokens");
+        const pairs: [string, string][] = isToken
+          ? [[token.body.id, newId()]]
+          : [
+              [device.uid, MISSING_UID],
+              [device.id, newId()],
+            ];
+        for (const [foreign, missing] of pairs) {
+          const ask = (id: string) =>
+            seen(
+              mallory.api,
+              {
+                method: route.method,
+                path: route.path.replace(":id", id),
+                ...(route.body === undefined ? {} : { body: route.bodyExample ?? {} }),
+              },
+              id,
+            );
+          const answer = await ask(foreign);
+          assert.equal(answer, await ask(missing), `${route.method} ${route.path}`);
+          assert.match(answer, route.access === "admin" ? /^403 / : /^404 /, `${route.method} ${route.path}`);
+        }
+      }
+      const readings = (id: string) => seen(mallory.api, { method: "GET", path: `/api/v1/readings?device=${id}&key=temperature` }, id);
+      assert.equal(await readings(device.uid), await readings(MISSING_UID));
+      assert.equal(await readings(device.id), await readings(newId()));
+      assert.deepEqual((await alice.api.call("GET", `/api/v1/devices/${device.uid}`)).body, before.body);
+      const tokens = await admin.api.call<{ data: { id: string; revoked_at: string | null }[] }>("GET", "/api/v1/access-tokens");
+      assert.equal(tokens.body.data.find(({ id }) => id === token.body.id)?.revoked_at, null);
+    });
+
+    test("finds nothing of others in any list, whatever it filters by", async () => {
+      await using database = await open();
+      await using two = await startTwoOrganizations(database.url);
+      const { alice, mallory, hub } = two;
+      const device = await alice.api.addDevice({ name: "Alice's relay" });
+      const own = await mallory.api.addDevice({ name: "Mallory's relay" });
+      await using relay = await startVirtualDevice({
+        url: hub.mqtt,
+        uid: device.uid,
+        password: device.token,
+        deviceClass: "relay_controller",
+        protocolVersion: 5,
+      });
+      await relay.sendTelemetry({ temperature: 21 });
+      const command = { command: "set_relay", relay: 0, state: "ON", command_id: "alice-1" };
+      assert.equal((await alice.api.call("POST", `/api/v1/devices/${device.uid}/commands`, command)).status, 200);
+      const token = await alice.api.call<{ id: string }>("POST", "/api/v1/access-tokens", { kind: "personal", name: "hers" });
+      const mine = await alice.api.call<{ data: { correlation_id: string; id: string }[] }>("GET", "/api/v1/events");
+      assert.ok(mine.body.data.length > 0);
+      const secrets = [device.uid, device.id, alice.organizationId, alice.userId, alice.email, token.body.id, "alice-1"];
+      const lists = ROUTES.filter(({ method, path, access }) => method === "GET" && access === "member" && !path.includes(":id"));
+      assert.ok(lists.length >= 6);
+      const queries = [
+        ...lists.filter(({ path }) => path !== "/api/v1/readings").map(({ path }) => path),
+        `/api/v1/devices?search=${encodeURIComponent("alice")}`,
+        `/api/v1/devices?search=${device.uid}`,
+        `/api/v1/devices?cursor=${device.id.slice(0, 8)}`,
+        `/api/v1/events?entity_id=${device.id}`,
+        `/api/v1/events?correlation_id=${mine.body.data[0]?.correlation_id ?? ""}`,
+        `/api/v1/events?cursor=${"f".repeat(8)}`,
+        `/api/v1/devices/${own.uid}/commands`,
+      ];
+      for (const path of queries) {
+        const { status, body } = await mallory.api.call("GET", path);
+        assert.equal(status, 200, path);
+        const text = JSON.stringify(body);
+        for (const secret of secrets) assert.ok(!text.includes(secret), `${path} names ${secret}: ${text}`);
+      }
+    });
+
+    test("learns nothing from a page that begins at somebody else's command", async () => {
+      await using database = await open();
+      await using two = await startTwoOrganizations(database.url);
+      const { alice, mallory } = two;
+      const [device, own] = [await alice.api.addDevice(), await mallory.api.addDevice()];
+      const queue = (api: ApiClient, uid: string, id: string) =>
+        api.call("POST", `/api/v1/devices/${uid}/commands`, {
+          command: "set_relay",
+          relay: 0,
+          state: "ON",
+          command_id: id,
+          queue_for_s: 60,
+        });
+      assert.equal((await queue(mallory.api, own.uid, "mallory-1")).status, 202);
+      assert.equal((await queue(alice.api, device.uid, "alice-1")).status, 202);
+      const page = async (cursor: string) => (await mallory.api.call("GET", `/api/v1/devices/${own.uid}/commands?cursor=${cursor}`)).body;
+      assert.deepEqual(await page("alice-1"), await page("nobody-1"));
+      const first = await mallory.api.call<{ data: unknown[] }>("GET", `/api/v1/devices/${own.uid}/commands?limit=1`);
+      assert.equal(first.body.data.length, 1);
+    });
+
+    test("gets an answer of its own for the same idempotency key and body", async () => {
+      await using database = await open();
+      await using two = await startTwoOrganizations(database.url);
+      const [one, other] = await Promise.all(
+        [two.alice, two.mallory].map(({ api }) =>
+          api.call<{ device_uid: string; device: { organization_id: string } }>(
+            "POST",
+            "/api/v1/devices",
+            { name: "x", device_class: "relay_controller" },
+            { "idempotency-key": "shared" },
+          ),
+        ),
+      );
+      assert.notEqual(one?.body.device_uid, other?.body.device_uid);
+      assert.equal(one?.body.device.organization_id, two.alice.organizationId);
+      assert.equal(other?.body.device.organization_id, two.mallory.organizationId);
+    });
+  });
+}

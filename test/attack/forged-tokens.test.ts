@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { createHmac, generateKeyPairSync, randomBytes } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import jwt from "jsonwebtoken";
+import mqtt from "mqtt";
+import type { Log } from "../../core/bus.ts";
+import { startHub, type TestHub } from "../support/hub.ts";
+
+const part = (value: unknown): string => Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
+
+describe("a forged token", () => {
+  let hub: TestHub;
+  let device: { uid: string; id: string; token: string; jwt: string };
+  let userJwt: string;
+  const problems: string[] = [];
+  const log: Log = {
+    debug() {},
+    info() {},
+    warn: (_data, message) => void problems.push(message),
+    error: (_data, message) => void problems.push(message),
+  };
+
+  before(async () => {
+    hub = await startHub({ log });
+    userJwt = (await hub.api.login()).token as string;
+    const { body } = await hub.api.call<{ device_uid: string; device_token: string; device_jwt: string; device: { id: string } }>(
+      "POST",
+      "/api/v1/devices",
+      { name: "Relay", device_class: "relay_controller" },
+    );
+    device = { uid: body.device_uid, id: body.device.id, token: body.device_token, jwt: body.device_jwt };
+  });
+  after(() => hub[Symbol.asyncDispose]());
+
+  /** Variations of a good token that must all be worth nothing. */
+  function forgeries(good: string): Record<string, string> {
+    const [head = "", body = "", signature = ""] = good.split(".");
+    const header = JSON.parse(Buffer.from(head, "base64url").toString()) as { kid: string };
+    const claims = JSON.parse(Buffer.from(body, "base64url").toString()) as Record<string, unknown>;
+    const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const publicPem = publicKey.export({ type: "spki", format: "pem" }).toString();
+    const hmac = (text: string, key: string): string => `${text}.${createHmac("sha256", key).update(text).digest("base64url")}`;
+    const signed = (secret: string, keyid: string): string => jwt.sign(claims, secret, { algorithm: "HS256", keyid });
+    return {
+      "alg none": `${part({ alg: "none", typ: "JWT", kid: header.kid })}.${body}.`,
+      "alg NONE with the old signature": `${part({ alg: "NONE", typ: "JWT", kid: header.kid })}.${body}.${signature}`,
+      "without a signature": `${head}.${body}.`,
+      "RS256 of a key of its own": jwt.sign(claims, privateKey, { algorithm: "RS256", keyid: header.kid }),
+      "HS256 with a public key as the secret": hmac(`${part({ alg: "HS256", typ: "JWT", kid: header.kid })}.${body}`, publicPem),
+      HS512: jwt.sign(claims, "x".repeat(64), { algorithm: "HS512", keyid: header.kid }),
+      "an empty secret": hmac(`${head}.${body}`, ""),
+      "the kid as the secret": signed(header.kid, header.kid),
+      "another kid": signed(randomBytes(32).toString("hex"), "no-such-key"),
+      "a kid of the object's own": signed("x", "__proto__"),
+      "a kid with a path": signed("/", "../../../../dev/null"),
+      "changed claims": `${head}.${part({ ...claims, exp: 4_102_444_800 })}.${signature}`,
+      "a payload that is no JSON": `${part({ alg: "HS256", typ: "JWT", kid: header.kid })}.${part("not json")}.${signature}`,
+      "a header that is null": `${part("null")}.${body}.${signature}`,
+      "a header that is no JSON": `${part("{")}.${body}.${signature}`,
+      "a kid that is an object": `${part({ alg: "HS256", typ: "JWT", kid: {} })}.${body}.${signature}`,
+      "two dots": "..",
+    };
+  }
+  const asUser = async (token: string): Promise<number> =>
+    (await fetch(`${hub.http}/api/v1/auth/me`, { headers: { authorization: `Bearer ${token}` } })).status;
+  const asDevice = async (secret: string, uid = device.uid): Promise<number> =>
+    (
+      await fetch(`${hub.http}/api/v1/devices/sensor-report`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "x-device-uid": uid, "x-device-token": secret },
+        body: '{"values":{"t":1}}',
+      })
+    ).status;
+  const overMqtt = async (username: string, password: string, clientId = username): Promise<unknown> => {
+    try {
+      const client = await mqtt.connectAsync(hub.mqtt, { clientId, username, password, protocolVersion: 5, reconnectPeriod: 0 });
+      await client.endAsync(true);
+      return "connected";
+    } catch (error) {
+      return (error as { code: unknown }).code;
+    }
+  };
+
+  test("is refused as wrong, over REST and MQTT, for users and devices, and never as a failure of the hub", async () => {
+    assert.deepEqual([await asUser(userJwt), await asDevice(device.jwt), await overMqtt(device.uid, device.jwt)], [200, 202, "connected"]);
+    for (const [what, token] of Object.entries(forgeries(userJwt))) {
+      assert.equal(await asUser(token), 401, what);
+      // What is no token of a person is tried as the password, which takes its time: the ones that differ most stand for all.
+      if (["alg none", "another kid", "a payload that is no JSON"].includes(what))
+        assert.equal(await overMqtt("admin@example.test", token, "forger"), 0x86, what);
+    }
+    for (const [what, token] of Object.entries(forgeries(device.jwt))) {
+      assert.equal(await asDevice(token), 401, what);
+      assert.equal(await overMqtt(device.uid, token), 0x86, what);
+    }
+    assert.deepEqual(problems, []);
+  });
+
+  test("of one kind does not open the door of another", async () => {
+    const other = await hub.api.addDevice();
+    const { body } = await hub.api.call<{ token: string }>("POST", "/api/v1/access-tokens", { kind: "service", name: "robot" });
+    for (const secret of [userJwt, body.token, "", "hxd_"]) {
+      assert.equal(await asDevice(secret), 401);
+      assert.notEqual(await overMqtt(device.uid, secret), "connected");
+    }
+    for (const secret of [device.jwt, device.token]) {
+      assert.equal(await asUser(secret), 401);
+      assert.equal(await overMqtt("admin@example.test", secret, "forger"), 0x86);
+      assert.equal(await overMqtt("robot", secret, "forger"), 0x86);
+      assert.equal(await overMqtt(other.uid, secret), 0x86);
+      assert.equal(await asDevice(secret, other.uid), 401);
+    }
+    assert.equal(await overMqtt("another", body.token, "forger"), 0x86);
+    assert.equal(await overMqtt("robot", body.token, "robot"), "connected");
+  });
+
+  test("is what an expired one counts as", async () => {
+    await using short = await startHub({ env: { JWT_SECRET: "s".repeat(40) } });
+    await short.api.login();
+    const { kid } = JSON.parse(Buffer.from((short.api.token ?? "").split(".")[0] ?? "", "base64url").toString()) as { kid: string };
+    const { sub } = jwt.decode(short.api.token ?? "") as { sub: string };
+    const seconds = Math.floor(Date.now() / 1000);
+    const make = (claims: object): string => jwt.sign({ sub, jti: "1", ...claims }, "s".repeat(40), { algorithm: "HS256", keyid: kid });
+    const status = async (token: string): Promise<number> =>
+      (await fetch(`${short.http}/api/v1/auth/me`, { headers: { authorization: `Bearer ${token}` } })).status;
+    assert.equal(await status(make({ exp: seconds + 60 })), 200);
+    assert.equal(await status(make({ exp: seconds - 1 })), 401);
+    assert.equal(await status(make({})), 401);
+    assert.equal(await status(make({ exp: seconds + 60, nbf: seconds + 50 })), 401);
+    assert.equal(await status(make({ exp: seconds + 60, sub: { $ne: null } as unknown as string })), 401);
+  });
+});
