@@ -123,8 +123,7 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
   const commands = stack.use(
     hub.createCommandPath({ store, bus, sessions, events, topics, states, log, metrics, clock, timeoutMs: config.commandTimeoutMs }),
   );
-  ingest.handle("ack", states.onAcks.bind(states));
-  ingest.handle("state_report", states.onReports.bind(states));
+  for (const type of ["ack", "state_report"] as const) ingest.handle(type, states.onMessages);
   broker.onReachable((device) => commands.deviceReachable(device));
   return { broker, commands };
 }

@@ -136,7 +136,7 @@ function createCommitQueue({ store, log, metrics }: IngestContext, handlers: Rea
   };
 }
 
-/** One transaction for all. Types in the order of their first message; within a type, in the order of arrival. */
+/** One transaction for all. What one handler takes, of whatever types, it gets in the order of arrival. */
 async function runHandlers(
   db: Db,
   handlers: ReadonlyMap<IngestType, IngestHandler>,
@@ -144,8 +144,8 @@ async function runHandlers(
 ): Promise<(() => void)[]> {
   return inTransaction(db, async (trx) => {
     const after: (() => void)[] = [];
-    for (const [type, group] of Map.groupBy(messages, (message) => message.type)) {
-      const done = await handlers.get(type)?.(trx, group);
+    for (const [handler, group] of Map.groupBy(messages, (message) => handlers.get(message.type))) {
+      const done = await handler?.(trx, group);
       if (done) after.push(done);
     }
     return after;

@@ -25,9 +25,8 @@ export interface StateContext {
 }
 
 export interface StateCommits {
-  /** Handlers for the group commit. */
-  readonly onAcks: UpHandler<Db>;
-  readonly onReports: UpHandler<Db>;
+  /** The group commit's handler for `ack` and `state_report` together: they speak of the same outputs, so their order counts. */
+  readonly onMessages: UpHandler<Db>;
   /** The outputs as committed. */
   committed(deviceId: string): Promise<DeviceState>;
   /** The outputs as committed, with what was asked and is not answered yet laid over them. */
@@ -82,10 +81,15 @@ export function createStateCommits(context: StateContext): StateCommits {
   }
 
   return {
-    onAcks: async (trx, messages) =>
-      record(trx, await inOrder(messages, (one) => commitAck({ states, log: context.log }, trx, one as UpMessage<Ack>))),
-    onReports: async (trx, messages) =>
-      record(trx, await inOrder(messages, (one) => commitReport({ states }, trx, one as UpMessage<StateReport>))),
+    onMessages: async (trx, messages) =>
+      record(
+        trx,
+        await inOrder(messages, (one) =>
+          one.type === "ack"
+            ? commitAck({ states, log: context.log }, trx, one as UpMessage<Ack>)
+            : commitReport({ states }, trx, one as UpMessage<StateReport>),
+        ),
+      ),
     committed: (deviceId) => states.read(store.db, deviceId),
     known: (deviceId) => states.expected(store.db, deviceId),
     intend: (command, capabilities) => states.intend(command, capabilities),

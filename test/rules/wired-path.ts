@@ -59,8 +59,7 @@ export async function startWiredPath({ databaseUrl }: { databaseUrl?: string | u
   const { bus, sessions, events, ingest } = broker;
   const states = createStateCommits({ store, bus, events, topics, log, metrics, clock: Date.now });
   const path = stack.use(createCommandPath({ store, bus, sessions, events, topics, states, log, metrics, clock: Date.now }));
-  ingest.handle("ack", states.onAcks);
-  ingest.handle("state_report", states.onReports);
+  for (const type of ["ack", "state_report"] as const) ingest.handle(type, states.onMessages);
   broker.onReachable((device) => path.deviceReachable(device));
   const dispatched = recordDispatches(broker, topics);
   const { mqttPort } = await broker.listen(
