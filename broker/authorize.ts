@@ -41,6 +41,7 @@ export function mayReceive({ directory }: Rights, principal: Principal, topic: T
   if (principal.kind === "device") return subscribe === "device" && "uid" in topic && principal.uid === topic.uid;
   switch (subscribe) {
     case "device":
+    case "nobody":
       return false;
     case "members":
       if ("uid" in topic) return seesDevice(directory, principal, topic.uid);

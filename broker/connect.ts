@@ -21,6 +21,10 @@ export interface Admission {
   readonly authenticate: Aedes["authenticate"];
   /** Whether this is a will that passed at CONNECT. */
   isCheckedWill(packet: object): boolean;
+  /** Whoever is logging in right now and turns out to match is not welcome: what was read of him may be from before. */
+  turnAway(match: (principal: Principal) => boolean): void;
+  /** Asked once, when the session begins. */
+  isWelcome(client: Client): boolean;
 }
 
 /** Bytes: a client id is part of keys, which PostgreSQL limits; the specification asks for 23 [MQTT-3.1.3-5]. */
@@ -28,8 +32,12 @@ const MAX_CLIENT_ID_BYTES = 128;
 
 export function createAdmission(context: AdmissionContext): Admission {
   const wills = new WeakSet<object>();
+  /** Logins that are not sessions yet, each with those whom it must not turn out to be. */
+  const pending = new Map<Client, ((principal: Principal) => boolean)[]>();
 
   async function admit(client: ClientInternals, username: string | undefined, password: string | undefined): Promise<void> {
+    pending.set(client, []);
+    client.conn.once("close", () => pending.delete(client));
     if (!isValidClientId(client.id)) throw new ConnectRefusal(2, "client_id_invalid");
     const principal = await authenticate(context, username, password);
     if (!principal) throw new ConnectRefusal(username ? 4 : 5, "bad_credentials");
@@ -59,6 +67,15 @@ export function createAdmission(context: AdmissionContext): Admission {
   return {
     authenticate: (client, username, password, done) => void answer(client as ClientInternals, username, password?.toString(), done),
     isCheckedWill: (packet) => wills.has(packet),
+    turnAway(match) {
+      for (const unwanted of pending.values()) unwanted.push(match);
+    },
+    isWelcome(client) {
+      const principal = context.principals.get(client);
+      const unwanted = pending.get(client) ?? [];
+      pending.delete(client);
+      return principal !== undefined && !unwanted.some((match) => match(principal));
+    },
   };
 }
 

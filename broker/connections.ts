@@ -4,6 +4,7 @@ import type { DeviceDirectory, DeviceRef, Log, Metrics } from "../core/bus.ts";
 import type { Topics } from "../core/topics.ts";
 import type { BrokerInternals, ClientInternals } from "./aedes-internals.ts";
 import type { Principals } from "./authorize.ts";
+import type { Admission } from "./connect.ts";
 import { guardParser, rememberIdentities } from "./guard.ts";
 import type { StoredPersistence } from "./persistence.ts";
 import type { PresenceTracker } from "./presence.ts";
@@ -13,6 +14,7 @@ export interface ConnectionsContext {
   readonly aedes: Aedes;
   readonly inside: BrokerInternals;
   readonly principals: Principals;
+  readonly admission: Pick<Admission, "isWelcome">;
   readonly persistence: StoredPersistence;
   readonly presence: PresenceTracker;
   readonly directory: DeviceDirectory;
@@ -38,6 +40,7 @@ export function watchConnections(context: ConnectionsContext): void {
     if (device) presence.seen(device);
   });
   aedes.on("clientReady", (client) => {
+    if (!context.admission.isWelcome(client)) return client.close();
     metrics.count("hexahub_mqtt_connects_total");
     const device = deviceOf(context, client);
     if (device) presence.online(device, (client as ClientInternals).conn.remoteAddress);
@@ -53,7 +56,8 @@ export function attach(aedes: Aedes, stream: Duplex, remoteAddress: string | und
   const client = aedes.handle(stream) as ClientInternals;
   if (client.conn.remoteAddress === undefined) Object.defineProperty(client.conn, "remoteAddress", { value: remoteAddress });
   guardParser(client, (error, chunk) =>
-    log.warn({ err: error, clientId: client.id, firstBytes: chunk.subarray(0, 32).toString("hex") }, "a packet could not be read"),
+    // The first byte says which packet it was; those behind it may hold a password.
+    log.warn({ err: error, clientId: client.id, header: chunk[0], bytes: chunk.length }, "a packet could not be read"),
   );
   rememberIdentities(client);
 }

@@ -80,6 +80,6 @@ function deviceEvent(type: EventType, device: DeviceRef, payload: Record<string,
   return newEvent(
     type,
     { organizationId: device.organizationId, entityId: device.id, actor: { kind: "device", id: device.id }, now },
-    { uid: device.uid, ...payload },
+    { ...payload, uid: device.uid },
   );
 }

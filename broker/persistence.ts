@@ -27,6 +27,9 @@ export interface PersistenceOptions {
   readonly onDrop: () => void;
 }
 
+/** QoS 2 messages that a client may leave half-way: each is kept, in memory and in a row. */
+const MAX_UNRELEASED = 100;
+
 /**
  * Sessions, retained messages and wills for Aedes: read from memory, written behind to the hub's database in groups.
  * What a client has been promised (a subscription, a QoS 2 packet id, the owner of a session) is awaited; what follows
@@ -157,8 +160,11 @@ export class StoredPersistence {
 
   async incomingStorePacket(client: ClientRef, packet: QueuedPacket): Promise<void> {
     const messageId = packet.messageId as number;
+    const unreleased = this.#incomingOf(client.id);
+    // Aedes ends the connection of whoever goes beyond; clients keep to some twenty by themselves.
+    if (unreleased.size >= MAX_UNRELEASED && !unreleased.has(messageId)) throw new Error("too many QoS 2 messages without a PUBREL");
     const copy = Object.assign(copyOf(packet), { messageId });
-    this.#incomingOf(client.id).set(messageId, copy);
+    unreleased.set(messageId, copy);
     this.#rows.put("incoming", client.id, String(messageId), copy);
     await this.flushed();
   }

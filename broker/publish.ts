@@ -86,10 +86,11 @@ async function take(
       await context.commands().accept(request);
       return "forward";
     }
+    case "ha_status":
+      checkAvailability(packet.payload);
+      return "forward";
     case "availability": {
-      const text = String(packet.payload);
-      if (text !== "online" && text !== "offline")
-        throw new HubError("validation_error", `availability is online or offline, not ${JSON.stringify(text.slice(0, 32))}`);
+      checkAvailability(packet.payload);
       // The session itself says when a device comes and goes; the hub alone publishes it, once a change.
       refusals.swallow(client, packet);
       return "done";
@@ -97,6 +98,12 @@ async function take(
     default:
       return "forward";
   }
+}
+
+function checkAvailability(payload: Buffer | string): void {
+  const text = String(payload);
+  if (text !== "online" && text !== "offline")
+    throw new HubError("validation_error", `online or offline is expected, not ${JSON.stringify(text.slice(0, 32))}`);
 }
 
 function commandOf(topic: Extract<Topic, { kind: "relay_set" | "light_set" | "ir_send" }>, payload: Buffer | string): Command {

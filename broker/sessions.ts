@@ -3,6 +3,7 @@ import type { Bus, Sessions } from "../core/bus.ts";
 import type { Topics } from "../core/topics.ts";
 import type { BrokerInternals, ClientInternals } from "./aedes-internals.ts";
 import { allows, type Principals } from "./authorize.ts";
+import type { Admission } from "./connect.ts";
 import type { StoredPersistence } from "./persistence.ts";
 import type { PresenceTracker } from "./presence.ts";
 
@@ -13,15 +14,17 @@ export interface SessionsContext {
   readonly presence: PresenceTracker;
   readonly bus: Bus;
   readonly topics: Topics;
+  readonly admission: Pick<Admission, "turnAway">;
 }
 
-export function createSessions({ inside, principals, persistence, presence, bus, topics }: SessionsContext): Sessions {
+export function createSessions({ inside, principals, persistence, presence, bus, topics, admission }: SessionsContext): Sessions {
   return {
     isReachable(uid) {
       const client = inside.clients[uid];
       return client !== undefined && !client.closed && client.connected && listensToCommands(topics, client, uid);
     },
     async disconnect(match, reason) {
+      admission.turnAway(match);
       const clients = Object.values(inside.clients).filter((client) => allows(principals.get(client), match));
       await Promise.all(clients.map((client) => end(client, reason)));
       return clients.length;

@@ -87,6 +87,7 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     aedes,
     inside,
     principals,
+    admission,
     persistence,
     presence,
     onReachable: (device) => {
@@ -102,7 +103,7 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
   const running = stack.move();
   return {
     bus,
-    sessions: createSessions({ inside, principals, persistence, presence, bus, topics }),
+    sessions: createSessions({ inside, principals, persistence, presence, bus, topics, admission }),
     events,
     ingest,
     onReachable: (listener) => void reachable.push(listener),

@@ -31,7 +31,7 @@ export interface TopicRule {
   /** Who may publish besides the hub: the device itself, or a client with the right to control it. */
   readonly publish: "device" | "control" | "service" | "nobody";
   /** Who may read: the device itself, members of the device's organisation, that user. */
-  readonly subscribe: "device" | "members" | "user";
+  readonly subscribe: "device" | "members" | "user" | "nobody";
   readonly payload: TSchema | "per type";
   readonly qos: 0 | 1;
   /** `refused`: a retained publish is an error. `config`: only down/config is retained. */
@@ -163,7 +163,8 @@ export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
     pattern: "homeassistant/status",
     direction: "Home Assistant → hub",
     publish: "service",
-    subscribe: "members",
+    // One topic for every Home Assistant there is: who reads it would hear of other organisations.
+    subscribe: "nobody",
     payload: Availability,
     qos: 1,
     retain: "yes",

@@ -41,7 +41,7 @@ const TOPIC_RIGHTS: [string, Who[], Who[]][] = [
   ["hexa-app/other/events/device.online", [], ["admin"]],
   ["hexa-app/acme/users/u1/notifications", [], ["user"]],
   ["hexa-app/other/users/u1/notifications", [], []],
-  ["homeassistant/status", ["service"], ["user", "admin", "service"]],
+  ["homeassistant/status", ["service"], []],
   ["homeassistant/device/x/config", [], ["user", "admin", "service"]],
 ];
 
