@@ -27,6 +27,7 @@ const rooms = async () => ({
   ...(await import("./store/passwords.ts")),
   ...(await import("./store/presence.ts")),
   ...(await import("./store/secrets.ts")),
+  ...(await import("./store/sole-hub.ts")),
   ...(await import("./store/telemetry.ts")),
   ...(await import("./store/users.ts")),
 });
@@ -57,7 +58,8 @@ export async function startHub(config: Config, log: Log): Promise<Hub> {
   await listen(base, wired, doors.api, urls);
   await writeOperatorFile(base.dataDir, doors.api.url, doors.operatorToken);
   stack.defer(() => rm(join(base.dataDir, "operator.json"), { force: true }));
-  await doors.demo.resume();
+  // Nobody waits for the demo home: the hub is ready without it.
+  doors.demo.resume().catch((error: unknown) => log.warn({ err: error }, "the demo home could not be resumed"));
 
   const running = stack.move();
   return {
@@ -84,6 +86,7 @@ async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDi
   const clock = Date.now;
   const dataDir = resolve(config.dataDir);
   const store = stack.use(await hub.openStore({ dataDir, databaseUrl: config.databaseUrl }));
+  stack.use(await hub.claimDatabase(store));
   const { db } = store;
   const keys = await hub.loadSigningKeys(
     db,

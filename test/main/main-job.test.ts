@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
+import { SetupError } from "../../core/errors.ts";
 import { startVirtualDevice } from "../../firmware/virtual/device.ts";
 import { databases } from "../support/databases.ts";
 import { PROVISION_KEY, startHub } from "../support/hub.ts";
+import { freshDatabase, postgresMissing, startPostgres } from "../support/services.ts";
 import { until } from "../support/wait.ts";
 
 interface Registration {
@@ -92,3 +94,16 @@ for (const { name, skip, open } of databases()) {
     assert.equal(byJwt.connected, true);
   });
 }
+
+test("PostgreSQL: a second hub on the same database is refused, and the next one starts when the first is gone", {
+  skip: postgresMissing(),
+}, async () => {
+  await using server = await startPostgres();
+  const options = { databaseUrl: await freshDatabase(server), env: { HEXA_MASTER_KEY: "5a".repeat(32) } };
+  {
+    await using _first = await startHub(options);
+    await assert.rejects(startHub(options), (error: unknown) => error instanceof SetupError && /in use by another hub/.test(error.message));
+  }
+  await using next = await startHub(options);
+  assert.equal((await fetch(`${next.http}/health`)).status, 200);
+});
