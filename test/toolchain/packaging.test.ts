@@ -12,7 +12,7 @@ test("the image holds every folder of the source, and the build gets no more tha
   const { include } = JSON.parse(read("tsconfig.json")) as { include: string[] };
   const source = include.filter((entry) => entry !== "test").toSorted();
   const copied = [...DOCKERFILE.matchAll(/^COPY (?!--from)(.+) \.\/\S*$/gm)].flatMap(([, files = ""]) => files.split(" "));
-  const besides = ["package.json", "package-lock.json", ".npmrc", "LICENSE"];
+  const besides = ["hexahub.js", "package.json", "package-lock.json", ".npmrc", "LICENSE"];
   assert.deepEqual([...new Set(copied)].filter((file) => !besides.includes(file)).toSorted(), source);
   const allowed = [...read(".dockerignore").matchAll(/^!(.+)$/gm)].map(([, file = ""]) => file);
   assert.deepEqual(allowed.toSorted(), [...source, ...besides].toSorted());
