@@ -140,7 +140,7 @@ async function openApi(hub: Rooms, base: Base, { broker, commands }: Messaging, 
   const demo = stack.use(
     hub.createDemo({
       ...hub.demoEnrolment({ ...base, sessions }),
-      connection: async () => ({ url: urls.mqtts as string, ca: await readFile(caFile, "utf8") }),
+      connection: async () => ({ url: urls.mqtts as string, ca: await readFile(caFile, "utf8"), topicRoot: config.topicRoot }),
       log,
     }),
   );

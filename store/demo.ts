@@ -2,13 +2,15 @@ import type { DeviceDirectory, Sessions } from "../core/bus.ts";
 import type { Capabilities, DeviceClass } from "../core/device.ts";
 import { PLATFORM } from "../core/principal.ts";
 import { issueDeviceToken, revokeCredentials } from "./credentials.ts";
-import { createDevice, deleteDevice, findDevice } from "./devices.ts";
-import { inTransaction, type Store } from "./open.ts";
+import { createDevice, deleteDevice } from "./devices.ts";
+import { type Db, inTransaction, type Store } from "./open.ts";
 import type { SigningKeys } from "./secrets.ts";
+import { rowsOf } from "./sql.ts";
 
 export interface DemoCredentials {
   readonly uid: string;
-  readonly name: string;
+  /** Which of the demo's definitions it is; its name is its owner's to change. */
+  readonly model: string;
   readonly token: string;
 }
 
@@ -25,16 +27,13 @@ export function demoEnrolment({ store, keys, directory, sessions, clock }: DemoC
   const { db } = store;
   return {
     /** A token is kept only as a hash, so that devices of an earlier start get new ones. */
-    async reissue(): Promise<DemoCredentials[]> {
+    async reissue(except: ReadonlySet<string>): Promise<DemoCredentials[]> {
       const credentials: DemoCredentials[] = [];
-      const devices: { id: string; uid: string; name: string }[] = await db("devices")
-        .join("entities", "entities.id", "devices.id")
-        .where({ is_demo: true })
-        .select("devices.id", "uid", "name");
-      for (const { id, uid, name } of devices) {
+      for (const { id, uid, model } of await demoDevices(db)) {
+        if (except.has(uid)) continue;
         const { token, credentialId } = await issueDeviceToken(db, keys, id);
         await revokeCredentials(db, id, { except: credentialId }, clock());
-        credentials.push({ uid, name, token });
+        credentials.push({ uid, model, token });
       }
       return credentials;
     },
@@ -48,15 +47,20 @@ export function demoEnrolment({ store, keys, directory, sessions, clock }: DemoC
         return { device: made, token: (await issueDeviceToken(trx, keys, made.id)).token };
       });
       directory.put({ id: device.id, uid: device.uid, organizationId });
-      return { uid: device.uid, name, token };
+      return { uid: device.uid, model, token };
     },
-    async remove(uid: string): Promise<boolean> {
-      const device = await findDevice(db, PLATFORM, uid);
-      if (!device) return false;
-      await deleteDevice(db, PLATFORM, device.id);
-      directory.remove(uid);
-      await sessions.forgetDevice(uid);
-      return true;
+    async removeAll(): Promise<number> {
+      const devices = await demoDevices(db);
+      for (const { id, uid } of devices) {
+        await deleteDevice(db, PLATFORM, id);
+        directory.remove(uid);
+        await sessions.forgetDevice(uid);
+      }
+      return devices.length;
     },
   };
+}
+
+async function demoDevices(db: Db): Promise<{ id: string; uid: string; model: string }[]> {
+  return await rowsOf(db, "select id, uid, model from devices where is_demo = ? order by id", [true]);
 }

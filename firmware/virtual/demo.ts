@@ -4,16 +4,17 @@ import type { VirtualDevice } from "./device.ts";
 
 /** How the demo home gets its devices into a hub; the firmware knows no database. */
 export interface DemoEnrolment {
-  /** The demo devices of an earlier start, each with a fresh token. */
-  reissue(): Promise<readonly DemoCredentials[]>;
+  /** The demo devices of an earlier start but for these uids, each with a fresh token. */
+  reissue(except: ReadonlySet<string>): Promise<readonly DemoCredentials[]>;
   enrol(definition: DemoDefinition, organizationId: string): Promise<DemoCredentials>;
-  /** Removes the device and everything it left; resolves to false if it was gone already. */
-  remove(uid: string): Promise<boolean>;
+  /** Removes every demo device and everything they left; resolves to how many there were. */
+  removeAll(): Promise<number>;
 }
 
 export interface DemoCredentials {
   readonly uid: string;
-  readonly name: string;
+  /** Which definition it is; its name is its owner's to change. */
+  readonly model: string;
   readonly token: string;
 }
 
@@ -27,14 +28,14 @@ const home = () => import("./demo-home.ts");
 
 /** The demo home inside the hub's process: real credentials, real MQTT over TLS, nothing taken as a short cut. */
 export function createDemo(context: DemoContext): Demo & AsyncDisposable & { resume(): Promise<void> } {
-  const running = new Map<string, { name: string; device: VirtualDevice }>();
+  const running = new Map<string, { definition: DemoDefinition; device: VirtualDevice }>();
   let starting: Promise<void> = Promise.resolve();
 
-  async function connect({ uid, name, token }: DemoCredentials): Promise<void> {
+  async function connect({ uid, model, token }: DemoCredentials): Promise<void> {
     const { DEMO_DEVICES, startDemoDevice } = await home();
-    const definition = DEMO_DEVICES.find((one) => one.name === name);
-    if (!definition || running.has(uid)) return;
-    running.set(uid, { name, device: await startDemoDevice(definition, { ...(await context.connection()), uid, password: token }) });
+    const definition = DEMO_DEVICES.find((one) => one.model === model);
+    if (!definition) return;
+    running.set(uid, { definition, device: await startDemoDevice(definition, { ...(await context.connection()), uid, password: token }) });
   }
 
   /** One after the other: two calls at once must not make two homes. */
@@ -47,10 +48,11 @@ export function createDemo(context: DemoContext): Demo & AsyncDisposable & { res
     return result;
   }
 
-  const status = (): DemoDevice[] => [...running].map(([uid, { name, device }]) => ({ uid, name, connected: device.connected }));
+  const status = (): DemoDevice[] =>
+    [...running].map(([uid, { definition, device }]) => ({ uid, name: definition.name, connected: device.connected }));
 
   async function resume(): Promise<void> {
-    for (const credentials of await context.reissue())
+    for (const credentials of await context.reissue(new Set(running.keys())))
       await connect(credentials).catch((error: unknown) =>
         context.log.warn({ err: error, deviceUid: credentials.uid }, "a demo device could not connect"),
       );
@@ -61,18 +63,17 @@ export function createDemo(context: DemoContext): Demo & AsyncDisposable & { res
     start: (organizationId) =>
       inTurn(async () => {
         const { DEMO_DEVICES } = await home();
-        const present = new Set([...running.values()].map(({ name }) => name));
-        for (const definition of DEMO_DEVICES)
-          if (!present.has(definition.name)) await connect(await context.enrol(definition, organizationId));
+        // What an earlier start made comes first: half a home is completed, not doubled.
+        await resume();
+        const present = new Set([...running.values()].map(({ definition }) => definition));
+        for (const definition of DEMO_DEVICES) if (!present.has(definition)) await connect(await context.enrol(definition, organizationId));
         return status();
       }),
     stop: () =>
       inTurn(async () => {
-        const uids = [...running.keys()];
         for (const { device } of running.values()) await device[Symbol.asyncDispose]();
         running.clear();
-        for (const uid of uids) await context.remove(uid);
-        return uids.length;
+        return await context.removeAll();
       }),
     resume: () => inTurn(resume),
     async [Symbol.asyncDispose]() {
