@@ -85,6 +85,28 @@ describe("sessions", () => {
     await watcher.endAsync();
   });
 
+  test("a device that falls silent beyond one and a half keepalives is offline [MQTT-3.1.2-24]", async () => {
+    const { uid, token } = await hub.api.addDevice();
+    const socket = connectTcp(Number(new URL(hub.mqtt).port), "127.0.0.1");
+    socket.resume();
+    const closed = once(socket, "close");
+    socket.write(
+      generate({
+        cmd: "connect",
+        clientId: uid,
+        username: uid,
+        password: Buffer.from(token),
+        protocolId: "MQTT",
+        protocolVersion: 4,
+        clean: true,
+        keepalive: 1,
+      }),
+    );
+    await until(async () => (await connectionStatus(uid)) === "online", { what: "the device to be online" });
+    await closed;
+    await until(async () => (await connectionStatus(uid)) === "offline", { what: "the device to be offline" });
+  });
+
   test("a client id belongs to whoever used it first, and a device's uid to the device alone", async () => {
     const { uid, token } = await hub.api.addDevice();
     const other = await hub.api.addDevice();
