@@ -29,11 +29,12 @@ export function guardParser(client: ClientInternals, onFault: (error: unknown, c
 export function rememberIdentities(client: ClientInternals): void {
   client.duplicates = new Proxy({}, { get: () => 0, set: () => true });
   const { deliver0, deliverQoS } = client;
-  const recent = new Set<string>();
+  let recent: Set<string> | undefined;
   const isRepeated = (packet: DeliveredPacket): boolean => {
     // A single subscription cannot match twice; without an identity it is a retained message, sent once by its caller.
     if (!packet.brokerId || Object.keys(client.subscriptions).length < 2) return false;
     const identity = `${packet.brokerId}:${packet.brokerCounter}`;
+    recent ??= new Set();
     if (recent.has(identity)) return true;
     recent.add(identity);
     if (recent.size > REMEMBERED) recent.delete(recent.values().next().value as string);

@@ -1,10 +1,8 @@
 import { join } from "node:path";
 import knex, { type Knex } from "knex";
-import pg from "pg";
 import { SetupError } from "../core/errors.ts";
 import { lockDataFolder, ownerOnly, prepareDataFolder } from "./data-folder.ts";
 import { migrate } from "./migrate.ts";
-import { PostgresClient, postgresSettings } from "./postgres.ts";
 import type { Engine } from "./sql.ts";
 import { SqliteClient } from "./sqlite.ts";
 
@@ -21,9 +19,14 @@ export interface StoreOptions {
   readonly databaseUrl?: string | undefined;
 }
 
-const ACQUIRE_LIMIT_MS = 15_000;
-/** knex would write to stderr what it also throws: whoever catches it says it in the hub's own log. */
-const SILENT = { warn: () => undefined, error: () => undefined, deprecate: () => undefined, debug: () => undefined };
+/** What both pools share. */
+const POOL = {
+  acquireConnectionTimeout: 15_000,
+  // Without the bindings, which hold secrets.
+  compileSqlOnError: false,
+  // knex would write to stderr what it also throws: whoever catches it says it in the hub's own log.
+  log: { warn: () => undefined, error: () => undefined, deprecate: () => undefined, debug: () => undefined },
+} satisfies Knex.Config;
 
 /**
  * Opens the database and brings its schema up to date. With SQLite the data folder belongs to this process until it ends.
@@ -65,10 +68,7 @@ async function openSqlite(dataDir: string): Promise<Store> {
     client: SqliteClient as unknown as typeof Knex.Client,
     connection: { filename },
     useNullAsDefault: true,
-    acquireConnectionTimeout: ACQUIRE_LIMIT_MS,
-    // Without the bindings, which hold secrets.
-    compileSqlOnError: false,
-    log: SILENT,
+    ...POOL,
   });
   resources.defer(() => db.destroy());
   try {
@@ -85,17 +85,11 @@ async function openSqlite(dataDir: string): Promise<Store> {
 }
 
 async function openPostgres(databaseUrl: string): Promise<Store> {
+  // A hub on SQLite never loads it.
+  const { openPostgresPool } = await import("./postgres.ts");
   await using resources = new AsyncDisposableStack();
   const where = withoutPassword(databaseUrl);
-  const db = knex({
-    client: PostgresClient as unknown as typeof Knex.Client,
-    connection: postgresSettings(databaseUrl, pg.types.getTypeParser),
-    pool: { min: 0, max: 10 },
-    acquireConnectionTimeout: ACQUIRE_LIMIT_MS,
-    // Without the bindings, which hold secrets.
-    compileSqlOnError: false,
-    log: SILENT,
-  });
+  const db = openPostgresPool(databaseUrl, POOL);
   resources.defer(() => db.destroy());
   try {
     await db.raw("select 1");

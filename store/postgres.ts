@@ -1,4 +1,6 @@
 import { createRequire } from "node:module";
+import knex, { type Knex } from "knex";
+import pg from "pg";
 import { hubErrorOf } from "./database-errors.ts";
 
 /** What this file uses of knex's own class, which has no type declarations. */
@@ -10,8 +12,17 @@ interface DialectBase {
 const require = createRequire(import.meta.url);
 const PgClient = require("knex/lib/dialects/postgres/index.js") as new (config: object) => DialectBase;
 
+export function openPostgresPool(databaseUrl: string, common: Knex.Config): Knex {
+  return knex({
+    ...common,
+    client: PostgresClient as unknown as typeof Knex.Client,
+    connection: postgresSettings(databaseUrl, pg.types.getTypeParser),
+    pool: { min: 0, max: 10 },
+  });
+}
+
 /** knex's PostgreSQL dialect with the hub's errors. */
-export class PostgresClient extends PgClient {
+class PostgresClient extends PgClient {
   override async query(connection: unknown, query: unknown): Promise<unknown> {
     return await translated(() => super.query(connection, query));
   }
@@ -34,7 +45,7 @@ const INT8 = 20;
 const TIMESTAMPTZ = 1184;
 
 /** Settings for every connection: bounded waits, UTC, and times as ISO 8601 text with milliseconds. */
-export function postgresSettings(url: string, standard: (oid: number, format?: "text" | "binary") => Parse): object {
+function postgresSettings(url: string, standard: (oid: number, format?: "text" | "binary") => Parse): object {
   return {
     connectionString: url,
     application_name: "hexahub",
