@@ -93,7 +93,7 @@ async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDi
     await hub.loadMasterKey(dataDir, config.masterKey),
     config.jwtSecret === undefined ? {} : { jwtSecret: config.jwtSecret },
   );
-  const organization = (await hub.firstOrganization(db)) ?? (await hub.createOrganization(db, { name: "Home" }));
+  const organization = await hub.homeOrganization(db);
   await createFirstAdmin(hub, config, db, organization.id);
   await hub.resetConnectionStatus(db);
 

@@ -1,19 +1,15 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { newAudit } from "../core/event.ts";
 import { HubError } from "../core/errors.ts";
-import { type OperatorPrincipal, type Principal, SYSTEM } from "../core/principal.ts";
+import type { OperatorPrincipal, Principal } from "../core/principal.ts";
 import { authenticateBearer } from "../store/access-tokens.ts";
-import { insertAudit } from "../store/audit.ts";
 import { authenticateDevice } from "../store/credentials.ts";
-import { inTransaction } from "../store/open.ts";
-import { createOrganization, firstOrganization } from "../store/organizations.ts";
+import { homeOrganization } from "../store/organizations.ts";
 import { isSameSecret } from "./constant-time.ts";
 import type { ApiContext } from "./context.ts";
 import type { Access, Member } from "./route.ts";
 
 type Needs = Pick<ApiContext, "store" | "keys" | "clock" | "settings">;
 
-export const HOME = "Home";
 const MAX_TOKEN_CHARS = 4096;
 
 /** Who calls, or undefined where nobody has to say. Throws `unauthorized`, `forbidden`, or `unavailable` without a provisioning key. */
@@ -76,29 +72,10 @@ async function authenticateDeviceCall(context: Needs, headers: IncomingHttpHeade
 
 const wrongDevice = (): HubError => new HubError("unauthorized", "the device's uid or credential is wrong, expired or revoked");
 
-/** The operator acts inside the first organisation, and makes one on a hub that nobody has set up yet. */
-async function operator(context: Needs): Promise<OperatorPrincipal> {
-  const { db } = context.store;
-  const organization =
-    (await firstOrganization(db)) ??
-    (await inTransaction(db, async (trx) => {
-      const first = await firstOrganization(trx);
-      if (first !== undefined) return first;
-      const made = await createOrganization(trx, { name: HOME });
-      await insertAudit(trx, [
-        newAudit({
-          organizationId: made.id,
-          actor: SYSTEM,
-          action: "organization.create",
-          resourceType: "organization",
-          resourceId: made.id,
-          details: { name: made.name },
-          now: context.clock(),
-        }),
-      ]);
-      return made;
-    }));
-  return { kind: "operator", id: "operator", organizationId: organization.id, credentialId: "operator" };
+/** The operator acts inside the hub's first organisation. */
+async function operator({ store }: Needs): Promise<OperatorPrincipal> {
+  const { id } = await homeOrganization(store.db);
+  return { kind: "operator", id: "operator", organizationId: id, credentialId: "operator" };
 }
 
 function bearerOf(headers: IncomingHttpHeaders): string | undefined {

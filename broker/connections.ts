@@ -9,6 +9,7 @@ import type { Admission } from "./connect.ts";
 import { guardParser, rememberIdentities } from "./guard.ts";
 import type { StoredPersistence } from "./persistence.ts";
 import type { PresenceTracker } from "./presence.ts";
+import type { Refusals } from "./refusals.ts";
 import { listensToCommands } from "./sessions.ts";
 
 export interface ConnectionsContext {
@@ -16,6 +17,7 @@ export interface ConnectionsContext {
   readonly inside: BrokerInternals;
   readonly principals: Principals;
   readonly admission: Pick<Admission, "isWelcome">;
+  readonly refusals: Pick<Refusals, "refuseSize">;
   readonly persistence: StoredPersistence;
   readonly presence: PresenceTracker;
   readonly directory: DeviceDirectory;
@@ -33,9 +35,9 @@ export function watchConnections(context: ConnectionsContext): void {
   aedes.on("error" as "closed", ((error: unknown) => log.error({ err: error }, "the broker reported an error")) as () => void);
   aedes.on("connectionError", (client, error) => {
     metrics.count("hexahub_mqtt_connection_errors_total");
-    log.debug({ clientId: client.id, reason: error.message }, "a connection failed before its session began");
+    onFault(context, client as ClientInternals, error);
   });
-  aedes.on("clientError", (client, error) => log.debug({ clientId: client.id, reason: error.message }, "a connection failed"));
+  aedes.on("clientError", (client, error) => onFault(context, client as ClientInternals, error));
   aedes.on("ping", (_packet, client) => {
     const device = deviceOf(context, client);
     if (device) presence.seen(device);
@@ -76,6 +78,12 @@ export function deviceOf(
 ): DeviceRef | undefined {
   const principal = principals.get(client);
   return principal?.kind === "device" ? directory.find(principal.uid) : undefined;
+}
+
+function onFault({ refusals, principals, log }: ConnectionsContext, client: ClientInternals, error: Error & { size?: number }): void {
+  // Aedes gives a size to the error of a packet that is too large, and to no other.
+  if (error.size === undefined) log.debug({ clientId: client.id, reason: error.message }, "a connection failed");
+  else refusals.refuseSize(client, principals.get(client), error.size);
 }
 
 function tellReachable(context: ConnectionsContext, client: Client): void {

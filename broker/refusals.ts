@@ -1,6 +1,6 @@
 import mqttPacket from "mqtt-packet";
 import type { Log, Metrics } from "../core/bus.ts";
-import type { ErrorCode, HubError } from "../core/errors.ts";
+import { type ErrorCode, HubError } from "../core/errors.ts";
 import type { DownError } from "../core/payloads.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Topics } from "../core/topics.ts";
@@ -30,6 +30,8 @@ export interface Refusals {
    * closing the connection would only make the client send the same packet again. Devices find why on `down/error`.
    */
   refuse(client: ClientInternals, principal: Principal | undefined, packet: InboundPublish, error: HubError): void;
+  /** Tells of a packet that nothing was read of but its size. Its connection ends, so that the device hears of it with its next one. */
+  refuseSize(client: ClientInternals, principal: Principal | undefined, bytes: number): void;
   /** Acknowledges a publish that needs no delivery. */
   swallow(client: ClientInternals, packet: InboundPublish): void;
 }
@@ -53,19 +55,29 @@ export function createRefusals({ announce, topics, log, metrics, clock }: Refusa
     return tokens >= 1;
   }
 
+  function report(
+    client: ClientInternals,
+    principal: Principal | undefined,
+    refused: { topic: string; error: HubError; qos: 0 | 1 },
+  ): void {
+    const { topic, error, qos } = refused;
+    const { code, message, details } = error;
+    metrics.count("hexahub_mqtt_refused_total", { code });
+    if (!maySpeak(client)) return;
+    log.warn({ clientId: client.id, topic, code, reason: message }, "publish refused");
+    if (principal?.kind !== "device") return;
+    const payload: DownError = { code, message, topic, details };
+    announce({ topic: topics.build({ kind: "down", uid: principal.uid, type: "error" }), payload: JSON.stringify(payload), qos });
+  }
+
   return {
     refuse(client, principal, packet, error) {
       answer(client, packet, REASONS[error.code] ?? UNSPECIFIC, error);
-      metrics.count("hexahub_mqtt_refused_total", { code: error.code });
-      if (!maySpeak(client)) return;
-      log.warn({ clientId: client.id, topic: packet.topic, code: error.code, reason: error.message }, "publish refused");
-      if (principal?.kind !== "device") return;
-      const payload: DownError = { code: error.code, message: error.message, topic: packet.topic, details: error.details };
-      announce({
-        topic: topics.build({ kind: "down", uid: principal.uid, type: "error" }),
-        payload: JSON.stringify(payload),
-        qos: 0,
-      });
+      report(client, principal, { topic: packet.topic, error, qos: 0 });
+    },
+    refuseSize(client, principal, bytes) {
+      const error = new HubError("payload_too_large", `the packet has ${bytes} bytes`, { details: { bytes } });
+      report(client, principal, { topic: "", error, qos: 1 });
     },
     swallow: (client, packet) => answer(client, packet, 0),
   };

@@ -88,6 +88,7 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     inside,
     principals,
     admission,
+    refusals,
     persistence,
     presence,
     onReachable: (device) => {

@@ -30,8 +30,9 @@ export async function commitAck(
 ): Promise<Effect | undefined> {
   const { device, payload, receivedAt } = message;
   const record = await findCommand(trx, PLATFORM, payload.command_id);
-  if (!record || record.deviceId !== device.id) {
-    log.warn({ deviceUid: device.uid, commandId: payload.command_id }, "an acknowledgement names no command of this device");
+  // Nor does a command of a former owner: what it did must not be written into the next owner's rows under his name.
+  if (!record || record.deviceId !== device.id || record.organizationId !== device.organizationId) {
+    log.warn({ deviceUid: device.uid, commandId: payload.command_id }, "an acknowledgement names no command of this device's owner");
     return undefined;
   }
   // A repeated acknowledgement of what was answered changes nothing.

@@ -65,12 +65,6 @@ export async function listOpenCommands(db: Db, deviceId?: string): Promise<Comma
   return ((await query) as CommandRow[]).map(recordOf);
 }
 
-/** What waits for this device, oldest first. */
-export async function listQueued(db: Db, deviceId: string): Promise<CommandRecord[]> {
-  const rows = (await db("commands").where({ device_id: deviceId, status: "queued" }).orderBy(["created_at", "id"])) as CommandRow[];
-  return rows.map(recordOf);
-}
-
 /** Open commands whose deadline is past, the most overdue first. */
 export async function overdueCommands(db: Db, now: number, limit: number): Promise<CommandRecord[]> {
   const rows = (await db("commands")

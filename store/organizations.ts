@@ -9,6 +9,8 @@ export interface Organization {
   readonly createdAt: string;
 }
 
+export const HOME = "Home";
+
 export async function createOrganization(db: Db, { name }: { name: string }): Promise<Organization> {
   const organization = { id: newId(), name: storableText(name), createdAt: isoOf(Date.now()) };
   const { id, createdAt } = organization;
@@ -33,6 +35,11 @@ export async function findOrganization(db: Db, id: string): Promise<Organization
 /** The oldest one: the hub's own when nobody made another. */
 export async function firstOrganization(db: Db): Promise<Organization | undefined> {
   return (await organizations(db).orderBy("o.id").first()) as Organization | undefined;
+}
+
+/** The organisation that every hub has from its first start, and which its first administrator may name. */
+export async function homeOrganization(db: Db): Promise<Organization> {
+  return (await firstOrganization(db)) ?? (await createOrganization(db, { name: HOME }));
 }
 
 export async function renameOrganization(db: Db, id: string, name: string): Promise<void> {

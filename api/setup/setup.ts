@@ -1,10 +1,9 @@
 import Type from "typebox";
 import { HubError } from "../../core/errors.ts";
 import { issueUserJwt } from "../../store/access-tokens.ts";
-import { createOrganization, firstOrganization, renameOrganization } from "../../store/organizations.ts";
+import { HOME, homeOrganization, renameOrganization } from "../../store/organizations.ts";
 import { hashPassword } from "../../store/passwords.ts";
 import { countUsers, createUser } from "../../store/users.ts";
-import { HOME } from "../authenticate.ts";
 import { isSameSecret } from "../constant-time.ts";
 import { Email, line, Password } from "../fields.ts";
 import { SessionFields, userJson, UserView } from "../people/representation.ts";
@@ -60,7 +59,7 @@ async function makeFirst({ context, commit }: Pick<Call, "context" | "commit">, 
   const passwordHash = await hashPassword(first.password);
   return commit(async (db) => {
     if ((await countUsers(db)) > 0) throw new HubError("already_set_up", "the hub has its administrator already");
-    const organization = (await firstOrganization(db)) ?? (await createOrganization(db, { name: first.organization ?? HOME }));
+    const organization = await homeOrganization(db);
     if (first.organization !== undefined) await renameOrganization(db, organization.id, first.organization);
     const user = await createUser(db, {
       email: first.email,

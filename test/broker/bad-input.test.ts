@@ -22,8 +22,8 @@ describe("bad input over MQTT", () => {
     client: MqttClient;
     errors: DownError[];
   }
-  async function session(protocolVersion: 4 | 5): Promise<Session> {
-    const { uid, token } = await hub.api.addDevice({ device_class: "sensor_hub" });
+  async function session(protocolVersion: 4 | 5, known?: { uid: string; token: string }): Promise<Session> {
+    const { uid, token } = known ?? (await hub.api.addDevice({ device_class: "sensor_hub" }));
     const client = await mqtt.connectAsync(hub.mqtt, {
       clientId: uid,
       username: uid,
@@ -122,6 +122,29 @@ describe("bad input over MQTT", () => {
       one.client.publish(`hexa/${one.uid}/up/telemetry`, Buffer.alloc(300_000, 0x20), { qos: 1 }, () => {});
       await closed;
       assert.equal(await publish(witness.client, `hexa/${witness.uid}/up/telemetry`, '{"values":{"t":1}}'), 0);
+    });
+
+    test(`MQTT ${protocolVersion}: a packet that is too large is told on down/error at the next connect, in the log and in the metrics`, async () => {
+      const { uid, token } = await hub.api.addDevice({ device_class: "sensor_hub" });
+      const stored = protocolVersion === 5 ? { properties: { sessionExpiryInterval: 600 } } : {};
+      const options = { clientId: uid, username: uid, password: token, protocolVersion, clean: false, reconnectPeriod: 0, ...stored };
+      const client = await mqtt.connectAsync(hub.mqtt, options);
+      await client.subscribeAsync(`hexa/${uid}/down/#`, { qos: 1 });
+      const closed = new Promise<void>((resolve) => client.once("close", () => resolve()));
+      client.publish(`hexa/${uid}/up/telemetry`, Buffer.alloc(300_000, 0x20), { qos: 1 }, () => {});
+      await closed;
+      await client.endAsync(true);
+      const errors: DownError[] = [];
+      const back = mqtt.connect(hub.mqtt, options);
+      back.on("message", (_topic, payload) => errors.push(JSON.parse(payload.toString()) as DownError));
+      await until(() => errors.length > 0, { what: "the error at the next connect" });
+      assert.deepEqual(
+        errors.map(({ code }) => code),
+        ["payload_too_large"],
+      );
+      assert.ok(logged.some((line) => line.code === "payload_too_large"));
+      assert.equal((await metric('hexahub_mqtt_refused_total{code="payload_too_large"}')).length, 1);
+      await back.endAsync();
     });
 
     test(`MQTT ${protocolVersion}: a wrong token, an unknown device and no credentials are refused alike`, async () => {

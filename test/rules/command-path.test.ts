@@ -233,6 +233,26 @@ for (const { name, skip, open } of databases()) {
       await until(async () => (await relays())[0]?.state === "ON", { what: "the relay's state after the claim" });
     });
 
+    test("an acknowledgement that comes after the device was given up writes nothing, for nobody", async () => {
+      const { uid, token } = await hub.api.addDevice();
+      const connect = () => mqtt.connectAsync(hub.mqtt, { clientId: uid, username: uid, password: token, reconnectPeriod: 0 });
+      const device = await connect();
+      const ids: string[] = [];
+      device.on("message", (_topic, payload) => ids.push((JSON.parse(payload.toString()) as { command_id: string }).command_id));
+      await device.subscribeAsync(`hexa/${uid}/down/command`, { qos: 1 });
+      const asked = command(uid, { command: "set_relay", relay: 0, state: "ON", timeout_ms: 60_000 });
+      await until(() => ids.length === 1, { what: "the command" });
+      const { body: released } = await hub.api.call<{ claim_code: string }>("POST", `/api/v1/devices/${uid}/release`);
+      assert.equal((await asked).status, 409);
+      const again = await connect();
+      await again.publishAsync(`hexa/${uid}/up/ack`, JSON.stringify({ command_id: ids[0], status: "ok", state: "ON" }), { qos: 1 });
+      await again.endAsync();
+      assert.equal((await hub.api.call("POST", "/api/v1/devices/claim", { claim_code: released.claim_code })).status, 200);
+      assert.ok(!(await audited(uid)).includes("command.late_ack"));
+      const { body } = await hub.api.call<{ state: { relays: unknown[] } }>("GET", `/api/v1/devices/${uid}`);
+      assert.deepEqual(body.state.relays, []);
+    });
+
     test("audits a state report only when a relay changed, as the system", async () => {
       await using device = await newDevice();
       await device.setRelayLocally(0, "ON");

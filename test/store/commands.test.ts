@@ -8,7 +8,6 @@ import {
   insertCommand,
   listCommands,
   listOpenCommands,
-  listQueued,
   markSent,
   noteLateAck,
   overdueCommands,
@@ -95,7 +94,6 @@ forEachEngine(({ test }) => {
     const ids = (records: CommandRecord[]): string[] => records.map((record) => record.id);
     assert.deepEqual(ids(await listOpenCommands(db)), ["old", "other", "young"]);
     assert.deepEqual(ids(await listOpenCommands(db, one)), ["old", "young"]);
-    assert.deepEqual(ids(await listQueued(db, one)), ["young"]);
     assert.deepEqual(ids(await overdueCommands(db, NOW, 10)), ["other", "old"]);
     assert.deepEqual(ids(await overdueCommands(db, NOW, 1)), ["other"]);
     assert.equal(await markSent(db, "young", iso(NOW + 77)), true);
