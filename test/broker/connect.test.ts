@@ -5,6 +5,7 @@ import { after, before, describe, test } from "node:test";
 import mqtt, { type IClientOptions } from "mqtt";
 import type { Log } from "../../core/bus.ts";
 import { ADMIN, startHub, type TestHub } from "../support/hub.ts";
+import { connectPacket } from "../support/packets.ts";
 import { until } from "../support/wait.ts";
 
 describe("CONNECT", () => {
@@ -73,21 +74,10 @@ describe("CONNECT", () => {
   test("a connection that is gone before its password was checked leaves no session", async () => {
     const service = (await hub.api.call<{ token: string }>("POST", "/api/v1/access-tokens", { kind: "service", name: "late-owner" })).body;
     const { port } = new URL(hub.mqtt);
-    const { generate } = await import("mqtt-packet");
     const socket = connectTcp(Number(port), "127.0.0.1");
     await once(socket, "connect");
-    socket.write(
-      generate({
-        cmd: "connect",
-        clientId: "hasty",
-        username: ADMIN.email,
-        password: Buffer.from(ADMIN.password),
-        protocolId: "MQTT",
-        protocolVersion: 4,
-        clean: false,
-        keepalive: 60,
-      }),
-      () => socket.resetAndDestroy(),
+    socket.write(connectPacket({ username: ADMIN.email, password: ADMIN.password }, { clientId: "hasty", clean: false }), () =>
+      socket.resetAndDestroy(),
     );
     await once(socket, "close");
     // Passwords are checked one after the other: when this one is answered, the other one was too.

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import mqtt from "mqtt";
 import mqttPacket, { type Packet } from "mqtt-packet";
 import { startHub } from "../support/hub.ts";
+import { connectPacket } from "../support/packets.ts";
 import { until } from "../support/wait.ts";
 
 test("a device's event carries its own uid, whatever the payload says", async () => {
@@ -45,16 +46,7 @@ test("a client that never releases its QoS 2 messages is cut off after a hundred
     });
   const write = (packet: object): boolean => socket.write(mqttPacket.generate(packet as Packet));
   const { uid, token } = device;
-  write({
-    cmd: "connect",
-    protocolId: "MQTT",
-    protocolVersion: 4,
-    clean: true,
-    keepalive: 30,
-    clientId: uid,
-    username: uid,
-    password: Buffer.from(token),
-  });
+  socket.write(connectPacket({ username: uid, password: token }));
   for (let messageId = 1; messageId <= 300; messageId++)
     write({
       cmd: "publish",

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import { after, before, describe, test } from "node:test";
-import { generate } from "mqtt-packet";
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
 import { startVirtualDevice } from "../../firmware/virtual/device.ts";
 import { ADMIN, startHub, type TestHub } from "../support/hub.ts";
+import { connectPacket } from "../support/packets.ts";
 import { until } from "../support/wait.ts";
 
 describe("sessions", () => {
@@ -90,18 +90,7 @@ describe("sessions", () => {
     const socket = connectTcp(Number(new URL(hub.mqtt).port), "127.0.0.1");
     socket.resume();
     const closed = once(socket, "close");
-    socket.write(
-      generate({
-        cmd: "connect",
-        clientId: uid,
-        username: uid,
-        password: Buffer.from(token),
-        protocolId: "MQTT",
-        protocolVersion: 4,
-        clean: true,
-        keepalive: 1,
-      }),
-    );
+    socket.write(connectPacket({ username: uid, password: token }, { keepalive: 1 }));
     await until(async () => (await connectionStatus(uid)) === "online", { what: "the device to be online" });
     await closed;
     await until(async () => (await connectionStatus(uid)) === "offline", { what: "the device to be offline" });
@@ -231,20 +220,7 @@ describe("sessions", () => {
     const socket = new WebSocket(hub.ws, "mqtt");
     const code = new Promise<number>((resolve) => socket.addEventListener("close", (event) => resolve(event.code)));
     const connack = new Promise((resolve) => socket.addEventListener("message", resolve, { once: true }));
-    socket.addEventListener("open", () =>
-      socket.send(
-        generate({
-          cmd: "connect",
-          clientId: uid,
-          username: uid,
-          password: Buffer.from(token),
-          protocolId: "MQTT",
-          protocolVersion: 4,
-          clean: true,
-          keepalive: 60,
-        }),
-      ),
-    );
+    socket.addEventListener("open", () => socket.send(connectPacket({ username: uid, password: token })));
     await connack;
     const { status, body } = await hub.api.call<{ device_token: string }>("POST", `/api/v1/devices/${uid}/rotate-token`);
     assert.equal(status, 201);
