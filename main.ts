@@ -119,7 +119,7 @@ async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDi
 /** The broker, not listening yet, and the rooms that its messages go to. */
 async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStack) {
   const { config, store, topics, metrics, log, clock } = base;
-  const broker = stack.use(await hub.startBroker({ ...base, maxPacketBytes: config.maxPacketBytes }));
+  const broker = stack.use(await hub.startBroker({ ...base, limits: config }));
   const { bus, sessions, events, ingest } = broker;
   metrics.gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => sessions.count());
   const states = hub.createStateCommits({ store, bus, events, topics, log, metrics, clock });

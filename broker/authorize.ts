@@ -28,6 +28,8 @@ export function mayPublish({ directory }: Rights, principal: Principal, topic: T
       return principal.kind === "device" && "uid" in topic && principal.uid === topic.uid;
     case "control":
       return principal.kind !== "device" && "uid" in topic && seesDevice(directory, principal, topic.uid);
+    case "members":
+      return principal.kind !== "device" && "organizationId" in topic && inScope(scopeOf(principal), topic.organizationId);
     case "service":
       return principal.kind === "service";
     case "nobody":
@@ -45,7 +47,7 @@ export function mayReceive({ directory }: Rights, principal: Principal, topic: T
       return false;
     case "members":
       if ("uid" in topic) return seesDevice(directory, principal, topic.uid);
-      return topic.kind !== "event" || inScope(scopeOf(principal), topic.organizationId);
+      return !("organizationId" in topic) || inScope(scopeOf(principal), topic.organizationId);
     case "user":
       return topic.kind === "notification" && topic.userId === principal.id && inScope(scopeOf(principal), topic.organizationId);
   }

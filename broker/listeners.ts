@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { createServer as createTlsServer } from "node:tls";
 import websocketStream from "websocket-stream";
 import { SetupError } from "../core/errors.ts";
+import type { MqttLimits } from "../core/settings.ts";
 import { type CertificateOptions, ensureCertificates, watchCertificates } from "./certificates.ts";
 
 export interface ListenerOptions {
@@ -12,7 +13,7 @@ export interface ListenerOptions {
   readonly plainHost: string | undefined;
   readonly mqttPort: number;
   readonly mqttsPort: number;
-  readonly maxPacketBytes: number;
+  readonly limits: MqttLimits;
   readonly certificates: CertificateOptions;
   /** The HTTP server whose `/mqtt` upgrades become MQTT connections. */
   readonly http: HttpServer;
@@ -88,13 +89,13 @@ async function openDoor(server: Server, port: number, host: string, setting: str
 }
 
 /** `/mqtt` of the HTTP server, which itself is closed by whoever opened it. */
-function openWebSocketDoor({ http, maxPacketBytes }: ListenerOptions, accept: Accept): Door {
+function openWebSocketDoor({ http, limits }: ListenerOptions, accept: Accept): Door {
   const streams = new Set<Duplex>();
   const sockets = websocketStream.createServer(
     {
       server: http,
       path: "/mqtt",
-      maxPayload: maxPacketBytes + 1_024,
+      maxPayload: limits.maxPacketBytes + 1_024,
       perMessageDeflate: false,
       handleProtocols: (offered) => (offered.has("mqtt") ? "mqtt" : offered.has("mqttv3.1") ? "mqttv3.1" : false),
     },

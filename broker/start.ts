@@ -1,5 +1,6 @@
 import { Aedes } from "aedes";
 import type { Bus, Commands, DeviceDirectory, DeviceRef, EventSink, Log, Metrics, Sessions } from "../core/bus.ts";
+import type { MqttLimits } from "../core/settings.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Store } from "../store/open.ts";
 import type { SigningKeys } from "../store/secrets.ts";
@@ -28,7 +29,7 @@ export interface BrokerContext {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: () => number;
-  readonly maxPacketBytes: number;
+  readonly limits: MqttLimits;
 }
 
 export interface Broker extends AsyncDisposable {
@@ -39,7 +40,7 @@ export interface Broker extends AsyncDisposable {
   /** Called when a device is connected and listens to its commands, also after every reconnect. */
   onReachable(listener: (device: DeviceRef) => void): void;
   /** Opens the doors: everything that a message needs must be wired by now. */
-  listen(options: Omit<ListenerOptions, "maxPacketBytes">, commands: Commands): Promise<Listeners>;
+  listen(options: Omit<ListenerOptions, "limits">, commands: Commands): Promise<Listeners>;
 }
 
 /** Sessions of MQTT 5 clients end this long after their connection; 3.1.1 sessions without clean stay until taken over. */
@@ -58,7 +59,7 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
   await using stack = new AsyncDisposableStack();
   const persistence = await openDurableSessions({ ...context, rights, principals });
   stack.defer(() => persistence.flushed());
-  const aedes = createAedes(persistence, context.maxPacketBytes);
+  const aedes = createAedes(persistence, context.limits.maxPacketBytes);
   const inside = clientsOf(aedes);
   const bus = createBus(aedes);
   const announce = createAnnounce(bus, log);
@@ -110,7 +111,7 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     onReachable: (listener) => void reachable.push(listener),
     async listen(options, commandPath) {
       commands = commandPath;
-      open = await openListeners({ ...options, maxPacketBytes: context.maxPacketBytes }, (stream, remoteAddress) =>
+      open = await openListeners({ ...options, limits: context.limits }, (stream, remoteAddress) =>
         attach(aedes, stream, remoteAddress, log),
       );
       return open;

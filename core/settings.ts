@@ -2,6 +2,8 @@ import Type, { type Static } from "typebox";
 
 const port = (fallback: number, description: string) =>
   Type.Integer({ default: fallback, minimum: 0, maximum: 65_535, description: `${description} 0 takes any free port.` });
+const limit = (fallback: number, minimum: number, maximum: number, description: string) =>
+  Type.Integer({ default: fallback, minimum, maximum, description });
 const secret = (options: { minLength?: number; pattern?: string; description: string }) =>
   Type.Optional(Type.String({ ...options, writeOnly: true }));
 
@@ -103,6 +105,71 @@ export const Settings = Type.Object(
       maximum: 16_777_216,
       description: "Largest MQTT packet of a connected client, in bytes.",
     }),
+    mqttConnectBytes: limit(16_384, 256, 262_144, "Largest packet before a client is logged in, in bytes."),
+    mqttTopicLevels: limit(32, 8, 100, "Most levels of a topic or filter."),
+    mqttPublishRate: limit(
+      100,
+      0,
+      1_000_000,
+      "Messages a second that one client may publish on average; its socket is read no faster. 0 is no limit.",
+    ),
+    mqttPublishBurst: limit(200, 1, 1_000_000, "Messages that one client may publish at once, above its rate."),
+    mqttConnectRate: limit(
+      300,
+      0,
+      100_000,
+      "New MQTT connections a second that this node takes; more wait in the system's queue. 0 is no limit.",
+    ),
+    mqttConnectBurst: limit(500, 1, 100_000, "New MQTT connections that this node takes at once, above the rate."),
+    mqttAddressRate: limit(20, 0, 100_000, "New MQTT connections a second from one address (one /64 network of IPv6). 0 is no limit."),
+    mqttLoginFailures: limit(
+      10,
+      0,
+      100_000,
+      "Refused logins a minute from one address before it is refused without a look at its password. 0 is no limit.",
+    ),
+    mqttFlappingCount: limit(15, 0, 100_000, "Connects a minute of one client id before the id is banned for a while. 0 is no limit."),
+    mqttFlappingBanS: limit(60, 1, 86_400, "How long a flapping client id is refused, in seconds."),
+    mqttReceiveMaximum: limit(
+      100,
+      1,
+      65_535,
+      "QoS 1 and 2 messages that a client may have on their way to the hub without an acknowledgement.",
+    ),
+    mqttInflight: limit(
+      1_000,
+      1,
+      65_535,
+      "QoS 1 and 2 messages on their way to one client without an acknowledgement; MQTT 5 clients may ask for fewer.",
+    ),
+    mqttQueueMessages: limit(1_000, 0, 1_000_000, "Messages of QoS 1 and 2 that wait for one session that is away or slow."),
+    mqttQueueBytes: limit(1_048_576, 0, 1_073_741_824, "Bytes of messages that wait for one session that is away or slow."),
+    mqttSubscriptions: limit(50, 1, 100_000, "Subscriptions of one session of a device or a person."),
+    mqttServiceSubscriptions: limit(1_000, 1, 100_000, "Subscriptions of one session of a service account."),
+    mqttRetainedTopics: limit(200, 0, 1_000_000, "Topics on which one principal may have retained messages of its own."),
+    mqttRetainedBytes: limit(262_144, 0, 1_073_741_824, "Bytes of the retained messages of one principal."),
+    mqttKeepaliveMinS: limit(10, 1, 65_535, "Shortest keepalive, in seconds; a shorter one is served as this."),
+    mqttKeepaliveMaxS: limit(1_200, 10, 65_535, "Longest keepalive, in seconds; a longer one, or none, is served as this."),
+    mqttSessionExpiryS: limit(
+      86_400,
+      0,
+      31_536_000,
+      "How long a session of a device or a person outlives its connection at most, in seconds.",
+    ),
+    mqttServiceSessionExpiryS: limit(
+      604_800,
+      0,
+      31_536_000,
+      "How long a session of a service account outlives its connection at most, in seconds.",
+    ),
+    mqttSlowDropBytes: limit(
+      262_144,
+      16_384,
+      1_073_741_824,
+      "Bytes buffered for one client above which QoS 0 is dropped and QoS 1 and 2 wait in their queue.",
+    ),
+    mqttSlowCloseBytes: limit(4_194_304, 65_536, 1_073_741_824, "Bytes buffered for one client above which it is disconnected."),
+    mqttConnections: limit(100_000, 1, 10_000_000, "MQTT connections of this node at most."),
     shutdownTimeoutMs: Type.Integer({
       default: 10_000,
       minimum: 1000,
@@ -121,6 +188,12 @@ export const Settings = Type.Object(
 );
 export type Settings = Static<typeof Settings>;
 export type SettingKey = keyof Settings;
+
+/** What the broker allows one client, one address and the node. */
+export type MqttLimits = Pick<
+  Settings,
+  "maxPacketBytes" | Exclude<Extract<keyof Settings, `mqtt${string}`>, "mqttPort" | "mqttsPort" | "mqttPlain">
+>;
 
 export const SETTING_KEYS = Object.keys(Settings.properties) as SettingKey[];
 

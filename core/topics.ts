@@ -20,6 +20,7 @@ export type Topic =
   | { readonly kind: "sensor_state"; readonly uid: string; readonly key: string }
   | { readonly kind: "event"; readonly organizationId: string; readonly type: string }
   | { readonly kind: "notification"; readonly organizationId: string; readonly userId: string }
+  | { readonly kind: "bus"; readonly organizationId: string; readonly name: string }
   | { readonly kind: "ha_status" }
   | { readonly kind: "ha_discovery" };
 export type TopicKind = Topic["kind"];
@@ -28,8 +29,8 @@ export interface TopicRule {
   /** With `{name}` for a variable level; `{root}` is HEXA_TOPIC_ROOT. */
   readonly pattern: string;
   readonly direction: string;
-  /** Who may publish besides the hub: the device itself, or a client with the right to control it. */
-  readonly publish: "device" | "control" | "service" | "nobody";
+  /** Who may publish besides the hub: the device itself, a client with the right to control it, people and machines of the organisation. */
+  readonly publish: "device" | "control" | "members" | "service" | "nobody";
   /** Who may read: the device itself, members of the device's organisation, that user. */
   readonly subscribe: "device" | "members" | "user" | "nobody";
   readonly payload: TSchema | "per type";
@@ -46,6 +47,7 @@ const AnySensorValue = Type.Unsafe<unknown>({
   title: "SensorState",
   description: "the value alone: a number, ON/OFF for booleans, or text",
 });
+const AnyBytes = Type.Unsafe<unknown>({ title: "AnyBytes", description: "any bytes; the hub passes them on as they are" });
 const CloudEventPayload = Type.Unsafe<unknown>({ title: "CloudEvent", type: "object" });
 
 export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
@@ -159,6 +161,16 @@ export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
     retain: "no",
     durable: false,
   },
+  bus: {
+    pattern: "{root}-app/{organization}/bus/…",
+    direction: "clients of the organisation → clients of the organisation",
+    publish: "members",
+    subscribe: "members",
+    payload: AnyBytes,
+    qos: 1,
+    retain: "yes",
+    durable: false,
+  },
   ha_status: {
     pattern: "homeassistant/status",
     direction: "Home Assistant → hub",
@@ -203,6 +215,7 @@ function parseTopic(root: string, topic: string): Topic | undefined {
   const [first, organizationId, group, name, last] = levels;
   if (first === `${root}-app` && organizationId && name) {
     if (group === "events" && levels.length === 4) return { kind: "event", organizationId, type: name };
+    if (group === "bus") return { kind: "bus", organizationId, name: levels.slice(3).join("/") };
     if (group === "users" && levels.length === 5 && last === "notifications") return { kind: "notification", organizationId, userId: name };
   }
   if (topic === "homeassistant/status") return { kind: "ha_status" };
@@ -249,6 +262,8 @@ function buildTopic(root: string, topic: Exclude<Topic, { kind: "ha_discovery" }
       return `${root}-app/${topic.organizationId}/events/${topic.type}`;
     case "notification":
       return `${root}-app/${topic.organizationId}/users/${topic.userId}/notifications`;
+    case "bus":
+      return `${root}-app/${topic.organizationId}/bus/${topic.name}`;
     case "ha_status":
       return "homeassistant/status";
   }

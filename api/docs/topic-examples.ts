@@ -94,6 +94,10 @@ export const TOPIC_EXAMPLES: Readonly<Record<Exclude<TopicKind, "up" | "down">, 
     note: "CloudEvents 1.0 in JSON. The types are listed below.",
   },
   notification: { payload: json({ title: "…" }), note: "Reserved: this release sends none.", isReserved: true },
+  bus: {
+    payload: json({ anything: "you like" }),
+    note: "The organisation's own topics, of any depth: for scripts, Node-RED and other programs that talk to each other. The hub checks who may read and write, and nothing else.",
+  },
   ha_status: { payload: "online", note: "Reserved: Home Assistant's bridge is not part of this release.", isReserved: true },
   ha_discovery: {
     payload: json({ device: {}, origin: { name: "Hexahub" }, components: {} }),

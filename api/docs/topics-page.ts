@@ -113,6 +113,7 @@ function linesFor(kind: TopicKind, rule: TopicRule, example: TopicExample, type:
     case "device":
       return [`mosquitto_pub ${TO_HUB} ${AS_DEVICE} -q 1${retain} ${message}`, subscribe];
     case "control":
+    case "members":
     case "service":
       return [`mosquitto_pub ${TO_HUB} ${AS_SERVICE} -q 1 ${message}`, subscribe];
     case "nobody":
@@ -127,13 +128,13 @@ function shellTopic(rule: TopicRule, type: string | undefined): string {
     uid: "$DEVICE_UID",
     index: "0",
     key: "temperature",
-    organization: "+",
+    organization: rule.publish === "members" ? "$ORGANIZATION_ID" : "+",
     user: "+",
     type: type ?? "+",
   };
   return rule.pattern
     .replace(/\{(\w+)\}/g, (_, name: string) => levels[name] ?? "+")
-    .replace("…", "#")
+    .replace("…", rule.publish === "members" ? "any/name" : "#")
     .replace(/#\/.*/, "#");
 }
 

@@ -3,6 +3,7 @@ import { createMetrics } from "../../api/metrics.ts";
 import { startBroker, type Broker } from "../../broker/start.ts";
 import type { DeviceRef, Log } from "../../core/bus.ts";
 import type { CommandRecord } from "../../core/command.ts";
+import { readConfig } from "../../core/config.ts";
 import type { Device } from "../../core/device.ts";
 import { newId } from "../../core/id.ts";
 import { PLATFORM, SYSTEM } from "../../core/principal.ts";
@@ -54,7 +55,7 @@ export async function startWiredPath({ databaseUrl }: { databaseUrl?: string | u
   const { id: organizationId } = await createOrganization(db, { name: "Home" });
   const telemetry = createTelemetryStore(store);
   const broker = stack.use(
-    await startBroker({ store, keys, telemetry, directory, topics, log, metrics, clock: Date.now, maxPacketBytes: 262_144 }),
+    await startBroker({ store, keys, telemetry, directory, topics, log, metrics, clock: Date.now, limits: readConfig({}, () => "") }),
   );
   const { bus, sessions, events, ingest } = broker;
   const states = createStateCommits({ store, bus, events, topics, log, metrics, clock: Date.now });
