@@ -11,8 +11,10 @@ const MAINTAIN_MS = 3_600_000;
 
 /** The rooms that a running hub needs. Loaded on demand: a command line that only asks a hub starts without them. */
 const rooms = async () => ({
+  ...(await import("./api/loop-delay.ts")),
   ...(await import("./api/metrics.ts")),
   ...(await import("./api/server.ts")),
+  ...(await import("./broker/device-certificates.ts")),
   ...(await import("./broker/start.ts")),
   ...(await import("./core/id.ts")),
   ...(await import("./core/topics.ts")),
@@ -26,6 +28,7 @@ const rooms = async () => ({
   ...(await import("./store/organizations.ts")),
   ...(await import("./store/passwords.ts")),
   ...(await import("./store/presence.ts")),
+  ...(await import("./store/received-messages.ts")),
   ...(await import("./store/secrets.ts")),
   ...(await import("./store/sole-hub.ts")),
   ...(await import("./store/telemetry.ts")),
@@ -55,7 +58,9 @@ export async function startHub(config: Config, log: Log): Promise<Hub> {
   const wired = await startMessaging(hub, base, stack);
   const urls: Urls = { mqtt: null, mqtts: null, ws: null };
   const doors = await openApi(hub, base, wired, urls, stack);
-  await listen(base, wired, doors.api, urls);
+  const listeners = await listen(base, wired, doors.api, urls);
+  // While HTTP still answers what it has, nobody new comes over MQTT either.
+  stack.defer(() => listeners.stop());
   await writeOperatorFile(base.dataDir, doors.api.url, doors.operatorToken);
   stack.defer(() => rm(join(base.dataDir, "operator.json"), { force: true }));
   // Nobody waits for the demo home: the hub is ready without it.
@@ -95,13 +100,13 @@ async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDi
   );
   const organization = await hub.homeOrganization(db);
   await createFirstAdmin(hub, config, db, organization.id);
-  await hub.resetConnectionStatus(db);
 
   const telemetry = hub.createTelemetryStore(store);
   await telemetry.maintain(clock());
   const maintain = async (): Promise<void> => {
     await telemetry.maintain(clock());
     await hub.purgeIdempotencyKeys(db, clock());
+    await hub.purgeReceived(db, clock());
   };
   const maintenance = setInterval(
     () => void maintain().catch((error: unknown) => log.error({ err: error }, "the hourly maintenance failed")),
@@ -112,6 +117,8 @@ async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDi
   const directory = await hub.loadDeviceDirectory(db);
   const topics = hub.createTopics(config.topicRoot);
   const metrics = hub.createMetrics();
+  const loopDelay = stack.use(hub.startLoopDelay());
+  metrics.gauge("hexahub_event_loop_delay_seconds", "How late the event loop was in the last 10 to 20 s", () => loopDelay.quantiles());
   const caFile = config.tlsCertFile ?? join(dataDir, "tls", "ca.pem");
   return { config, clock, dataDir, caFile, store, keys, telemetry, directory, topics, metrics, log };
 }
@@ -119,8 +126,11 @@ async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDi
 /** The broker, not listening yet, and the rooms that its messages go to. */
 async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStack) {
   const { config, store, topics, metrics, log, clock } = base;
-  const broker = stack.use(await hub.startBroker({ ...base, limits: config }));
+  const broker = stack.use(await hub.startBroker({ ...base, limits: config, version: VERSION }));
+  // The broker has told those who are away whom the last run left as connected.
+  await hub.resetConnectionStatus(store.db);
   const { bus, sessions, events, ingest } = broker;
+  for (const { type, name, help, read } of broker.readings) metrics[type](name, help, read);
   metrics.gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => sessions.count());
   const states = hub.createStateCommits({ store, bus, events, topics, log, metrics, clock });
   const commands = stack.use(
@@ -159,18 +169,28 @@ async function openApi(hub: Rooms, base: Base, { broker, commands }: Messaging, 
     trustProxy: config.trustProxy,
     accessTokenTtlMs: config.accessTokenTtlS * 1_000,
   };
-  const api = stack.use(await hub.startApi({ ...base, bus, commands, sessions, events, ingest, demo, setup, settings }));
+  const deviceCertificates = hub.createDeviceCertificates({
+    dir: join(base.dataDir, "tls"),
+    clientCaFile: config.mqttClientCaFile,
+    isOff: config.mqttClientCerts === "off",
+    clock: base.clock,
+  });
+  const api = stack.use(
+    await hub.startApi({ ...base, bus, commands, sessions, events, ingest, demo, deviceCertificates, setup, settings }),
+  );
   return { api, demo, setup, operatorToken };
 }
 
 /** Opens the MQTT listeners and writes down where they are. */
 async function listen(
-  { config, dataDir }: Base,
+  { config, dataDir, log, metrics, clock }: Base,
   { broker, commands }: Messaging,
   api: Awaited<ReturnType<Rooms["startApi"]>>,
   urls: Urls,
-): Promise<void> {
+) {
   const name = publicName(config);
+  const { remoteReader } = await import("./api/remote.ts");
+  const remoteOf = remoteReader(config.trustProxy);
   const listeners = await broker.listen(
     {
       host: config.host,
@@ -178,13 +198,37 @@ async function listen(
       mqttPort: config.mqttPort,
       mqttsPort: config.mqttsPort,
       certificates: { dir: join(dataDir, "tls"), hostnames: [name, hostname()], certFile: config.tlsCertFile, keyFile: config.tlsKeyFile },
+      tls: {
+        clientCertificates: config.mqttClientCerts,
+        clientCaFile: config.mqttClientCaFile,
+        crlFile: config.mqttCrlFile,
+        sniDir: config.tlsSniDir,
+        pollMs: config.tlsPollMs,
+        log,
+        metrics,
+        clock,
+        onRevoked: (fingerprints) =>
+          broker.sessions.disconnect(
+            (principal) =>
+              principal.kind === "device" && principal.certificate !== undefined && fingerprints.has(principal.certificate.fingerprint),
+            "revoked",
+          ),
+      },
       http: api.server,
+      addressOf: (request) => remoteOf(request).address,
     },
     commands,
+  );
+  metrics.gauge("hexahub_tls_certificate_expires_seconds", "Seconds until a certificate ends, by name; negative when it has ended", () =>
+    listeners.expiries().map(({ name: certificate, notAfter }) => ({
+      labels: { name: certificate },
+      value: (notAfter.getTime() - clock()) / 1_000,
+    })),
   );
   urls.mqtt = listeners.mqttPort === undefined ? null : `mqtt://${config.mqttPlain === "lan" ? name : "127.0.0.1"}:${listeners.mqttPort}`;
   urls.mqtts = `mqtts://${name}:${listeners.mqttsPort}`;
   urls.ws = `${(config.publicUrl ?? api.url).replace(/^http/, "ws")}/mqtt`;
+  return listeners;
 }
 
 /** The name under which clients reach the hub: it stands in their URLs and in the certificate. */

@@ -1,5 +1,6 @@
 import type { Server } from "node:http";
 import type { Bus, Commands, Demo, DeviceDirectory, EventSink, Ingest, Log, Sessions } from "../core/bus.ts";
+import type { DeviceCertificates } from "../core/certificate.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Store } from "../store/open.ts";
 import type { SigningKeys } from "../store/secrets.ts";
@@ -40,6 +41,7 @@ export interface ApiContext {
   readonly events: EventSink;
   readonly ingest: Ingest;
   readonly directory: DeviceDirectory;
+  readonly deviceCertificates: DeviceCertificates;
   readonly demo: Demo;
   readonly metrics: MetricsRegistry;
   readonly topics: Topics;

@@ -3,10 +3,19 @@ import type { Metrics } from "../core/bus.ts";
 
 /** The hub's metrics and their Prometheus text. Made before everything else, since every room counts. */
 export interface MetricsRegistry extends Metrics {
-  /** A value that is read whenever somebody looks. */
-  gauge(name: string, help: string, read: () => number): void;
+  /** A value, or one a set of labels, that is read whenever somebody looks. */
+  gauge(name: string, help: string, read: Read): void;
+  /** The same for what only grows. */
+  counter(name: string, help: string, read: Read): void;
   text(): Promise<string>;
   readonly contentType: string;
+}
+
+type Read = () => number | readonly LabelledValue[];
+
+export interface LabelledValue {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
 }
 
 const HELP: Readonly<Record<string, string>> = {
@@ -41,11 +50,21 @@ export function createMetrics(): MetricsRegistry {
     gauge(name, help, read) {
       registry.registerMetric(
         new Gauge({
-          name,
-          help,
-          registers: [],
+          ...onDemand(name, help, read),
           collect() {
-            this.set(read());
+            this.reset();
+            for (const { labels, value } of valuesOf(read())) this.set({ ...labels }, value);
+          },
+        }),
+      );
+    },
+    counter(name, help, read) {
+      registry.registerMetric(
+        new Counter({
+          ...onDemand(name, help, read),
+          collect() {
+            this.reset();
+            for (const { labels, value } of valuesOf(read())) this.inc({ ...labels }, value);
           },
         }),
       );
@@ -54,3 +73,9 @@ export function createMetrics(): MetricsRegistry {
     contentType: registry.contentType,
   };
 }
+
+const onDemand = (name: string, help: string, read: Read) => ({ name, help, labelNames: labelNamesOf(read()), registers: [] });
+
+const valuesOf = (value: ReturnType<Read>): readonly LabelledValue[] => (typeof value === "number" ? [{ labels: {}, value }] : value);
+
+const labelNamesOf = (value: ReturnType<Read>): string[] => Object.keys(valuesOf(value)[0]?.labels ?? {});

@@ -1,5 +1,6 @@
 import * as accessTokens from "./access-tokens/access-tokens.ts";
 import * as demo from "./demo/demo.ts";
+import { issueCertificate } from "./devices/certificates.ts";
 import { command, history } from "./devices/commands.ts";
 import * as credentials from "./devices/credentials.ts";
 import * as devices from "./devices/devices.ts";
@@ -37,6 +38,7 @@ export const ROUTES: readonly Route[] = [
   credentials.credentials,
   credentials.rotate,
   credentials.revoke,
+  issueCertificate,
   command,
   history,
   readings,

@@ -1,12 +1,14 @@
 import { isDeviceUid } from "../core/id.ts";
-import type { Principal } from "../core/principal.ts";
+import { type DevicePrincipal, PLATFORM, type Principal } from "../core/principal.ts";
 import { authenticateBearer, authenticateService } from "../store/access-tokens.ts";
-import { authenticateDevice } from "../store/credentials.ts";
+import { authenticateDevice, findCertificate, recordCertificate } from "../store/credentials.ts";
+import { findDevice } from "../store/devices.ts";
 import type { Store } from "../store/open.ts";
 import { spendPasswordTime, verifyPassword } from "../store/passwords.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import { findUserWithPassword } from "../store/users.ts";
 import { hasControlCharacter } from "./authorize.ts";
+import type { ClientCertificate } from "./client-certificates.ts";
 
 export interface AuthenticationContext {
   readonly store: Store;
@@ -14,11 +16,59 @@ export interface AuthenticationContext {
   readonly clock: () => number;
 }
 
+/** What a client shows of itself. */
+export interface Login {
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  /** Of the connection, verified by its handshake. */
+  readonly certificate?: ClientCertificate | undefined;
+}
+
 /**
- * Who an MQTT CONNECT is. A device gives its uid and its token or JWT; a person the e-mail address and the password or
- * a token; a service account its name and its token. undefined for everything else, without saying what was wrong.
+ * Who an MQTT CONNECT is. A device gives its uid and its token or JWT, or comes with a certificate and no password; a
+ * person the e-mail address and the password or a token; a service account its name and its token. Whoever comes with a
+ * device's certificate and a password has to be that device by both. undefined for everything else, without saying what was wrong.
  */
 export async function authenticate(
+  context: AuthenticationContext,
+  { username, password, certificate }: Login,
+): Promise<Principal | undefined> {
+  if (certificate === undefined) return authenticatePassword(context, username, password);
+  const shown = await authenticateCertificate(context, certificate);
+  if (shown === "refused") return undefined;
+  if (shown !== "nobody" && username !== undefined && username !== shown.uid) return undefined;
+  if (password === undefined) return shown === "nobody" ? undefined : shown;
+  const principal = await authenticatePassword(context, username, password);
+  if (shown === "nobody") return principal;
+  return principal?.kind === "device" && principal.id === shown.id ? { ...principal, certificate: shown.certificate } : undefined;
+}
+
+type CertifiedDevice = DevicePrincipal & Required<Pick<DevicePrincipal, "certificate">>;
+
+/**
+ * The device that a verified certificate is. One that the hub issued is a row in the store; one of a given authority
+ * becomes a row with its first login, so that it is listed and revoked like every credential. `nobody` for a certificate
+ * that is good and names no device of this hub, for example a service's; `refused` for one that was revoked or is not known.
+ */
+export async function authenticateCertificate(
+  { store: { db }, clock }: Pick<AuthenticationContext, "store" | "clock">,
+  certificate: ClientCertificate,
+): Promise<CertifiedDevice | "nobody" | "refused"> {
+  const { fingerprint, uid, trust } = certificate;
+  let known = await findCertificate(db, fingerprint);
+  const device = known || trust.isOwn || uid === undefined ? undefined : await findDevice(db, PLATFORM, uid);
+  if (device) {
+    await recordCertificate(db, device.id, certificate, clock());
+    // Another node may have been first.
+    known = await findCertificate(db, fingerprint);
+  }
+  if (!known) return trust.isOwn ? "refused" : "nobody";
+  if (known.isRevoked || known.uid !== uid) return "refused";
+  const { credentialId } = known;
+  return { kind: "device", id: known.deviceId, uid, credentialId, certificate: { credentialId, fingerprint } };
+}
+
+async function authenticatePassword(
   { store, keys, clock }: AuthenticationContext,
   username: string | undefined,
   password: string | undefined,

@@ -1,4 +1,3 @@
-import type { Client } from "aedes";
 import type { DeviceDirectory } from "../core/bus.ts";
 import { inScope, type Principal, scopeOf } from "../core/principal.ts";
 import { TOPICS, type Topic, type Topics } from "../core/topics.ts";
@@ -7,14 +6,6 @@ import { TOPICS, type Topic, type Topics } from "../core/topics.ts";
 export interface Rights {
   readonly topics: Topics;
   readonly directory: DeviceDirectory;
-}
-
-/** Who each connected client is. */
-export type Principals = WeakMap<Client, Principal>;
-
-/** Whether somebody is there at all and has the right. */
-export function allows(principal: Principal | undefined, may: (principal: Principal) => boolean): boolean {
-  return principal !== undefined && may(principal);
 }
 
 /** What a client id, a session or a right is bound to: the account or device, whatever credential it came with. */
@@ -48,6 +39,8 @@ export function mayReceive({ directory }: Rights, principal: Principal, topic: T
     case "members":
       if ("uid" in topic) return seesDevice(directory, principal, topic.uid);
       return !("organizationId" in topic) || inScope(scopeOf(principal), topic.organizationId);
+    case "platform":
+      return scopeOf(principal).kind === "platform";
     case "user":
       return topic.kind === "notification" && topic.userId === principal.id && inScope(scopeOf(principal), topic.organizationId);
   }
@@ -56,9 +49,10 @@ export function mayReceive({ directory }: Rights, principal: Principal, topic: T
 /**
  * Whether the filter may be subscribed. A device names its own down topics; everybody else may use wildcards, since
  * deliveries are filtered, but not name what is hidden from them: a missing device and a foreign one look the same.
+ * The broker's statistics are the platform's.
  */
 export function maySubscribe(rights: Rights, principal: Principal, filter: string): boolean {
-  if (filter.startsWith("$")) return false;
+  if (filter.startsWith("$")) return filter.startsWith("$SYS/") && principal.kind !== "device" && scopeOf(principal).kind === "platform";
   const { root } = rights.topics;
   const levels = filter.split("/");
   if (principal.kind === "device") {

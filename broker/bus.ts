@@ -1,27 +1,36 @@
-import type { Aedes, AedesPublishPacket, PublishPacket } from "aedes";
 import type { Bus, BusMessage, EventSink, Log } from "../core/bus.ts";
 import { type HubEvent, toCloudEvent } from "../core/event.ts";
 import type { Topics } from "../core/topics.ts";
+import type { Exchange } from "./exchange.ts";
+import { Message } from "./message.ts";
+import type { Router } from "./router.ts";
 
 /** Publishes what follows from a commit: nobody waits for it, and what cannot be published is logged. */
 export type Announce = (message: BusMessage) => void;
 
-/** The hub's side of Aedes. */
-export function createBus(aedes: Aedes): Bus {
+export interface BusContext {
+  readonly exchange: Exchange;
+  readonly router: Router;
+  readonly clock: () => number;
+  readonly log: Log;
+}
+
+/** The hub's side of the broker. */
+export function createBus({ exchange, router, clock, log }: BusContext): Bus {
   return {
-    publish: (message) =>
-      new Promise((resolve, reject) => {
-        // While the hub stops there is nobody left to tell, and the tables hold what the next start retains.
-        aedes.publish(packetOf(message), (error) => (error && !aedes.closed ? reject(error) : resolve()));
-      }),
-    subscribe(filter, handler) {
-      const deliver = (packet: AedesPublishPacket, done: () => void): void => {
-        handler(packet.topic, packet.payload as Buffer);
-        done();
-      };
-      aedes.subscribe(filter, deliver, () => {});
-      return { [Symbol.dispose]: () => aedes.unsubscribe(filter, deliver, () => {}) };
+    async publish(message) {
+      // Sessions that are connected have it within this turn, in the order of the calls.
+      if (exchange.publish(messageOf(message, clock))) await exchange.stored();
     },
+    subscribe: (filter, handler) =>
+      router.handle(filter, ({ topic, payload }) => {
+        try {
+          handler(topic, payload);
+        } catch (error) {
+          // Whoever published it did nothing wrong, and those behind this one are waiting.
+          log.error({ err: error, topic }, "a subscriber inside the hub failed");
+        }
+      }),
   };
 }
 
@@ -35,30 +44,33 @@ export function createAnnounce(bus: Bus, log: Log): Announce {
 export function createEventSink({ bus, topics, log }: { bus: Bus; topics: Topics; log: Log }): EventSink {
   const publish = async (event: HubEvent, organizationId: string): Promise<void> => {
     try {
-      await bus.publish({
-        topic: topics.build({ kind: "event", organizationId, type: event.type }),
-        payload: JSON.stringify(toCloudEvent(event)),
-        qos: 1,
-      });
+      await bus.publish(eventMessage(topics, event, organizationId));
     } catch (error) {
       log.error({ err: error, eventId: event.id }, "an event could not be published");
     }
   };
   return {
     async emit(events) {
-      for (const event of events) if (event.organizationId !== null) await publish(event, event.organizationId);
+      await Promise.all(events.map((event) => (event.organizationId === null ? undefined : publish(event, event.organizationId))));
     },
   };
 }
 
-function packetOf({ topic, payload, qos = 0, retain = false, expiresInMs }: BusMessage): PublishPacket {
+/** What the organisation's clients get of an event. */
+export function eventMessage(topics: Topics, event: HubEvent, organizationId: string): BusMessage {
   return {
-    cmd: "publish",
+    topic: topics.build({ kind: "event", organizationId, type: event.type }),
+    payload: JSON.stringify(toCloudEvent(event)),
+    qos: 1,
+  };
+}
+
+export function messageOf({ topic, payload, qos = 0, retain = false, expiresInMs }: BusMessage, clock: () => number = Date.now): Message {
+  return new Message({
     topic,
     payload: typeof payload === "string" ? Buffer.from(payload) : payload,
     qos,
     retain,
-    dup: false,
-    ...(expiresInMs === undefined ? {} : { properties: { messageExpiryInterval: Math.max(1, Math.ceil(expiresInMs / 1_000)) } }),
-  };
+    expiresAt: expiresInMs === undefined ? undefined : clock() + expiresInMs,
+  });
 }

@@ -1,6 +1,7 @@
-import { createPrivateKey, KeyObject, randomBytes, webcrypto } from "node:crypto";
+import { createPrivateKey, createPublicKey, KeyObject, randomBytes, webcrypto } from "node:crypto";
 import { isIP } from "node:net";
 import type * as X509 from "@peculiar/x509";
+import { deviceUrn } from "../core/certificate.ts";
 
 const DAY_MS = 86_400_000;
 const AUTHORITY_DAYS = 3652;
@@ -16,7 +17,7 @@ export interface CertifiedKey {
   readonly key: string;
 }
 
-/** A new certificate authority for this hub alone: EC P-256, ten years, may sign servers and no further authority. */
+/** A new certificate authority for this hub alone: EC P-256, ten years, may sign servers and devices and no further authority. */
 export async function makeAuthority(now: number): Promise<CertifiedKey> {
   const x509 = await loadX509();
   const keys = await makeKeys();
@@ -66,6 +67,63 @@ export async function issueServerCertificate(authority: CertifiedKey, names: rea
     ],
   });
   return { cert: pem(cert), key: exportKey(keys.privateKey) };
+}
+
+/**
+ * A client certificate for the device `uid` and the key that signed `csr` (PEM), by `authority` and never outliving it.
+ * Throws {@link BadRequestError} for a request that is not one, is not signed by its own key, or whose key is too weak.
+ */
+export async function issueDeviceCertificate(
+  authority: CertifiedKey,
+  { uid, csr, days }: { readonly uid: string; readonly csr: string; readonly days: number },
+  now: number,
+): Promise<string> {
+  const x509 = await loadX509();
+  const publicKey = await provenKey(x509, csr);
+  const issuer = new x509.X509Certificate(authority.cert);
+  const cert = await x509.X509CertificateGenerator.create({
+    serialNumber: newSerial(),
+    subject: [{ CN: [uid] }],
+    issuer: issuer.subjectName,
+    notBefore: new Date(Math.max(now - BACKDATED_MS, issuer.notBefore.getTime())),
+    notAfter: new Date(Math.min(now + days * DAY_MS, issuer.notAfter.getTime())),
+    publicKey,
+    signingKey: createPrivateKey(authority.key).toCryptoKey(ALGORITHM, false, ["sign"]),
+    signingAlgorithm: ALGORITHM,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension(["1.3.6.1.5.5.7.3.2" /* client authentication */]),
+      new x509.SubjectAlternativeNameExtension([{ type: "url", value: deviceUrn(uid) }]),
+      await x509.SubjectKeyIdentifierExtension.create(publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+    ],
+  });
+  return pem(cert);
+}
+
+/** A certificate request that cannot be signed; the message may be shown to whoever sent it. */
+export class BadRequestError extends Error {
+  override readonly name = "BadRequestError";
+}
+
+async function provenKey(x509: typeof X509, csr: string): Promise<X509.PublicKey> {
+  try {
+    const request = new x509.Pkcs10CertificateRequest(csr);
+    const key = createPublicKey({ key: Buffer.from(request.publicKey.rawData), format: "der", type: "spki" });
+    if (!isStrong(key)) throw new BadRequestError("the key is none of EC P-256, P-384 or P-521, Ed25519, and RSA of 2,048 to 4,096 bits");
+    if (!(await request.verify())) throw new BadRequestError("the request is not signed by its own key");
+    return request.publicKey;
+  } catch (cause) {
+    if (cause instanceof BadRequestError) throw cause;
+    throw new BadRequestError("this is no certificate request in PEM (PKCS #10)", { cause });
+  }
+}
+
+function isStrong({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
+  const { namedCurve = "", modulusLength = 0 } = asymmetricKeyDetails ?? {};
+  if (asymmetricKeyType === "ec") return ["prime256v1", "secp384r1", "secp521r1"].includes(namedCurve);
+  return asymmetricKeyType === "ed25519" || (asymmetricKeyType === "rsa" && modulusLength >= 2_048 && modulusLength <= 4_096);
 }
 
 /** Loaded only when there is something to sign: it costs a start 80 ms. */

@@ -1,10 +1,11 @@
 import { createPrivateKey, randomBytes, X509Certificate } from "node:crypto";
-import { mkdir, open, readFile, rename, stat } from "node:fs/promises";
+import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { SetupError } from "../core/errors.ts";
 import { type CertifiedKey, issueServerCertificate, makeAuthority } from "./certificate-authority.ts";
+import { stampOf } from "./reloaded.ts";
 
 export interface CertificateOptions {
   /** Where the hub's own authority and certificate live; made when absent. */
@@ -73,12 +74,13 @@ export function watchCertificates(options: WatchOptions, onChange: (certificates
 
   const look = async (): Promise<void> => {
     const stamp = await stampOf(files);
-    if (stamp === seen && clock() - checkedAt < RENEWAL_CHECK_MS) return;
+    const at = clock();
+    if (stamp === seen && at - checkedAt < RENEWAL_CHECK_MS) return;
     try {
       const fresh = await ensureCertificates(options);
       // Renewal itself changes the files.
       seen = await stampOf(files);
-      checkedAt = clock();
+      checkedAt = at;
       reported = undefined;
       const identity = fresh.cert + fresh.key;
       const changed = served !== undefined && served !== identity;
@@ -110,6 +112,35 @@ export function watchCertificates(options: WatchOptions, onChange: (certificates
   };
 }
 
+/** The hub's own authority, PEM; made when there is none. Throws `SetupError` when it has expired or cannot be read or written. */
+export async function ensureAuthority(dir: string, now: number): Promise<string> {
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    return await ownAuthority(ownFiles(dir), now);
+  } catch (cause) {
+    if (cause instanceof SetupError) throw cause;
+    throw new SetupError("the hub's certificate authority cannot be made or read", dir, "make the folder writable for the hub", { cause });
+  }
+}
+
+/** The authority with its key, for signing. Throws `SetupError` when the key is not there. */
+export async function readAuthority(dir: string, now: number): Promise<CertifiedKey> {
+  const cert = await ensureAuthority(dir, now);
+  return { cert, key: await authorityKey(ownFiles(dir), cert) };
+}
+
+/** Where the hub's own authority stands in its folder. */
+export const authorityFile = (dir: string): string => ownFiles(dir).ca;
+
+/** A certificate and its key as one reads them from files. Throws `SetupError` when they cannot be used. */
+export async function readCertifiedKey(
+  certFile: string,
+  keyFile: string,
+  now: number,
+): Promise<CertifiedKey & { readonly notAfter: Date }> {
+  return givenCertificates(certFile, keyFile, now);
+}
+
 interface OwnFiles {
   readonly ca: string;
   readonly caKey: string;
@@ -124,14 +155,6 @@ function ownFiles(dir: string): OwnFiles {
 function filesOf(options: CertificateOptions): string[] {
   if (options.certFile !== undefined && options.keyFile !== undefined) return [options.certFile, options.keyFile];
   return Object.values(ownFiles(options.dir));
-}
-
-async function stampOf(files: readonly string[]): Promise<string> {
-  const stamps = files.map(async (file) => {
-    const found = await stat(file).catch(() => undefined);
-    return found ? `${found.mtimeMs}/${found.size}/${found.ino}` : "absent";
-  });
-  return (await Promise.all(stamps)).join(" ");
 }
 
 async function givenCertificates(certFile: string, keyFile: string, now: number): Promise<Certificates> {

@@ -1,91 +1,126 @@
-import type { Aedes, Client } from "aedes";
+import type { Aedes } from "aedes";
 import type { Log, Metrics } from "../core/bus.ts";
 import { isDeviceUid } from "../core/id.ts";
 import type { Principal } from "../core/principal.ts";
+import type { MqttLimits } from "../core/settings.ts";
 import type { ClientInternals } from "./aedes-internals.ts";
 import { type AuthenticationContext, authenticate } from "./authenticate.ts";
-import { hasControlCharacter, keyOf, mayPublish, type Principals, type Rights } from "./authorize.ts";
-import type { StoredPersistence } from "./persistence.ts";
+import { hasControlCharacter, keyOf, type Rights } from "./authorize.ts";
+import { certificateOf } from "./client-certificates.ts";
+import type { Connection } from "./connection.ts";
+import type { Flapping } from "./flapping.ts";
+import type { LoginFailures } from "./login-failures.ts";
+import type { SessionRegistry } from "./session-registry.ts";
+import { Wills } from "./wills.ts";
 
 export interface AdmissionContext extends AuthenticationContext {
   readonly rights: Rights;
-  readonly principals: Principals;
-  readonly persistence: StoredPersistence;
-  readonly findClient: (clientId: string) => Client | undefined;
+  readonly registry: SessionRegistry;
+  readonly failures: LoginFailures;
+  readonly flapping: Flapping;
+  readonly limits: MqttLimits;
+  /** The connection that Aedes made a client for. */
+  readonly connectionOf: (client: ClientInternals) => Connection;
   readonly log: Log;
   readonly metrics: Metrics;
 }
 
-/** Who may connect: credentials, the ownership of the client id, and the will. */
+/** Who may connect: credentials, the ownership of the client id, the will, and for how long the session may stay. */
 export interface Admission {
   readonly authenticate: Aedes["authenticate"];
-  /** Whether this is a will that passed at CONNECT. */
-  isCheckedWill(packet: object): boolean;
   /** Whoever is logging in right now and turns out to match is not welcome: what was read of him may be from before. */
   turnAway(match: (principal: Principal) => boolean): void;
   /** Asked once, when the session begins. */
-  isWelcome(client: Client): boolean;
+  isWelcome(connection: Connection): boolean;
 }
 
 /** Bytes: a client id is part of keys, which PostgreSQL limits; the specification asks for 23 [MQTT-3.1.3-5]. */
 const MAX_CLIENT_ID_BYTES = 128;
 
 export function createAdmission(context: AdmissionContext): Admission {
-  const wills = new WeakSet<object>();
   /** Logins that are not sessions yet, each with those whom it must not turn out to be. */
-  const pending = new Map<Client, ((principal: Principal) => boolean)[]>();
+  const pending = new Map<Connection, ((principal: Principal) => boolean)[]>();
 
-  async function admit(client: ClientInternals, username: string | undefined, password: string | undefined): Promise<void> {
-    pending.set(client, []);
-    client.conn.once("close", () => pending.delete(client));
+  async function admit(connection: Connection, username: string | undefined, password: string | undefined): Promise<void> {
+    const { client } = connection;
+    pending.set(connection, []);
+    connection.stream.once("close", () => {
+      pending.delete(connection);
+      if (!connection.session) context.registry.unclaim(client.id);
+    });
+    const { remoteAddress } = client.conn;
+    // Before anything is looked at: the same answer, as fast, for an account that exists and one that does not.
+    if (context.failures.isBlocked(remoteAddress)) throw new ConnectRefusal(3, "too_many_failures", 0x9f);
     if (!isValidClientId(client.id)) throw new ConnectRefusal(2, "client_id_invalid");
-    const principal = await authenticate(context, username, password);
-    if (!principal) throw new ConnectRefusal(username ? 4 : 5, "bad_credentials");
-    // Whoever left while the password was checked gets no session.
-    if (client.closed || client.conn.destroyed) return;
-    checkOwnership(context, client.id, principal);
-    const will = client._will;
-    if (will) {
-      checkWill(context.rights, principal, will.topic);
-      wills.add(will);
+    const principal = await authenticate(context, { username, password, certificate: certificateOf(client.conn) });
+    if (!principal) {
+      context.failures.failed(remoteAddress);
+      throw new ConnectRefusal(username ? 4 : 5, "bad_credentials");
     }
-    context.principals.set(client, principal);
-    if (!client.clean) await context.persistence.claimSession(client.id, principal);
+    // Whoever left while the password was checked gets no session.
+    if (connection.isClosed) return;
+    checkOwnership(context, client.id, principal);
+    const will = connection.connect?.will;
+    if (will && !Wills.isAllowed(context.rights, principal, will.topic)) throw new ConnectRefusal(5, "will_forbidden");
+    if (!context.flapping.mayConnect(client.id, principal)) throw new ConnectRefusal(3, "flapping", 0x9f);
+    connection.principal = principal;
+    limitSession(context.limits, connection, principal);
+    if (!client.clean) await context.registry.claim(client.id, principal, client.sessionExpiryInterval * 1_000);
   }
 
   type Done = Parameters<Aedes["authenticate"]>[3];
   async function answer(client: ClientInternals, username: string | undefined, password: string | undefined, done: Done): Promise<void> {
     let refusal: ConnectRefusal | null = null;
     try {
-      await admit(client, username, password);
+      await admit(context.connectionOf(client), username, password);
     } catch (error) {
       refusal = refusalOf(context, client, error);
     }
+    // Aedes knows no such reason.
+    if (refusal?.reasonCode !== undefined) return context.connectionOf(client).refuse(refusal.reasonCode, refusal.returnCode);
     done(refusal, refusal === null);
   }
 
   return {
-    authenticate: (client, username, password, done) => void answer(client as ClientInternals, username, password?.toString(), done),
-    isCheckedWill: (packet) => wills.has(packet),
+    authenticate: (client, username, password, done) =>
+      void answer(client as unknown as ClientInternals, username, password?.toString(), done),
     turnAway(match) {
       for (const unwanted of pending.values()) unwanted.push(match);
     },
-    isWelcome(client) {
-      const principal = context.principals.get(client);
-      const unwanted = pending.get(client) ?? [];
-      pending.delete(client);
+    isWelcome(connection) {
+      const { principal } = connection;
+      const unwanted = pending.get(connection) ?? [];
+      pending.delete(connection);
       return principal !== undefined && !unwanted.some((match) => match(principal));
     },
   };
 }
 
+/** How long a session of this account outlives its connection at most, in seconds. */
+export function longestExpiryS({ mqttSessionExpiryS, mqttServiceSessionExpiryS }: MqttLimits, { kind }: Principal): number {
+  return kind === "service" ? mqttServiceSessionExpiryS : mqttSessionExpiryS;
+}
+
+/** What the client asked for, within what its kind of account may have. MQTT 5 reads it in the CONNACK. */
+function limitSession(limits: MqttLimits, { client, connect }: Connection, principal: Principal): void {
+  client.sessionExpiryInterval = Math.min(client.sessionExpiryInterval, longestExpiryS(limits, principal));
+  client.clean = client.sessionExpiryInterval === 0;
+  const asked = connect?.keepalive ?? 0;
+  const { mqttKeepaliveMinS, mqttKeepaliveMaxS } = limits;
+  const served = asked === 0 ? mqttKeepaliveMaxS : Math.min(Math.max(asked, mqttKeepaliveMinS), mqttKeepaliveMaxS);
+  if (served !== asked) client._serverKeepAlive = served;
+}
+
 /** CONNACK's return code of MQTT 3.1.1; Aedes translates it for MQTT 5. */
 class ConnectRefusal extends Error {
-  readonly returnCode: number;
+  readonly returnCode: 2 | 3 | 4 | 5;
+  /** Of MQTT 5, where Aedes' translation is not meant. */
+  readonly reasonCode: number | undefined;
 
-  constructor(returnCode: 2 | 3 | 4 | 5, reason: string) {
+  constructor(returnCode: 2 | 3 | 4 | 5, reason: string, reasonCode?: number) {
     super(reason);
     this.returnCode = returnCode;
+    this.reasonCode = reasonCode;
   }
 }
 
@@ -94,19 +129,11 @@ function isValidClientId(clientId: string): boolean {
 }
 
 /** A device's uid is the client id of that device alone; every other id is its user's while a session has it. */
-function checkOwnership({ rights, principals, persistence, findClient }: AdmissionContext, clientId: string, principal: Principal): void {
+function checkOwnership({ rights, registry }: AdmissionContext, clientId: string, principal: Principal): void {
   const isForeign =
     principal.kind === "device" ? clientId !== principal.uid : isDeviceUid(clientId) && rights.directory.find(clientId) !== undefined;
-  const live = findClient(clientId);
-  const holder = (live && principals.get(live)) ?? persistence.ownerOf(clientId);
+  const holder = registry.ownerOf(clientId);
   if (isForeign || (holder && keyOf(holder) !== keyOf(principal))) throw new ConnectRefusal(2, "client_id_of_another");
-}
-
-/** Only states of being there make sense as a last word; everything else would be a command of somebody who is gone. */
-function checkWill(rights: Rights, principal: Principal, name: string): void {
-  const topic = rights.topics.parse(name);
-  if (!topic || !mayPublish(rights, principal, topic) || (topic.kind !== "availability" && topic.kind !== "ha_status"))
-    throw new ConnectRefusal(5, "will_forbidden");
 }
 
 function refusalOf({ log, metrics }: AdmissionContext, client: ClientInternals, error: unknown): ConnectRefusal {

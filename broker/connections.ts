@@ -1,110 +1,240 @@
 import type { Duplex } from "node:stream";
-import type { Aedes, Client } from "aedes";
-import mqttPacket from "mqtt-packet";
+import type { Aedes } from "aedes";
+import mqttPacket, { type IDisconnectPacket, type Packet } from "mqtt-packet";
 import type { DeviceDirectory, DeviceRef, Log, Metrics } from "../core/bus.ts";
+import type { Principal } from "../core/principal.ts";
+import type { MqttLimits } from "../core/settings.ts";
 import type { Topics } from "../core/topics.ts";
-import type { BrokerInternals, ClientInternals } from "./aedes-internals.ts";
-import type { Principals } from "./authorize.ts";
-import type { Admission } from "./connect.ts";
-import { guardParser, rememberIdentities } from "./guard.ts";
-import type { StoredPersistence } from "./persistence.ts";
+import { type ClientInternals, type ConnectPacket, takeOverReading, takeOverWriting } from "./aedes-internals.ts";
+import { connackProperties, isAcceptance } from "./connack.ts";
+import { type Admission, longestExpiryS } from "./connect.ts";
+import { Connection, type ConnectionContext, HOLD, type PacketHandlers } from "./connection.ts";
+import type { Counters } from "./counters.ts";
+import type { FrameFault } from "./frame-fault.ts";
+import { Grants } from "./grants.ts";
+import { Turn } from "./output.ts";
+import { readPacket } from "./packet-reader.ts";
 import type { PresenceTracker } from "./presence.ts";
+import type { PublishFlow } from "./publish-flow.ts";
 import type { Refusals } from "./refusals.ts";
+import type { Session } from "./session.ts";
+import type { SessionRegistry } from "./session-registry.ts";
 import { listensToCommands } from "./sessions.ts";
+import { willOf } from "./will-packet.ts";
+import type { Wills } from "./wills.ts";
 
 export interface ConnectionsContext {
   readonly aedes: Aedes;
-  readonly inside: BrokerInternals;
-  readonly principals: Principals;
-  readonly admission: Pick<Admission, "isWelcome">;
-  readonly refusals: Pick<Refusals, "refuseSize">;
-  readonly persistence: StoredPersistence;
+  readonly limits: MqttLimits;
+  readonly counters: Counters;
+  readonly registry: SessionRegistry;
+  readonly wills: Wills;
+  readonly publishFlow: PublishFlow;
+  readonly subscription: PacketHandlers["subscription"];
+  /** Asked when somebody has logged in. */
+  readonly admission: () => Pick<Admission, "isWelcome">;
+  readonly refusals: Pick<Refusals, "reportSize">;
   readonly presence: PresenceTracker;
   readonly directory: DeviceDirectory;
   readonly topics: Topics;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly clock: () => number;
+  /** The hub ends all connections: nobody left by himself. */
+  readonly isStopping: () => boolean;
   /** Called when a device is connected and listens to its commands. */
   readonly onReachable: (device: DeviceRef) => void;
 }
 
-/** What follows when clients come, subscribe, are heard of and go. */
-export function watchConnections(context: ConnectionsContext): void {
-  const { aedes, presence, log, metrics } = context;
-  // Its type of the event's listener is that of another event.
-  aedes.on("error" as "closed", ((error: unknown) => log.error({ err: error }, "the broker reported an error")) as () => void);
-  aedes.on("connectionError", (client, error) => {
-    metrics.count("hexahub_mqtt_connection_errors_total");
-    onFault(context, client as ClientInternals, error);
-  });
-  aedes.on("clientError", (client, error) => onFault(context, client as ClientInternals, error));
-  aedes.on("ping", (_packet, client) => {
-    const device = deviceOf(context, client);
-    if (device) presence.seen(device);
-  });
-  aedes.on("clientReady", (client) => {
-    if (!context.admission.isWelcome(client)) return client.close();
+const PINGRESP = Buffer.from([0xd0, 0]);
+
+/** The connections of the broker: what follows when clients come, are heard of and go. */
+export class Connections implements PacketHandlers {
+  readonly #context: ConnectionsContext;
+  readonly #connectionContext: ConnectionContext;
+  readonly #byClient = new WeakMap<object, { readonly connection: Connection; readonly give: (packet: Packet) => void }>();
+  readonly subscription: PacketHandlers["subscription"];
+  /** Network connections that are open, those without a session too. */
+  open = 0;
+
+  constructor(context: ConnectionsContext) {
+    const { limits, counters, clock, subscription } = context;
+    this.#context = context;
+    this.#connectionContext = { limits, counters, turn: new Turn(counters), handlers: this, clock };
+    this.subscription = subscription;
+    this.#listen();
+  }
+
+  /** Serves a new network connection. */
+  attach(stream: Duplex, remoteAddress: string | undefined): void {
+    const client = this.#context.aedes.handle(stream) as unknown as ClientInternals;
+    // A socket's own may be a balancer's, and a WebSocket has none.
+    Object.defineProperty(client.conn, "remoteAddress", { value: remoteAddress });
+    const connection = new Connection(this.#connectionContext, client);
+    const give = takeOverReading(client, (error) => {
+      if (error) client.emit("error", error);
+      else if (client.connected) connection.release(HOLD.login);
+    });
+    this.#byClient.set(client, { connection, give });
+    takeOverWriting(stream, (packet) => this.#write(connection, packet));
+    this.open++;
+    stream.once("close", () => this.#closed(connection));
+    connection.read();
+  }
+
+  connectionOf(client: object): Connection | undefined {
+    return this.#byClient.get(client)?.connection;
+  }
+
+  /** What follows when a client has new subscriptions. */
+  subscribed(connection: Connection): void {
+    const { topics, onReachable } = this.#context;
+    const device = this.#deviceOf(connection);
+    if (device && connection.session && listensToCommands(topics, connection.session, device.uid)) onReachable(device);
+  }
+
+  control(connection: Connection, frame: Buffer): void {
+    const packet = readPacket(frame, connection.version);
+    if (packet.cmd === "connect") {
+      connection.connect = packet as ConnectPacket;
+      connection.version = packet.protocolVersion as 3 | 4 | 5;
+    }
+    if (packet.cmd === "disconnect" && !this.#takesLeave(connection, packet)) return;
+    this.#byClient.get(connection.client)?.give(packet);
+  }
+
+  /** Notes what a DISCONNECT means. Returns whether it is one. */
+  #takesLeave(connection: Connection, { reasonCode = 0, properties }: IDisconnectPacket): boolean {
+    const isProlonged = (properties?.sessionExpiryInterval ?? 0) > 0;
+    if (isProlonged && (connection.connect?.properties?.sessionExpiryInterval ?? 0) === 0) {
+      connection.end(0x82, "[3.14.2.2.2] an expiry for a session that had none");
+      return false;
+    }
+    // With any other reason the client wants its will to be heard [3.1.2.5].
+    connection.saidGoodbye = connection.version !== 5 || reasonCode === 0;
+    return true;
+  }
+
+  publish(connection: Connection, buffer: Buffer, start: number, end: number): void {
+    this.#context.publishFlow.publish(connection, buffer, start, end);
+  }
+
+  acknowledgement(connection: Connection, buffer: Buffer, start: number, end: number): void {
+    this.#context.publishFlow.acknowledgement(connection, buffer, start, end);
+  }
+
+  ping(connection: Connection): void {
+    connection.output.append(PINGRESP);
+  }
+
+  alive(connection: Connection): void {
+    const { client } = connection;
+    if (client._keepaliveInterval > 0) client._keepaliveTimer?.refresh();
+    const device = this.#deviceOf(connection);
+    if (device) this.#context.presence.seen(device);
+  }
+
+  refused({ client, version }: Connection, { reasonCode, statement }: FrameFault, head: Buffer): void {
+    const { metrics, log } = this.#context;
+    metrics.count("hexahub_mqtt_malformed_total", { reason: `0x${reasonCode.toString(16)}` });
+    const { remoteAddress } = client.conn;
+    log.info({ clientId: client.id, remoteAddress, version, reasonCode, statement, head: head.toString("hex") }, "a packet was refused");
+  }
+
+  tooLarge({ client, principal }: Connection, bytes: number): void {
+    this.#context.refusals.reportSize(client, principal, bytes);
+  }
+
+  failed({ client }: Connection, error: unknown): void {
+    this.#context.metrics.count("hexahub_mqtt_connection_errors_total");
+    this.#context.log.error({ err: error, clientId: client.id }, "a packet could not be handled");
+  }
+
+  #listen(): void {
+    const { aedes, log, metrics } = this.#context;
+    // Its type of the event's listener is that of another event.
+    aedes.on("error" as "closed", ((error: unknown) => log.error({ err: error }, "the broker reported an error")) as () => void);
+    aedes.on("connectionError", () => metrics.count("hexahub_mqtt_connection_errors_total"));
+    aedes.on("clientError", (client, error) => log.debug({ clientId: client.id, reason: error.message }, "a connection failed"));
+    aedes.on("keepaliveTimeout", (client) => this.connectionOf(client)?.end(0x8d, "[MQTT-3.1.2-24] keep alive timeout"));
+    aedes.on("clientReady", (client) => this.#ready(this.connectionOf(client)));
+  }
+
+  /** What Aedes writes. The session begins with the CONNACK that says so. */
+  #write(connection: Connection, packet: Packet): void {
+    const { admission, limits, registry, topics } = this.#context;
+    const { output, version } = connection;
+    if (packet.cmd === "disconnect" && !connection.mayEnd()) return;
+    if (!isAcceptance(packet)) {
+      output.append(mqttPacket.generate(packet, { protocolVersion: version }));
+      return output.flush();
+    }
+    if (!admission().isWelcome(connection)) return connection.refuse(0x87, 5);
+    const sessionPresent = this.#begin(connection, connection.principal as Principal);
+    const properties = version === 5 ? connackProperties(connection, limits, topics.root) : undefined;
+    const connack = { cmd: "connack" as const, sessionPresent, returnCode: 0, reasonCode: 0, ...(properties ? { properties } : {}) };
+    output.append(mqttPacket.generate(connack, { protocolVersion: version }));
+    registry.attach(connection.session as Session, connection, connection.expiryMs);
+  }
+
+  /** Returns whether a session was there. */
+  #begin(connection: Connection, principal: Principal): boolean {
+    const { wills, registry, topics, limits } = this.#context;
+    const { client, connect } = connection;
+    const isClean = connect?.clean === true;
+    this.#supersede(client.id);
+    if (isClean) wills.sessionEnded(client.id);
+    const { session, isResumed } = registry.open(client.id, principal, { isDurable: !client.clean, isClean });
+    wills.forget(client.id);
+    const will = connect?.will && willOf(connect.will, principal);
+    if (will && topics.parse(will.message.topic)?.kind !== "availability") wills.put(client.id, will);
+    const { receiveMaximum = 65_535, maximumPacketSize = Number.POSITIVE_INFINITY } = connect?.properties ?? {};
+    connection.grants = new Grants(this.#context, principal);
+    connection.window = Math.min(receiveMaximum, limits.mqttInflight);
+    connection.maxPacketBytes = maximumPacketSize;
+    connection.expiryMs = client.sessionExpiryInterval * 1_000;
+    connection.session = session;
+    return isResumed;
+  }
+
+  /** A take-over: the old connection's last word is said before the session changes hands. */
+  #supersede(clientId: string): void {
+    const { registry, wills } = this.#context;
+    const old = registry.find(clientId)?.link;
+    if (!(old instanceof Connection)) return;
+    old.isSuperseded = true;
+    if (!old.saidGoodbye) wills.leave(clientId, old.expiryMs);
+    // Aedes ends the one that it knows; of many that came at once it knows one.
+    old.end(0x8e, "the session was taken over");
+  }
+
+  #ready(connection: Connection | undefined): void {
+    if (!connection?.session || connection.isClosed) return;
+    const { metrics, presence } = this.#context;
     metrics.count("hexahub_mqtt_connects_total");
-    const device = deviceOf(context, client);
-    if (device) presence.online(device, (client as ClientInternals).conn.remoteAddress);
-    tellReachable(context, client);
-  });
-  aedes.on("subscribe", (_subscriptions, client) => tellReachable(context, client));
-  aedes.on("clientDisconnect", (client) => onDisconnect(context, client as ClientInternals));
-  aedes.on("sessionExpired", (client) => forget(context, client.id));
-}
+    const device = this.#deviceOf(connection);
+    if (device) presence.online(device, connection.client.conn.remoteAddress);
+    this.subscribed(connection);
+  }
 
-/**
- * The packet writer keeps a Buffer for each of the 65,536 numbers there are, 7 MB that a hub of a few hundred devices
- * never earns back: without, it writes the two bytes each time.
- */
-(mqttPacket.writeToStream as typeof mqttPacket.writeToStream & { cacheNumbers: boolean }).cacheNumbers = false;
+  #closed(connection: Connection): void {
+    const { isStopping, limits, wills, registry, presence } = this.#context;
+    const { client, session, principal } = connection;
+    this.open--;
+    connection.throttle.stop();
+    // In a take-over the new connection answers for the device, and goes on with the session.
+    if (!session || !principal || connection.isSuperseded) return;
+    const expiryMs = Math.min(client.sessionExpiryInterval, longestExpiryS(limits, principal)) * 1_000;
+    if (connection.saidGoodbye) wills.forget(client.id);
+    // The hub's own stop is no last word of its clients: they come back, or go to another node [MQTT-3.1.2-8].
+    else if (!isStopping()) wills.leave(client.id, expiryMs);
+    if (!registry.detach(session, connection, expiryMs)) return;
+    const device = this.#deviceOf(connection);
+    if (device && !isStopping()) presence.offline(device, client.errored ? "connection lost" : "disconnected");
+  }
 
-/** Hands a new connection to Aedes, with what the beta lacks put around it. */
-export function attach(aedes: Aedes, stream: Duplex, remoteAddress: string | undefined, log: Log): void {
-  const client = aedes.handle(stream) as ClientInternals;
-  if (client.conn.remoteAddress === undefined) Object.defineProperty(client.conn, "remoteAddress", { value: remoteAddress });
-  guardParser(client, (error, chunk) =>
-    // The first byte says which packet it was; those behind it may hold a password.
-    log.warn({ err: error, clientId: client.id, header: chunk[0], bytes: chunk.length }, "a packet could not be read"),
-  );
-  rememberIdentities(client);
-}
-
-/** The device that this client is, as the directory knows it now. */
-export function deviceOf(
-  { principals, directory }: Pick<ConnectionsContext, "principals" | "directory">,
-  client: Client,
-): DeviceRef | undefined {
-  const principal = principals.get(client);
-  return principal?.kind === "device" ? directory.find(principal.uid) : undefined;
-}
-
-function onFault({ refusals, principals, log }: ConnectionsContext, client: ClientInternals, error: Error & { size?: number }): void {
-  // Aedes gives a size to the error of a packet that is too large, and to no other.
-  if (error.size === undefined) log.debug({ clientId: client.id, reason: error.message }, "a connection failed");
-  else refusals.refuseSize(client, principals.get(client), error.size);
-}
-
-function tellReachable(context: ConnectionsContext, client: Client): void {
-  const device = deviceOf(context, client);
-  if (device && listensToCommands(context.topics, client, device.uid)) context.onReachable(device);
-}
-
-function onDisconnect(context: ConnectionsContext, client: ClientInternals): void {
-  const { inside, presence } = context;
-  // In a take-over the new session answers for the device, and goes on with what is stored.
-  const successor = inside.clients[client.id];
-  if ((successor && successor !== client) || inside._takingOver.has(client.id)) return;
-  const device = deviceOf(context, client);
-  if (device) presence.offline(device, client.errored ? "connection lost" : "disconnected");
-  if (client.clean || client.sessionExpiryInterval === 0) forget(context, client.id);
-}
-
-/** A session that is over leaves nothing, and its client id is free for others. */
-function forget({ persistence, log }: ConnectionsContext, clientId: string): void {
-  if (persistence.ownerOf(clientId) === undefined) return;
-  persistence
-    .forgetSession(clientId)
-    .catch((error: unknown) => log.error({ err: error, clientId }, "a session that ended could not be removed"));
+  /** The device that this client is, as the directory knows it now. */
+  #deviceOf({ principal }: Connection): DeviceRef | undefined {
+    return principal?.kind === "device" ? this.#context.directory.find(principal.uid) : undefined;
+  }
 }

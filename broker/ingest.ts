@@ -1,14 +1,21 @@
 import type { DeviceDirectory, Ingest, Log, Metrics, UpHandler, UpMessage } from "../core/bus.ts";
 import { HubError } from "../core/errors.ts";
+import type { MessageIdentity } from "../core/message-identity.ts";
 import { type Telemetry, UP_PAYLOADS, type UpType } from "../core/payloads.ts";
 import { readingsOf } from "../core/telemetry.ts";
 import { type Parser, parserFor } from "../core/validate.ts";
 import { hubErrorOf } from "../store/database-errors.ts";
 import { type Db, inTransaction, type Store } from "../store/open.ts";
+import { noteReceived, type Received } from "../store/received-messages.ts";
+import type { StorageWatch } from "./storage-watch.ts";
 
 /** What goes through the group commit: device messages, and the hub's own notes about devices in the same order. */
 export type IngestType = UpType | "presence";
-export type IngestMessage<T = unknown> = Omit<UpMessage<T>, "type"> & { readonly type: IngestType };
+export type IngestMessage<T = unknown> = Omit<UpMessage<T>, "type"> & {
+  readonly type: IngestType;
+  /** Of a message whose effect must come once, however often it is sent. */
+  readonly identity?: MessageIdentity | undefined;
+};
 export type IngestHandler = (trx: Db, messages: readonly IngestMessage[]) => Promise<(() => void) | undefined>;
 
 export interface DurableIngest extends Ingest, AsyncDisposable {
@@ -17,6 +24,8 @@ export interface DurableIngest extends Ingest, AsyncDisposable {
   parse(type: UpType, payload: Buffer | string, receivedAt: number): unknown;
   /** Resolves when the message's effects are committed. */
   commit(message: IngestMessage): Promise<void>;
+  /** What was received before this time, in ms since 1970, is committed and announced. */
+  announcedUntil(): number;
   /** For QoS 0: nobody waits, and above the bound the message is dropped and counted. */
   offer(message: IngestMessage): void;
 }
@@ -27,6 +36,9 @@ export interface IngestContext {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: () => number;
+  /** Resolves when what follows from the commits up to now is stored for the sessions that are away. */
+  readonly stored: () => Promise<void>;
+  readonly storage: Pick<StorageWatch, "failed">;
 }
 
 interface Waiting {
@@ -42,7 +54,7 @@ const MAX_OFFERED = 20_000;
 
 /** The device's messages on their way into the database. A handler is set once for each type. */
 export function createIngest(context: IngestContext): DurableIngest {
-  const { directory, log, metrics, clock } = context;
+  const { directory, log, metrics, clock, storage } = context;
   const parsers = new Map<UpType, Parser<unknown>>(
     Object.entries(UP_PAYLOADS).map(([type, schema]) => [type as UpType, parserFor(schema)]),
   );
@@ -63,12 +75,15 @@ export function createIngest(context: IngestContext): DurableIngest {
     },
     parse: (type, payload, receivedAt) => check(type, parseJson(payload), receivedAt),
     commit,
+    announcedUntil: () => Math.min(clock(), queue.oldest() ?? Number.POSITIVE_INFINITY),
     offer(message) {
       if (queue.length() >= MAX_OFFERED) return metrics.count("hexahub_ingest_dropped_total");
       queue.push({
         message,
         resolve: () => {},
-        reject: (error) => log.error({ err: error, type: message.type }, "a message could not be stored"),
+        reject(error) {
+          if (!storage.failed(error)) log.error({ err: error, type: message.type }, "a message could not be stored");
+        },
       });
     },
     async accept(device, type, payload) {
@@ -85,21 +100,29 @@ export function createIngest(context: IngestContext): DurableIngest {
  * spread over everybody who waits for it. If a group fails as a whole, each message is tried alone, so that one that
  * cannot be stored takes no other down with it; unless it is the database that fails, which would fail each of them.
  */
-function createCommitQueue({ store, log, metrics }: IngestContext, handlers: ReadonlyMap<IngestType, IngestHandler>) {
+function createCommitQueue(context: IngestContext, handlers: ReadonlyMap<IngestType, IngestHandler>) {
+  const { log, metrics, stored, storage } = context;
   const waiting: Waiting[] = [];
+  /** The group that is being committed. */
+  let current: readonly Waiting[] = [];
   let running: Promise<void> | undefined;
 
   async function commitGroup(group: readonly Waiting[]): Promise<void> {
     const started = performance.now();
     try {
       const after = await runHandlers(
-        store.db,
+        context,
         handlers,
         group.map(({ message }) => message),
       );
-      for (const { resolve } of group) resolve();
       for (const act of after) attempt(act);
+      // What a session that is away will hear of it is part of what is acknowledged.
+      stored().then(
+        () => group.forEach(({ resolve }) => resolve()),
+        (error: unknown) => group.forEach(({ reject }) => reject(error)),
+      );
     } catch (error) {
+      storage.failed(error);
       if (group.length === 1 || isOutage(error)) for (const { reject } of group) reject(error);
       else for (const one of group) await commitGroup([one]);
       return;
@@ -111,7 +134,11 @@ function createCommitQueue({ store, log, metrics }: IngestContext, handlers: Rea
   async function drain(): Promise<void> {
     // The rest of this turn's packets join the group.
     await new Promise<void>((resolve) => setImmediate(resolve));
-    while (waiting.length > 0) await commitGroup(waiting.splice(0, MAX_GROUP));
+    while (waiting.length > 0) {
+      current = waiting.splice(0, MAX_GROUP);
+      await commitGroup(current);
+      current = [];
+    }
   }
 
   function attempt(act: () => void): void {
@@ -124,6 +151,7 @@ function createCommitQueue({ store, log, metrics }: IngestContext, handlers: Rea
 
   return {
     length: () => waiting.length,
+    oldest: () => (current[0] ?? waiting[0])?.message.receivedAt,
     push(entry: Waiting): void {
       waiting.push(entry);
       running ??= drain().finally(() => {
@@ -136,18 +164,25 @@ function createCommitQueue({ store, log, metrics }: IngestContext, handlers: Rea
   };
 }
 
-/** One transaction for all. What one handler takes, of whatever types, it gets in the order of arrival. */
+/**
+ * One transaction for all. What one handler takes, of whatever types, it gets in the order of arrival. A message that had
+ * its effect before reaches no handler.
+ */
 async function runHandlers(
-  db: Db,
+  { store, metrics, clock }: IngestContext,
   handlers: ReadonlyMap<IngestType, IngestHandler>,
   messages: readonly IngestMessage[],
 ): Promise<(() => void)[]> {
-  return inTransaction(db, async (trx) => {
+  return inTransaction(store.db, async (trx) => {
+    const received = messages.filter((one): one is IngestMessage & Received => one.identity !== undefined && handlers.has(one.type));
+    const known: ReadonlySet<object> = received.length === 0 ? new Set() : await noteReceived(trx, received, clock());
+    const fresh = known.size === 0 ? messages : messages.filter((message) => !known.has(message));
     const after: (() => void)[] = [];
-    for (const [handler, group] of Map.groupBy(messages, (message) => handlers.get(message.type))) {
+    for (const [handler, group] of Map.groupBy(fresh, (message) => handlers.get(message.type))) {
       const done = await handler?.(trx, group);
       if (done) after.push(done);
     }
+    if (known.size > 0) after.push(() => metrics.count("hexahub_mqtt_repeated_total", {}, known.size));
     return after;
   });
 }

@@ -1,11 +1,17 @@
-import type { Server as HttpServer } from "node:http";
-import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from "node:net";
+import type { IncomingMessage, Server as HttpServer } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { createServer as createTlsServer } from "node:tls";
-import websocketStream from "websocket-stream";
-import { SetupError } from "../core/errors.ts";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import type { Log, Metrics } from "../core/bus.ts";
 import type { MqttLimits } from "../core/settings.ts";
-import { type CertificateOptions, ensureCertificates, watchCertificates } from "./certificates.ts";
+import { rangeMatcher, withoutMapping } from "./addresses.ts";
+import type { Expiry } from "./certificate-expiry.ts";
+import type { CertificateOptions } from "./certificates.ts";
+import { ConnectionRates } from "./connection-rates.ts";
+import { type DoorContext, openTcpDoor, type TcpDoor } from "./tcp-door.ts";
+import { openTls, type Tls, type TlsOptions } from "./tls.ts";
+import { createTurnAway } from "./turned-away.ts";
+import { openWebSocketDoor } from "./websocket.ts";
 
 export interface ListenerOptions {
   readonly host: string;
@@ -15,122 +21,97 @@ export interface ListenerOptions {
   readonly mqttsPort: number;
   readonly limits: MqttLimits;
   readonly certificates: CertificateOptions;
+  /** Without it nobody is asked for a certificate, and one certificate serves all names. */
+  readonly tls?: Omit<TlsOptions, "certificates"> | undefined;
   /** The HTTP server whose `/mqtt` upgrades become MQTT connections. */
   readonly http: HttpServer;
+  /** The client of an upgrade behind the proxies that are trusted; without it the peer. */
+  readonly addressOf?: ((request: IncomingMessage) => string | undefined) | undefined;
+  readonly log: Log;
+  readonly metrics: Metrics;
 }
 
 export interface Listeners extends AsyncDisposable {
   readonly mqttPort: number | undefined;
   readonly mqttsPort: number;
   readonly caFile: string | undefined;
-  /** Takes no new connections; those that are open stay until the end. */
+  /** When the certificates end. */
+  expiries(): readonly Expiry[];
+  /** Takes no new connections and closes those that wait for their turn; those that are open stay until the end. */
   stop(): void;
 }
 
-type Accept = (stream: Duplex, remoteAddress: string | undefined) => void;
+/**
+ * Takes a connection whose turn it is. The stream is unread and may be paused: a `readable` listener starts it, a `data`
+ * listener needs `resume()`. `remoteAddress` is the client's, also behind a balancer.
+ */
+export type Accept = (stream: Duplex, remoteAddress: string | undefined) => void;
 
 /** Opens MQTT over TCP, TLS and WebSocket. Throws SetupError for a port that is taken. */
 export async function openListeners(options: ListenerOptions, accept: Accept): Promise<Listeners> {
+  const { limits, host, plainHost, http, addressOf } = options;
   await using stack = new AsyncDisposableStack();
-  const onSocket = (socket: Socket): void => {
-    socket.setNoDelay(true);
-    accept(socket, socket.remoteAddress);
-  };
-  const certificates = await ensureCertificates(options.certificates);
-  const secure = createTlsServer({ cert: certificates.cert, key: certificates.key, minVersion: "TLSv1.2" }, onSocket);
-  // A handshake that fails is the peer's affair; without a listener it would be ours.
-  secure.on("tlsClientError", (_error, socket) => socket.destroy());
-  const doors = [stack.use(await openDoor(secure, options.mqttsPort, options.host, "HEXA_MQTTS_PORT"))];
-  stack.use(watchCertificates(options.certificates, ({ cert, key }) => secure.setSecureContext({ cert, key, minVersion: "TLSv1.2" })));
+  // A monotonic clock: a step of the other one would stop everybody, or let everybody in.
+  const clock = (): number => performance.now();
+  const rates = stack.use(new ConnectionRates(limits, clock));
+  const turnAway = createTurnAway(options, clock);
+  const door: DoorContext = { rates, turnAway, isBalancer: rangeMatcher(limits.mqttProxy), maxSockets: limits.mqttConnections };
 
-  let plain: Server | undefined;
-  if (options.plainHost !== undefined) {
-    plain = createTcpServer(onSocket);
-    doors.push(stack.use(await openDoor(plain, options.mqttPort, options.plainHost, "HEXA_MQTT_PORT")));
-  }
-  doors.push(stack.use(openWebSocketDoor(options, accept)));
+  const handshakeTimeoutMs = limits.mqttConnectTimeoutS * 1_000;
+  const tls = stack.use(
+    await openTls({ clientCertificates: "off", handshakeTimeoutMs, ...options.tls, certificates: options.certificates }),
+  );
+  const handshake = createHandshake(tls, turnAway, accept);
+  const secure = stack.use(await openTcpDoor({ ...door, host, port: options.mqttsPort, setting: "HEXA_MQTTS_PORT" }, handshake));
+  let plain: TcpDoor | undefined;
+  if (plainHost !== undefined)
+    plain = stack.use(await openTcpDoor({ ...door, host: plainHost, port: options.mqttPort, setting: "HEXA_MQTT_PORT" }, accept));
+  const maxPayloadBytes = limits.maxPacketBytes + 1_024;
+  const peerOf = ({ socket: { remoteAddress } }: IncomingMessage): string | undefined => remoteAddress && withoutMapping(remoteAddress);
+  stack.use(
+    openWebSocketDoor({ rates, turnAway, http, maxPayloadBytes, origins: limits.mqttOrigins, addressOf: addressOf ?? peerOf }, accept),
+  );
 
-  const mqttPort = plain && portOf(plain);
-  const mqttsPort = portOf(secure);
   const opened = stack.move();
   return {
-    mqttPort,
-    mqttsPort,
-    caFile: certificates.caFile,
+    mqttPort: plain?.port,
+    mqttsPort: secure.port,
+    caFile: tls.caFile,
+    expiries: () => tls.expiries(),
     stop() {
-      for (const door of doors) door.stop();
+      rates.stop();
+      secure.stop();
+      plain?.stop();
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 
-interface Door extends AsyncDisposable {
-  /** Takes no new connections. */
-  stop(): void;
-}
-
-/** Closing ends what is still connected: a client that never said CONNECT, or never finished its handshake, has no session to end. */
-async function openDoor(server: Server, port: number, host: string, setting: string): Promise<Door> {
-  const sockets = new Set<Socket>();
-  server.on("connection", (socket: Socket) => {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+/** TLS over sockets that are through the door. The server never listens itself. */
+function createHandshake(
+  tls: Tls,
+  turnAway: DoorContext["turnAway"],
+  accept: Accept,
+): (socket: Socket, remoteAddress: string | undefined) => void {
+  /** Behind a balancer, by the balancer's own address and port: all that a socket and the TLS socket over it have in common. */
+  const clients = new Map<string, string>();
+  const keyOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress ?? ""} ${remotePort ?? ""}`;
+  const peerOf = ({ remoteAddress }: Socket): string | undefined => remoteAddress && withoutMapping(remoteAddress);
+  const server = createTlsServer(tls.serverOptions, (socket: TLSSocket) => {
+    if (tls.admits(socket)) accept(socket, clients.get(keyOf(socket)) ?? peerOf(socket));
   });
-  await listen(server, port, host, setting);
-  const closed = new Promise<void>((resolve) => server.once("close", () => resolve()));
-  return {
-    stop: () => void server.close(),
-    async [Symbol.asyncDispose]() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-      await closed;
-    },
+  // A handshake that fails is the peer's affair; without a listener it would be ours.
+  server.on("tlsClientError", (_error, socket) => {
+    turnAway("tls_handshake", clients.get(keyOf(socket)) ?? peerOf(socket));
+    socket.destroy();
+  });
+  tls.keep(server);
+  return (socket, remoteAddress) => {
+    if (remoteAddress !== undefined && remoteAddress !== peerOf(socket)) {
+      const key = keyOf(socket);
+      clients.set(key, remoteAddress);
+      socket.once("close", () => clients.delete(key));
+    }
+    server.emit("connection", socket);
   };
 }
-
-/** `/mqtt` of the HTTP server, which itself is closed by whoever opened it. */
-function openWebSocketDoor({ http, limits }: ListenerOptions, accept: Accept): Door {
-  const streams = new Set<Duplex>();
-  const sockets = websocketStream.createServer(
-    {
-      server: http,
-      path: "/mqtt",
-      maxPayload: limits.maxPacketBytes + 1_024,
-      perMessageDeflate: false,
-      handleProtocols: (offered) => (offered.has("mqtt") ? "mqtt" : offered.has("mqttv3.1") ? "mqttv3.1" : false),
-    },
-    (stream, request) => {
-      streams.add(stream);
-      stream.once("close", () => streams.delete(stream));
-      accept(stream, request.socket.remoteAddress);
-    },
-  );
-  return {
-    stop: () => sockets.close(),
-    async [Symbol.asyncDispose]() {
-      sockets.close();
-      for (const stream of streams) stream.destroy();
-    },
-  };
-}
-
-function listen(server: Server, port: number, host: string, setting: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (cause: NodeJS.ErrnoException) => {
-      const what =
-        cause.code === "EADDRINUSE"
-          ? `port ${port} is taken`
-          : cause.code === "EACCES"
-            ? `port ${port} needs more rights`
-            : `cannot listen on ${host}:${port} (${cause.code ?? cause.message})`;
-      reject(new SetupError(what, `${setting} (${host}:${port})`, `stop the other program or set ${setting} to another port`, { cause }));
-    });
-    server.listen(port, host, () => {
-      server.removeAllListeners("error");
-      server.on("error", () => {});
-      resolve();
-    });
-  });
-}
-
-const portOf = (server: Server): number => (server.address() as AddressInfo).port;

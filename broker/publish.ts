@@ -1,13 +1,14 @@
-import type { Commands, DeviceDirectory, Log, Metrics } from "../core/bus.ts";
+import type { Commands, DeviceDirectory, Log } from "../core/bus.ts";
 import type { Command } from "../core/command.ts";
 import { HubError } from "../core/errors.ts";
 import { IrSet, LightSet } from "../core/payloads.ts";
 import { actorOf, type Principal, scopeOf } from "../core/principal.ts";
-import { TOPICS, type Topic } from "../core/topics.ts";
+import type { Topic } from "../core/topics.ts";
 import { parserFor } from "../core/validate.ts";
-import type { ClientInternals, InboundPublish } from "./aedes-internals.ts";
-import { mayPublish, type Rights } from "./authorize.ts";
-import type { DurableIngest } from "./ingest.ts";
+import type { Rights } from "./authorize.ts";
+import type { Inbound } from "./inbound.ts";
+import type { DurableIngest, IngestMessage } from "./ingest.ts";
+import { identityOf, isIdempotent, type Sender } from "./message-identity.ts";
 import type { Refusals } from "./refusals.ts";
 
 export interface PublishContext {
@@ -17,60 +18,33 @@ export interface PublishContext {
   readonly directory: DeviceDirectory;
   readonly refusals: Refusals;
   readonly log: Log;
-  readonly metrics: Metrics;
   readonly clock: () => number;
 }
 
-/** `forward`: Aedes delivers and acknowledges it. `done`: it was answered here. `close`: it could not be stored, so nothing may be acknowledged. */
-export type PublishOutcome = "forward" | "done" | "close";
+export type UpTopic = Extract<Topic, { kind: "up" }>;
+
+/** `forward`: it goes on to its subscribers. `done`: it says nothing that they do not hear from the hub. */
+export type PublishOutcome = "forward" | "done";
 
 const parseLight = parserFor(LightSet);
 const parseIr = parserFor(IrSet);
 
-/**
- * Decides what becomes of a client's publish: rights, then payload, then (for durable topics at QoS 1 and 2) the commit,
- * and only then the acknowledgement. QoS 0 is not waited for.
- */
-export async function acceptPublish(
-  context: PublishContext,
-  client: ClientInternals,
-  principal: Principal | undefined,
-  packet: InboundPublish,
-): Promise<PublishOutcome> {
-  const { rights, refusals, metrics, log } = context;
-  try {
-    const topic = rights.topics.parse(packet.topic);
-    if (!principal || !topic || !mayPublish(rights, principal, topic)) throw topicError(rights, principal, packet.topic, topic);
-    if (packet.retain && TOPICS[topic.kind].retain === "refused")
-      throw new HubError("retain_refused", `${packet.topic} does not take retained messages`);
-    metrics.count("hexahub_mqtt_accepted_total", { topic: topic.kind });
-    return await take(context, client, principal, topic, packet);
-  } catch (error) {
-    if (error instanceof HubError && !isOutage(error)) {
-      refusals.refuse(client, principal, packet, error);
-      return "done";
-    }
-    log.error({ err: error, topic: packet.topic }, "a publish could not be stored");
-    return packet.qos === 0 ? "done" : "close";
-  }
+/** A device's message of QoS 0: checked at once, stored when there is time. Throws what {@link acceptPublish} throws. */
+export function offerUp({ ingest, directory, clock }: PublishContext, packet: Inbound, topic: UpTopic): void {
+  ingest.offer(upMessage({ ingest, directory, clock }, packet, topic));
 }
 
-async function take(
-  context: PublishContext,
-  client: ClientInternals,
-  principal: Principal,
-  topic: Topic,
-  packet: InboundPublish,
-): Promise<PublishOutcome> {
-  const { ingest, directory, refusals, clock } = context;
+/**
+ * Takes a message to the hub: checks the payload and (for durable topics at QoS 1 and 2) commits what it means before it
+ * resolves, so that the acknowledgement can follow. What had its effect before has no second one. Throws HubError.
+ */
+export async function acceptPublish(context: PublishContext, sender: Sender, packet: Inbound, topic: Topic): Promise<PublishOutcome> {
+  const { principal } = sender;
   switch (topic.kind) {
     case "up": {
-      const receivedAt = clock();
-      const device = directory.find(topic.uid);
-      if (!device) throw new HubError("not_found", "the device was removed");
-      const message = { device, type: topic.type, payload: ingest.parse(topic.type, packet.payload, receivedAt), receivedAt };
-      if (packet.qos === 0) ingest.offer(message);
-      else await ingest.commit(message);
+      const message = upMessage(context, packet, topic);
+      const identity = isIdempotent(topic.type, message.payload) ? undefined : identityOf(sender, packet);
+      await context.ingest.commit(identity ? { ...message, identity } : message);
       return "forward";
     }
     case "relay_set":
@@ -82,6 +56,7 @@ async function take(
         actor: actorOf(principal),
         scope: scopeOf(principal as Exclude<Principal, { kind: "device" }>),
         source: principal.kind === "service" ? ("home-assistant" as const) : ("mqtt" as const),
+        origin: identityOf(sender, packet),
       };
       await context.commands().accept(request);
       return "forward";
@@ -92,12 +67,22 @@ async function take(
     case "availability": {
       checkAvailability(packet.payload);
       // The session itself says when a device comes and goes; the hub alone publishes it, once a change.
-      refusals.swallow(client, packet);
       return "done";
     }
     default:
       return "forward";
   }
+}
+
+function upMessage(
+  { ingest, directory, clock }: Pick<PublishContext, "ingest" | "directory" | "clock">,
+  packet: Inbound,
+  topic: UpTopic,
+): IngestMessage {
+  const receivedAt = clock();
+  const device = directory.find(topic.uid);
+  if (!device) throw new HubError("not_found", "the device was removed");
+  return { device, type: topic.type, payload: ingest.parse(topic.type, packet.payload, receivedAt), receivedAt };
 }
 
 function checkAvailability(payload: Buffer | string): void {
@@ -125,11 +110,8 @@ function commandOf(topic: Extract<Topic, { kind: "relay_set" | "light_set" | "ir
     : { command: "ir_send", ...parseIr(body) };
 }
 
-/** The database's trouble is not the message's: whoever sends it again may find it over. */
-const isOutage = ({ code }: HubError): boolean => code === "storage_full" || code === "unavailable";
-
 /** A device's own unknown topic is a mistake worth naming; everything else must not tell what exists. */
-function topicError(rights: Rights, principal: Principal | undefined, name: string, topic: Topic | undefined): HubError {
+export function topicError(rights: Rights, principal: Principal | undefined, name: string, topic: Topic | undefined): HubError {
   if (!topic && principal?.kind === "device" && name.startsWith(`${rights.topics.root}/${principal.uid}/`))
     return new HubError("topic_unknown", `${name.slice(0, 256)} is not a topic of the hub`);
   return new HubError("topic_forbidden", `you may not publish to ${name.slice(0, 256)}`);

@@ -5,20 +5,26 @@ import type { Topics } from "../core/topics.ts";
 import type { Store } from "../store/open.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import type { TelemetryStore } from "../store/telemetry.ts";
-import { clientsOf } from "./aedes-internals.ts";
-import type { Principals, Rights } from "./authorize.ts";
+import { NO_EMITTER, NO_PERSISTENCE, takeOverMessages } from "./aedes-internals.ts";
+import type { Rights } from "./authorize.ts";
 import { createAnnounce, createBus, createEventSink } from "./bus.ts";
-import { createAdmission } from "./connect.ts";
-import { attach, watchConnections } from "./connections.ts";
+import { type Admission, createAdmission } from "./connect.ts";
+import type { Connection } from "./connection.ts";
+import { Connections } from "./connections.ts";
+import { createCounters } from "./counters.ts";
 import { deviceHandlers } from "./device-handlers.ts";
-import { openDurableSessions } from "./durable-sessions.ts";
-import { deliveryGate, publishGate, subscribeGate } from "./gates.ts";
+import { drain } from "./drain.ts";
+import { openDurableState } from "./durable-state.ts";
+import { createFlapping } from "./flapping.ts";
 import { createIngest, type DurableIngest } from "./ingest.ts";
 import { type ListenerOptions, type Listeners, openListeners } from "./listeners.ts";
-import type { StoredPersistence } from "./persistence.ts";
+import { createLoginFailures } from "./login-failures.ts";
 import { createPresence } from "./presence.ts";
+import { PublishFlow } from "./publish-flow.ts";
 import { createRefusals } from "./refusals.ts";
 import { createSessions } from "./sessions.ts";
+import { brokerReadings, type Reading, startStatistics } from "./statistics.ts";
+import { createSubscribeFlow } from "./subscribe-flow.ts";
 
 export interface BrokerContext {
   readonly store: Store;
@@ -30,6 +36,7 @@ export interface BrokerContext {
   readonly metrics: Metrics;
   readonly clock: () => number;
   readonly limits: MqttLimits;
+  readonly version: string;
 }
 
 export interface Broker extends AsyncDisposable {
@@ -37,100 +44,103 @@ export interface Broker extends AsyncDisposable {
   readonly sessions: Sessions;
   readonly events: EventSink;
   readonly ingest: DurableIngest;
+  /** For /metrics. */
+  readonly readings: readonly Reading[];
   /** Called when a device is connected and listens to its commands, also after every reconnect. */
   onReachable(listener: (device: DeviceRef) => void): void;
   /** Opens the doors: everything that a message needs must be wired by now. */
-  listen(options: Omit<ListenerOptions, "limits">, commands: Commands): Promise<Listeners>;
+  listen(options: Omit<ListenerOptions, "limits" | "log" | "metrics">, commands: Commands): Promise<Listeners>;
 }
 
-/** Sessions of MQTT 5 clients end this long after their connection; 3.1.1 sessions without clean stay until taken over. */
-const SESSION_EXPIRY_S = 7 * 86_400;
 const SHUTDOWN_MS = 5_000;
 
 /** Starts the embedded broker without any listener. It is the hub's bus from the first moment. */
 export async function startBroker(context: BrokerContext): Promise<Broker> {
-  const { directory, topics, log } = context;
+  const { directory, topics, log, limits } = context;
   const rights: Rights = { topics, directory };
-  const principals: Principals = new WeakMap();
+  const counters = createCounters();
   const reachable: ((device: DeviceRef) => void)[] = [];
   let commands: Commands | undefined;
   let open: Listeners | undefined;
+  let isStopping = false;
 
   await using stack = new AsyncDisposableStack();
-  const persistence = await openDurableSessions({ ...context, rights, principals });
-  stack.defer(() => persistence.flushed());
-  const aedes = createAedes(persistence, context.limits.maxPacketBytes);
-  const inside = clientsOf(aedes);
-  const bus = createBus(aedes);
+  const state = stack.use(await openDurableState({ ...context, rights, counters }));
+  const aedes = createAedes(limits);
+  const inside = takeOverMessages(aedes);
+  const bus = createBus({ ...context, ...state });
   const announce = createAnnounce(bus, log);
   const events = createEventSink({ bus, topics, log });
-  const ingest = stack.use(createIngest(context));
+  const ingest = stack.use(createIngest({ ...context, ...state, stored: () => state.exchange.stored() }));
+  await state.follow(ingest);
   const presence = stack.use(createPresence({ ...context, ingest, announce, events }));
   for (const [type, handler] of deviceHandlers({ ...context, announce, events })) ingest.handle(type, handler);
 
-  const admission = createAdmission({ ...context, rights, principals, persistence, findClient: (clientId) => inside.clients[clientId] });
   const refusals = createRefusals({ ...context, announce });
-  aedes.authenticate = admission.authenticate;
-  aedes.authorizeSubscribe = subscribeGate(rights, principals);
-  aedes.authorizeForward = deliveryGate(rights, principals);
-  aedes.authorizePublish = publishGate({
-    ...context,
-    rights,
-    principals,
-    admission,
-    presence,
-    ingest,
-    refusals,
-    commands: () => commands as Commands,
-  });
-  watchConnections({
-    ...context,
+  const surroundings = { ...context, ...state, rights, directory, topics, counters, limits, refusals, presence };
+  const connections: Connections = new Connections({
+    ...surroundings,
     aedes,
-    inside,
-    principals,
-    admission,
-    refusals,
-    persistence,
-    presence,
+    publishFlow: new PublishFlow({ ...surroundings, ingest, commands: () => commands as Commands }),
+    subscription: createSubscribeFlow({ ...surroundings, onSubscribed: (connection) => connections.subscribed(connection) }),
+    admission: () => admission,
+    isStopping: () => isStopping,
     onReachable: (device) => {
       for (const listener of reachable) listener(device);
     },
   });
+  const admission: Admission = createAdmission({
+    ...surroundings,
+    connectionOf: (client) => connections.connectionOf(client) as Connection,
+    failures: createLoginFailures(limits.mqttLoginFailures, monotonic),
+    flapping: createFlapping({ ...context, clock: monotonic, onFlapping: () => undefined }),
+  });
+  aedes.authenticate = admission.authenticate;
   await aedes.listen();
+  const counted = { ...surroundings, connections: () => connections.open };
+  stack.use(startStatistics(counted));
   // Last comes first: no new clients, a good-bye to everybody with a session, and the end of connections that never had one.
   stack.defer(() => open?.[Symbol.asyncDispose]());
   stack.defer(() => Promise.race([new Promise<void>((resolve) => aedes.close(resolve)), expiry(SHUTDOWN_MS)]));
-  stack.defer(() => open?.stop());
+  stack.defer(() =>
+    drain({
+      clients: Object.values(inside.clients),
+      settled: () => Promise.resolve(ingest[Symbol.asyncDispose]()),
+      serverReference: limits.mqttServerReference,
+    }),
+  );
+  stack.defer(() => {
+    isStopping = true;
+    open?.stop();
+  });
 
   const running = stack.move();
   return {
     bus,
-    sessions: createSessions({ inside, principals, persistence, presence, bus, topics, admission }),
+    sessions: createSessions({ ...state, presence, bus, topics, admission }),
     events,
     ingest,
+    readings: brokerReadings(counted),
     onReachable: (listener) => void reachable.push(listener),
     async listen(options, commandPath) {
       commands = commandPath;
-      open = await openListeners({ ...options, limits: context.limits }, (stream, remoteAddress) =>
-        attach(aedes, stream, remoteAddress, log),
-      );
+      open = await openListeners({ ...options, ...context }, (stream, remoteAddress) => connections.attach(stream, remoteAddress));
       return open;
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
 
-function createAedes(persistence: StoredPersistence, maximumPacketSize: number): Aedes {
+function createAedes({ mqttConnectTimeoutS }: MqttLimits): Aedes {
   return new Aedes({
-    persistence,
-    // Without a bound: a queue behind a slow client would stop everybody, and mqemitter recurses when it drains one.
-    concurrency: 0,
-    maximumPacketSize,
-    sessionExpiryIntervalLimit: SESSION_EXPIRY_S,
-    topicAliasMaximum: 16,
-    // Ours is the better check: it holds for every version of MQTT and counts bytes.
+    persistence: NO_PERSISTENCE,
+    mq: NO_EMITTER,
+    connectTimeout: mqttConnectTimeoutS * 1_000,
+    // Ours are the better checks: they hold for every version of MQTT and count bytes.
     maxClientsIdLength: Number.POSITIVE_INFINITY,
-  });
+    heartbeatInterval: 2_147_483_647 / 4,
+  } as unknown as ConstructorParameters<typeof Aedes>[0]);
 }
 
+const monotonic = (): number => performance.now();
 const expiry = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());

@@ -4,7 +4,13 @@ import type { BrokerStateChange, BrokerStateKind } from "../store/broker-state.t
 export interface WriteBehindOptions {
   readonly save: (changes: BrokerStateChange[]) => Promise<void>;
   readonly onError: (error: unknown) => void;
+  /** Called after each commit. */
+  readonly onSaved?: () => void;
+  /** What the group's own row says, which goes with it: how far the rows have got. */
+  readonly mark?: () => object | undefined;
 }
+
+const MARK = { kind: "replay", clientId: "", key: "" } as const;
 
 /** How long after a failed write the rows are tried again. */
 const RETRY_MS = 1_000;
@@ -74,6 +80,8 @@ export class WriteBehind {
     const group = this.#dirty;
     this.#dirty = new Map();
     if (group.size === 0) return;
+    const mark = group.has(rowKey(MARK.kind, "", "")) ? undefined : this.#options.mark?.();
+    if (mark) group.set(rowKey(MARK.kind, "", ""), { ...MARK, value: serialize(mark) });
     for (const [row, { value }] of group) if (value !== null) this.#written.add(row);
     try {
       await this.#options.save([...group.values()]);
@@ -82,6 +90,7 @@ export class WriteBehind {
       this.#options.onError(error);
       throw error;
     }
+    this.#options.onSaved?.();
     for (const [row, { value }] of group) if (value === null) this.#written.delete(row);
   }
 }

@@ -67,6 +67,8 @@ export interface DeviceRef {
   readonly organizationId: string | null;
 }
 export interface DeviceDirectory {
+  /** Another one after every change: what was decided before has to be decided again. */
+  readonly version: number;
   find(uid: string): DeviceRef | undefined;
   put(device: DeviceRef): void;
   remove(uid: string): void;

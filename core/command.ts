@@ -1,6 +1,7 @@
 import Type, { type Static } from "typebox";
 import type { Capabilities } from "./device.ts";
 import { HubError } from "./errors.ts";
+import type { MessageIdentity } from "./message-identity.ts";
 import type { Actor, Scope } from "./principal.ts";
 import type { DeviceState, OnOff } from "./state.ts";
 
@@ -93,6 +94,8 @@ export interface CommandRequest {
   readonly queueForMs?: number | undefined;
   readonly correlationId?: string | undefined;
   readonly causationId?: string | undefined;
+  /** The message that asks for it: sent again after a lost acknowledgement it is the same request. */
+  readonly origin?: MessageIdentity | undefined;
 }
 
 export interface CommandResult {

@@ -3,14 +3,23 @@ import { HubError, SetupError } from "./errors.ts";
 import { isSecret, rangeOf, schemaOf, SETTING_KEYS, type SettingKey, Settings, variableOf } from "./settings.ts";
 import { textParserFor } from "./validate.ts";
 
-/** What the hub was told, checked and complete. `trustProxy` is a list of CIDR ranges, `enforceHttps` is what takes effect. */
-export type Config = Readonly<Omit<Settings, "trustProxy"> & { trustProxy: readonly string[] }>;
+/**
+ * What the hub was told, checked and complete. `trustProxy` and `mqttProxy` are lists of CIDR ranges, `mqttOrigins` holds the
+ * public URL's origin too, `enforceHttps` is what takes effect.
+ */
+export type Config = Readonly<
+  Omit<Settings, "trustProxy" | "mqttProxy" | "mqttOrigins"> & {
+    trustProxy: readonly string[];
+    mqttProxy: readonly string[];
+    mqttOrigins: readonly string[];
+  }
+>;
 
 /** Settings of later releases. To accept and ignore one would let somebody believe in a backup that is not made. */
 const LATER = /^(REDIS_URL|CLICKHOUSE_URL|OPENAI_API_KEY|HA_MQTT_.+|BACKUP_.+)$/;
 /** Belongs to the test runner, which may start a hub below itself. */
 const FOREIGN = /^HEXA_TEST_/;
-/** What TRUST_PROXY=true trusts: a proxy on the same machine, container network or LAN. */
+/** What TRUST_PROXY=true and HEXA_MQTT_PROXY=true trust: a proxy on the same machine, container network or LAN. */
 const PRIVATE_NETWORKS = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"];
 
 const parseSettings = textParserFor(Settings);
@@ -51,13 +60,21 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, re
     if (text !== undefined) texts[key] = text;
   }
   const settings = settingsOf(texts, problems);
-  const trustProxy = settings ? proxiesOf(settings.trustProxy, problems) : [];
+  const trustProxy = settings ? proxiesOf("trustProxy", settings.trustProxy, problems) : [];
+  const mqttProxy = settings ? proxiesOf("mqttProxy", settings.mqttProxy, problems) : [];
+  const mqttOrigins = settings ? originsOf(settings, problems) : [];
   const known = new Set(problems.map(({ variable }) => variable));
   // A password whose file cannot be read is not also missing.
   if (settings) problems.push(...contradictions(settings).filter(({ variable }) => !known.has(variable) && !known.has(`${variable}_FILE`)));
   if (!settings || problems.length > 0) throw new ConfigError(problems);
   const enforceHttps = settings.enforceHttps && settings.nodeEnv === "production";
-  return Object.freeze({ ...settings, enforceHttps, trustProxy: Object.freeze(trustProxy) });
+  return Object.freeze({
+    ...settings,
+    enforceHttps,
+    trustProxy: Object.freeze(trustProxy),
+    mqttProxy: Object.freeze(mqttProxy),
+    mqttOrigins: Object.freeze(mqttOrigins),
+  });
 }
 
 /** The settings by variable, secrets masked; null for what is not set. */
@@ -197,7 +214,21 @@ function isBaseUrl(text: string): boolean {
   );
 }
 
-function proxiesOf(text: string, problems: ConfigProblem[]): string[] {
+/** A public URL that is wrong is a problem of its own. */
+function originsOf({ mqttOrigins, publicUrl = "" }: Settings, problems: ConfigProblem[]): string[] {
+  const listed = mqttOrigins === "" ? [] : mqttOrigins.split(",").map((part) => part.trim());
+  for (const origin of listed) {
+    if (origin === "*" || (isBaseUrl(origin) && new URL(origin).origin === origin)) continue;
+    problems.push({
+      variable: variableOf("mqttOrigins"),
+      what: `holds no origin: ${JSON.stringify(origin)}`,
+      mend: "write *, or for example https://app.example,https://other.example:8443",
+    });
+  }
+  return isBaseUrl(publicUrl) ? [...listed, new URL(publicUrl).origin] : listed;
+}
+
+function proxiesOf(key: "trustProxy" | "mqttProxy", text: string, problems: ConfigProblem[]): string[] {
   if (text === "" || text === "false") return [];
   if (text === "true") return PRIVATE_NETWORKS;
   return text.split(",").map((part) => {
@@ -207,7 +238,7 @@ function proxiesOf(text: string, problems: ConfigProblem[]): string[] {
     const isRange = isIP(address) !== 0 && more === undefined && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most));
     if (!isRange)
       problems.push({
-        variable: variableOf("trustProxy"),
+        variable: variableOf(key),
         what: `holds no address or range: ${JSON.stringify(range)}`,
         mend: "write true, or for example 10.0.0.5,192.168.0.0/24",
       });

@@ -19,6 +19,7 @@ export const ERRORS = {
   unsupported_media_type: { status: 415, title: "The body is not JSON" },
   unsupported_command: { status: 422, title: "The device lacks the capability for this command" },
   https_required: { status: 426, title: "Only HTTPS is accepted" },
+  quota_exceeded: { status: 429, title: "A limit of this account is used up" },
   rate_limited: { status: 429, title: "Too many requests" },
   internal_error: { status: 500, title: "The hub failed; the request id finds it in the log" },
   device_error: { status: 502, title: "The device answered with an error" },

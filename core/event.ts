@@ -12,6 +12,7 @@ export const EVENT_TYPES = {
   "device.stale": "the device is connected and silent: uid",
   "device.credential_rotated": "uid",
   "device.credential_revoked": "uid, credential_id",
+  "device.certificate_issued": "uid, credential_id",
   "device.state_changed": "outputs changed: uid, relays, lights, command_id?",
   "device.input_event": "a button or contact: uid, input, event, duration_ms?",
   "device.ir_learned": "uid, name?",

@@ -4,6 +4,12 @@ import { v7 } from "uuid";
 /** UUID version 7: sorts by the time it was made, so that keyset pages follow the order of creation. */
 export const newId = (): string => v7();
 
+/** Sorts before every id that is made at `ms` (since 1970) or later. */
+export function firstIdAt(ms: number): string {
+  const time = Math.max(0, Math.trunc(ms)).toString(16).padStart(12, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-`;
+}
+
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 export const isUuid = (text: string): boolean => UUID.test(text);
 

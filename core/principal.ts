@@ -6,6 +6,8 @@ export interface DevicePrincipal {
   readonly id: string;
   readonly uid: string;
   readonly credentialId: string;
+  /** The TLS client certificate of the connection: its credential, beside a password or alone, and its SHA-256 in hexadecimal. */
+  readonly certificate?: { readonly credentialId: string; readonly fingerprint: string };
 }
 
 export interface UserPrincipal {

@@ -49,6 +49,35 @@ export const Settings = Type.Object(
       }),
     ),
     tlsKeyFile: Type.Optional(Type.String({ description: "PEM private key that belongs to HEXA_TLS_CERT_FILE." })),
+    tlsSniDir: Type.Optional(
+      Type.String({
+        description:
+          "Folder of further certificates for MQTT over TLS: <host>.crt and <host>.key in PEM for each host name; _.example.org stands for *.example.org.",
+      }),
+    ),
+    tlsPollMs: Type.Integer({
+      default: 10_000,
+      minimum: 50,
+      maximum: 3_600_000,
+      description: "How often the files of TLS are looked at; a change takes effect without a restart. In milliseconds.",
+    }),
+    mqttClientCerts: Type.Enum(["off", "optional", "required"], {
+      default: "optional",
+      description:
+        "TLS client certificates: nobody is asked, whoever has one may log in with it, or nobody gets in over TLS without. One that is shown must be good in any case.",
+    }),
+    mqttClientCaFile: Type.Optional(
+      Type.String({
+        description:
+          "PEM certificates of the authorities whose client certificates are taken, with their intermediates. Without it the hub's own authority issues them to its devices.",
+      }),
+    ),
+    mqttCrlFile: Type.Optional(
+      Type.String({
+        description:
+          "Certificate revocation lists of these authorities, in PEM or DER. Whoever is on one is disconnected; intermediates have to stand in HEXA_MQTT_CLIENT_CA_FILE.",
+      }),
+    ),
     adminEmail: Type.Optional(
       Type.String({
         format: "email",
@@ -118,10 +147,15 @@ export const Settings = Type.Object(
       300,
       0,
       100_000,
-      "New MQTT connections a second that this node takes; more wait in the system's queue. 0 is no limit.",
+      "New MQTT connections a second that this node takes; more wait for their turn, up to 2,000 of them and 10 s. 0 is no limit.",
     ),
     mqttConnectBurst: limit(500, 1, 100_000, "New MQTT connections that this node takes at once, above the rate."),
-    mqttAddressRate: limit(20, 0, 100_000, "New MQTT connections a second from one address (one /64 network of IPv6). 0 is no limit."),
+    mqttAddressRate: limit(
+      20,
+      0,
+      100_000,
+      "New MQTT connections a second from one address (one /64 network of IPv6); up to 100 more wait for their turn. 0 is no limit.",
+    ),
     mqttLoginFailures: limit(
       10,
       0,
@@ -170,6 +204,29 @@ export const Settings = Type.Object(
     ),
     mqttSlowCloseBytes: limit(4_194_304, 65_536, 1_073_741_824, "Bytes buffered for one client above which it is disconnected."),
     mqttConnections: limit(100_000, 1, 10_000_000, "MQTT connections of this node at most."),
+    mqttConnectTimeoutS: limit(
+      10,
+      1,
+      300,
+      "How long a new connection may take for its TLS handshake, and again until its CONNECT has arrived, in seconds.",
+    ),
+    mqttProxy: Type.String({
+      default: "",
+      description:
+        "Balancers that send the PROXY protocol (v1 or v2) ahead of each MQTT connection: addresses and CIDR ranges separated by commas, or true for loopback and private networks. A connection of theirs without the header is closed.",
+    }),
+    mqttOrigins: Type.String({
+      default: "",
+      description:
+        "Web origins whose pages may use MQTT over WebSocket besides the hub's own, separated by commas, for example https://app.example; * allows all.",
+    }),
+    mqttServerReference: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 255,
+        description: "Where MQTT 5 clients are sent when this node stops, for example mqtt-2.example:8883.",
+      }),
+    ),
     shutdownTimeoutMs: Type.Integer({
       default: 10_000,
       minimum: 1000,
@@ -192,8 +249,17 @@ export type SettingKey = keyof Settings;
 /** What the broker allows one client, one address and the node. */
 export type MqttLimits = Pick<
   Settings,
-  "maxPacketBytes" | Exclude<Extract<keyof Settings, `mqtt${string}`>, "mqttPort" | "mqttsPort" | "mqttPlain">
->;
+  | "maxPacketBytes"
+  | Exclude<
+      Extract<keyof Settings, `mqtt${string}`>,
+      "mqttPort" | "mqttsPort" | "mqttPlain" | "mqttClientCerts" | "mqttClientCaFile" | "mqttCrlFile" | "mqttProxy" | "mqttOrigins"
+    >
+> & {
+  /** CIDR ranges. */
+  readonly mqttProxy: readonly string[];
+  /** `https://app.example`, or `*`. */
+  readonly mqttOrigins: readonly string[];
+};
 
 export const SETTING_KEYS = Object.keys(Settings.properties) as SettingKey[];
 

@@ -21,6 +21,7 @@ export type Topic =
   | { readonly kind: "event"; readonly organizationId: string; readonly type: string }
   | { readonly kind: "notification"; readonly organizationId: string; readonly userId: string }
   | { readonly kind: "bus"; readonly organizationId: string; readonly name: string }
+  | { readonly kind: "sys"; readonly name: string }
   | { readonly kind: "ha_status" }
   | { readonly kind: "ha_discovery" };
 export type TopicKind = Topic["kind"];
@@ -31,8 +32,8 @@ export interface TopicRule {
   readonly direction: string;
   /** Who may publish besides the hub: the device itself, a client with the right to control it, people and machines of the organisation. */
   readonly publish: "device" | "control" | "members" | "service" | "nobody";
-  /** Who may read: the device itself, members of the device's organisation, that user. */
-  readonly subscribe: "device" | "members" | "user" | "nobody";
+  /** Who may read: the device itself, members of the device's organisation, that user, administrators of the platform. */
+  readonly subscribe: "device" | "members" | "user" | "platform" | "nobody";
   readonly payload: TSchema | "per type";
   readonly qos: 0 | 1;
   /** `refused`: a retained publish is an error. `config`: only down/config is retained. */
@@ -48,6 +49,7 @@ const AnySensorValue = Type.Unsafe<unknown>({
   description: "the value alone: a number, ON/OFF for booleans, or text",
 });
 const AnyBytes = Type.Unsafe<unknown>({ title: "AnyBytes", description: "any bytes; the hub passes them on as they are" });
+const Statistic = Type.Unsafe<unknown>({ title: "Statistic", description: "a number, or text, as text" });
 const CloudEventPayload = Type.Unsafe<unknown>({ title: "CloudEvent", type: "object" });
 
 export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
@@ -171,6 +173,16 @@ export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
     retain: "yes",
     durable: false,
   },
+  sys: {
+    pattern: "$SYS/broker/…",
+    direction: "hub → administrators of the platform",
+    publish: "nobody",
+    subscribe: "platform",
+    payload: Statistic,
+    qos: 0,
+    retain: "yes",
+    durable: false,
+  },
   ha_status: {
     pattern: "homeassistant/status",
     direction: "Home Assistant → hub",
@@ -194,6 +206,7 @@ export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
   },
 };
 
+const SYS = "$SYS/broker/";
 const INDEX = /^(0|[1-9]\d?)$/;
 const KEY = /^[a-z][a-z0-9_]{0,63}$/;
 
@@ -218,6 +231,7 @@ function parseTopic(root: string, topic: string): Topic | undefined {
     if (group === "bus") return { kind: "bus", organizationId, name: levels.slice(3).join("/") };
     if (group === "users" && levels.length === 5 && last === "notifications") return { kind: "notification", organizationId, userId: name };
   }
+  if (topic.startsWith(SYS) && topic.length > SYS.length) return { kind: "sys", name: topic.slice(SYS.length) };
   if (topic === "homeassistant/status") return { kind: "ha_status" };
   if (first === "homeassistant" && levels.length >= 4 && levels.at(-1) === "config") return { kind: "ha_discovery" };
   return undefined;
@@ -264,6 +278,8 @@ function buildTopic(root: string, topic: Exclude<Topic, { kind: "ha_discovery" }
       return `${root}-app/${topic.organizationId}/users/${topic.userId}/notifications`;
     case "bus":
       return `${root}-app/${topic.organizationId}/bus/${topic.name}`;
+    case "sys":
+      return `${SYS}${topic.name}`;
     case "ha_status":
       return "homeassistant/status";
   }

@@ -14,7 +14,8 @@ import { PLATFORM } from "../core/principal.ts";
 import type { Topics } from "../core/topics.ts";
 import { findCommand, insertCommand, listOpenCommands, markSent, overdueCommands } from "../store/commands.ts";
 import { findDevice, getDevice } from "../store/devices.ts";
-import type { Store } from "../store/open.ts";
+import { type Db, inTransaction, type Store } from "../store/open.ts";
+import { findEffect, noteReceived } from "../store/received-messages.ts";
 import { readState } from "../store/state.ts";
 import { isOverdue, recordOf, repeatedRecord } from "./command-record.ts";
 import { DeviceTurns } from "./device-turns.ts";
@@ -173,8 +174,8 @@ class RunningCommands {
 
   async #beginInTurn(request: CommandRequest, device: Device): Promise<Begun> {
     const { store, sessions, states, clock } = this.#context;
-    const { command, commandId, timeoutMs = this.#timeoutMs, queueForMs } = request;
-    const earlier = commandId === undefined ? undefined : await findCommand(store.db, PLATFORM, commandId);
+    const { command, timeoutMs = this.#timeoutMs, queueForMs } = request;
+    const earlier = await this.#earlier(store.db, request);
     if (earlier) return { record: repeatedRecord(earlier, device, command), isRepeated: true };
     if (device.organizationId === null)
       throw new HubError("device_not_claimed", `${device.uid} belongs to no organisation yet: claim it first`);
@@ -196,10 +197,23 @@ class RunningCommands {
     return { record, isRepeated: false };
   }
 
-  async #insert(record: CommandRecord, { scope }: CommandRequest): ReturnType<typeof insertCommand> {
+  /** What came of the same request before. */
+  async #earlier(db: Db, { commandId, origin }: CommandRequest): Promise<CommandRecord | undefined> {
+    const id = commandId ?? (origin?.isRepeated ? await findEffect(db, origin, this.#context.clock()) : undefined);
+    return id === undefined ? undefined : await findCommand(db, PLATFORM, id);
+  }
+
+  async #insert(record: CommandRecord, request: CommandRequest): ReturnType<typeof insertCommand> {
     const { db } = this.#context.store;
+    const { scope, origin } = request;
     try {
-      return await insertCommand(db, record);
+      if (!origin) return await insertCommand(db, record);
+      return await inTransaction(db, async (trx) => {
+        const known = await noteReceived(trx, [{ identity: origin, effectId: record.id }], this.#context.clock());
+        // Another node took the first copy at the same time.
+        const existing = known.size > 0 ? await this.#earlier(trx, request) : undefined;
+        return existing ? { inserted: false, existing } : await insertCommand(trx, record);
+      });
     } catch (error) {
       // Throws `not_found` when the row was refused because the device is gone.
       await getDevice(db, scope, record.deviceId);

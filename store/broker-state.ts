@@ -2,8 +2,8 @@ import type { Db } from "./open.ts";
 import { inTransaction } from "./open.ts";
 import { rowsOf } from "./sql.ts";
 
-/** What the broker keeps over a restart; `owner` is who a session belongs to. */
-export type BrokerStateKind = "retained" | "subscription" | "outgoing" | "incoming" | "will" | "owner";
+/** What the broker keeps over a restart; `owner` is who a session belongs to, `replay` until when everything is queued. */
+export type BrokerStateKind = "retained" | "subscription" | "outgoing" | "incoming" | "will" | "owner" | "replay";
 
 export interface BrokerStateChange {
   readonly kind: BrokerStateKind;

@@ -86,6 +86,55 @@ function tokenProof(keys: SigningKeys, secret: string): Proof | undefined {
   return { condition: `c.kind = 'token' and c.secret_hash in (${hashes.map(() => "?").join(", ")})`, bindings: hashes };
 }
 
+/** What the store keeps of a device's TLS client certificate. */
+export interface CertificateRecord {
+  /** SHA-256: hexadecimal, small letters. */
+  readonly fingerprint: string;
+  readonly serialNumber: string;
+  /** ms since 1970. */
+  readonly notAfter: number;
+}
+
+/**
+ * Keeps the certificate as a credential of the device, which is how it is listed and revoked; one that is known stays
+ * as it is. Expired ones of the device go, so that certificates of a day do not pile up. Answers the credential's id.
+ */
+export async function recordCertificate(db: Db, deviceId: string, certificate: CertificateRecord, now: number): Promise<string> {
+  await db("device_credentials").where({ device_id: deviceId, kind: "certificate" }).where("expires_at", "<", isoOf(now)).delete();
+  const secretHash = certificateKey(certificate.fingerprint);
+  await db("device_credentials")
+    .insert({
+      id: newId(),
+      device_id: deviceId,
+      kind: "certificate",
+      secret_hash: secretHash,
+      kid: certificate.serialNumber,
+      expires_at: isoOf(certificate.notAfter),
+      created_at: isoOf(now),
+    })
+    .onConflict("secret_hash")
+    .ignore();
+  const [row] = await rowsOf<{ id: string }>(db, "select id from device_credentials where secret_hash = ?", [secretHash]);
+  return (row as { id: string }).id;
+}
+
+/** The credential that a certificate is, and whose; undefined when it was never recorded. */
+export async function findCertificate(
+  db: Db,
+  fingerprint: string,
+): Promise<{ readonly credentialId: string; readonly deviceId: string; readonly uid: string; readonly isRevoked: boolean } | undefined> {
+  const [row] = await rowsOf<{ credentialId: string; deviceId: string; uid: string; revokedAt: string | null }>(
+    db,
+    `select c.id as "credentialId", d.id as "deviceId", d.uid, c.revoked_at as "revokedAt"
+     from device_credentials c join devices d on d.id = c.device_id where c.kind = 'certificate' and c.secret_hash = ?`,
+    [certificateKey(fingerprint)],
+  );
+  return row && { credentialId: row.credentialId, deviceId: row.deviceId, uid: row.uid, isRevoked: row.revokedAt !== null };
+}
+
+/** Beside the hashes of tokens, which are hexadecimal alone. */
+const certificateKey = (fingerprint: string): string => `sha256:${fingerprint}`;
+
 export interface Credential {
   readonly id: string;
   readonly kind: "token" | "jwt" | "certificate" | "api_key";

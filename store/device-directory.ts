@@ -6,9 +6,19 @@ import type { Db } from "./open.ts";
 export async function loadDeviceDirectory(db: Db): Promise<DeviceDirectory> {
   const byUid = new Map<string, DeviceRef>();
   for (const device of await listDeviceRefs(db)) byUid.set(device.uid, device);
+  let version = 0;
   return {
+    get version() {
+      return version;
+    },
     find: (uid) => byUid.get(uid),
-    put: ({ id, uid, organizationId }) => void byUid.set(uid, { id, uid, organizationId }),
-    remove: (uid) => void byUid.delete(uid),
+    put({ id, uid, organizationId }) {
+      version++;
+      byUid.set(uid, { id, uid, organizationId });
+    },
+    remove(uid) {
+      version++;
+      byUid.delete(uid);
+    },
   };
 }

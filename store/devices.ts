@@ -7,6 +7,7 @@ import { writeCapabilities } from "./device-capabilities.ts";
 import { claimCodeHash, type DeviceRow, deviceOf, devices, notFound, readDevice, toDevice } from "./device-rows.ts";
 import type { Db } from "./open.ts";
 import { inTransaction } from "./open.ts";
+import { forgetReceived } from "./received-messages.ts";
 import { fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from "./sql.ts";
 import { deleteTelemetry } from "./telemetry-removal.ts";
 
@@ -152,9 +153,11 @@ export async function updateDevice(db: Db, scope: Scope, id: string, patch: Devi
 export async function deleteDevice(db: Db, scope: Scope, id: string): Promise<boolean> {
   return await inTransaction(db, async (trx) => {
     // The lock waits for telemetry batches of this device that are under way, and lets later ones find it gone.
-    const query = scoped(trx("devices").where({ id }).select("id"), scope).forUpdate();
-    if (!(await query.first())) return false;
+    const query = scoped(trx("devices").where({ id }).select("uid"), scope).forUpdate();
+    const row = (await query.first()) as { uid: string } | undefined;
+    if (!row) return false;
     await deleteTelemetry(trx, id);
+    await forgetReceived(trx, row.uid);
     await trx("entities").where({ id }).del();
     return true;
   });

@@ -1,4 +1,5 @@
 import type { EventType, HubEvent } from "../core/event.ts";
+import { firstIdAt } from "../core/id.ts";
 import type { Actor, Scope } from "../core/principal.ts";
 import type { Db } from "./open.ts";
 import { fromJson, isoOf, type Page, pageOf, rowSource, rowsOf, scoped, toJson } from "./sql.ts";
@@ -51,6 +52,12 @@ export async function listEvents(db: Db, scope: Scope, filter: EventFilter): Pro
   if (filter.to !== undefined) query.where("timestamp", "<", isoOf(filter.to));
   const rows = (await query) as EventRow[];
   return pageOf(rows.map(eventOf), filter.limit, (event) => event.id);
+}
+
+/** The newest `limit` events whose ids were made at `ms` (since 1970) or later; oldest first. */
+export async function eventsSince(db: Db, ms: number, limit: number): Promise<HubEvent[]> {
+  const rows = (await db("events").where("id", ">=", firstIdAt(ms)).orderBy("id", "desc").limit(limit)) as EventRow[];
+  return rows.map(eventOf).toReversed();
 }
 
 interface EventRow {

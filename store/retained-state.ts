@@ -2,24 +2,44 @@ import { type LightState, lightPayload, type OnOff } from "../core/state.ts";
 import { sensorStateText } from "../core/telemetry.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Db } from "./open.ts";
-import { rowsOf } from "./sql.ts";
+import { isoOf, rowsOf } from "./sql.ts";
 import { sensorValue } from "./state.ts";
+
+/** A retained topic and what it says. */
+export interface StateMessage {
+  readonly topic: string;
+  readonly payload: string;
+}
 
 /**
  * The retained state topics as the tables have them: what a subscriber must find after a restart, whatever was lost on
  * the way to it. Every device is offline until it comes back.
  */
-export async function* eachRetainedState(db: Db, topics: Topics): AsyncGenerator<{ topic: string; payload: string }> {
+export async function* eachRetainedState(db: Db, topics: Topics): AsyncGenerator<StateMessage> {
   for (const { uid } of await rowsOf<{ uid: string }>(db, "select uid from devices"))
     yield { topic: topics.build({ kind: "availability", uid }), payload: "offline" };
+  yield* eachOutputState(db, topics, 0);
+  yield* eachSensorState(db, topics);
+}
+
+/** The outputs that changed at `ms` (since 1970) or later; and the devices that are noted as connected, which they are not any more. */
+export async function* eachStateSince(db: Db, topics: Topics, ms: number): AsyncGenerator<StateMessage> {
+  for (const { uid } of await rowsOf<{ uid: string }>(db, "select uid from devices where connection_status <> 'offline'"))
+    yield { topic: topics.build({ kind: "availability", uid }), payload: "offline" };
+  yield* eachOutputState(db, topics, ms);
+}
+
+async function* eachOutputState(db: Db, topics: Topics, since: number): AsyncGenerator<StateMessage> {
   const relays = await rowsOf<{ uid: string; index: number; state: OnOff }>(
     db,
-    'select uid, output_index as "index", state from relay_states join devices on devices.id = device_id',
+    'select uid, output_index as "index", state from relay_states join devices on devices.id = device_id where changed_at >= ?',
+    [isoOf(since)],
   );
   for (const { uid, index, state } of relays) yield { topic: topics.build({ kind: "relay_state", uid, index }), payload: state };
   const lights = await rowsOf<{ uid: string; index: number; state: OnOff; brightness: number | null; color_temp: number | null }>(
     db,
-    'select uid, output_index as "index", state, brightness, color_temp from light_states join devices on devices.id = device_id',
+    'select uid, output_index as "index", state, brightness, color_temp from light_states join devices on devices.id = device_id where changed_at >= ?',
+    [isoOf(since)],
   );
   for (const { uid, index, state, brightness, color_temp } of lights) {
     const light: LightState = {
@@ -30,6 +50,9 @@ export async function* eachRetainedState(db: Db, topics: Topics): AsyncGenerator
     };
     yield { topic: topics.build({ kind: "light_state", uid, index }), payload: lightPayload(light) };
   }
+}
+
+async function* eachSensorState(db: Db, topics: Topics): AsyncGenerator<StateMessage> {
   const sensors = await rowsOf<{ uid: string; key: string; v: number | null; json: string | null }>(
     db,
     "select uid, sensor_key as key, v, cast(json as text) as json from device_sensor_state join devices on devices.id = device_id",

@@ -145,7 +145,10 @@ export const revoke = defineRoute({
 async function endSessions({ sessions }: Pick<ApiContext, "sessions">, deviceId: string, revoked: readonly string[]): Promise<void> {
   const gone = new Set(revoked);
   await sessions.disconnect(
-    (principal) => principal.kind === "device" && principal.id === deviceId && gone.has(principal.credentialId),
+    (principal) =>
+      principal.kind === "device" &&
+      principal.id === deviceId &&
+      (gone.has(principal.credentialId) || (principal.certificate !== undefined && gone.has(principal.certificate.credentialId))),
     "revoked",
   );
 }

@@ -98,6 +98,10 @@ export const TOPIC_EXAMPLES: Readonly<Record<Exclude<TopicKind, "up" | "down">, 
     payload: json({ anything: "you like" }),
     note: "The organisation's own topics, of any depth: for scripts, Node-RED and other programs that talk to each other. The hub checks who may read and write, and nothing else.",
   },
+  sys: {
+    payload: "42",
+    note: "Every 10 s, by mosquitto's names where it has one: `clients/connected`, `messages/received` and so on. For administrators of the hub only, who log in with their e-mail address and their password or an access token.",
+  },
   ha_status: { payload: "online", note: "Reserved: Home Assistant's bridge is not part of this release.", isReserved: true },
   ha_discovery: {
     payload: json({ device: {}, origin: { name: "Hexahub" }, components: {} }),

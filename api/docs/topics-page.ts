@@ -9,6 +9,7 @@ import { DOWN_EXAMPLES, TOPIC_EXAMPLES, type TopicExample, UP_EXAMPLES } from ".
 const ROOT = "hexa";
 /** The lines of the reference use the variables that its introduction sets. */
 const AS_DEVICE = '-u "$DEVICE_UID" -P "$DEVICE_TOKEN" -i "$DEVICE_UID"';
+const AS_ADMINISTRATOR = '-u "$ADMIN_EMAIL" -P "$ADMIN_PASSWORD"';
 const AS_SERVICE = '-u "$SERVICE_NAME" -P "$SERVICE_TOKEN"';
 const TO_HUB = '-V 5 -h "$HUB" -p 8883 --cafile "$CA"';
 
@@ -31,7 +32,9 @@ CA=…              # "ca" in the ready line of \`npx hexahub serve --json\`; th
 DEVICE_UID=…      # both from \`npx hexahub device add "Hall relay"\`
 DEVICE_TOKEN=…
 SERVICE_NAME=panel
-SERVICE_TOKEN=$(npx hexahub token create "$SERVICE_NAME")`,
+SERVICE_TOKEN=$(npx hexahub token create "$SERVICE_NAME")
+ADMIN_EMAIL=…     # for $SYS alone
+ADMIN_PASSWORD=…`,
 )}`;
 
 export function topicsPage(): string {
@@ -107,7 +110,7 @@ function linesFor(kind: TopicKind, rule: TopicRule, example: TopicExample, type:
   const topic = shellTopic(rule, type);
   const message = `-t "${topic}" -m '${example.payload}'`;
   const retain = kind === "availability" ? " -r" : "";
-  const read = rule.subscribe === "device" ? AS_DEVICE : AS_SERVICE;
+  const read = { device: AS_DEVICE, platform: AS_ADMINISTRATOR }[rule.subscribe as string] ?? AS_SERVICE;
   const subscribe = `mosquitto_sub ${TO_HUB} ${read} -v -q ${rule.qos} -t "${topic}"`;
   switch (rule.publish) {
     case "device":
@@ -132,10 +135,14 @@ function shellTopic(rule: TopicRule, type: string | undefined): string {
     user: "+",
     type: type ?? "+",
   };
-  return rule.pattern
-    .replace(/\{(\w+)\}/g, (_, name: string) => levels[name] ?? "+")
-    .replace("…", rule.publish === "members" ? "any/name" : "#")
-    .replace(/#\/.*/, "#");
+  return (
+    rule.pattern
+      .replace(/\{(\w+)\}/g, (_, name: string) => levels[name] ?? "+")
+      .replace("…", rule.publish === "members" ? "any/name" : "#")
+      .replace(/#\/.*/, "#")
+      // Not a variable of the shell.
+      .replace("$SYS", "\\$SYS")
+  );
 }
 
 function commands(): string {

@@ -13,6 +13,7 @@ import { parserFor } from "../../core/validate.ts";
 import { createMetrics } from "../../api/metrics.ts";
 import { startApi } from "../../api/server.ts";
 import type { Api, ApiContext, ApiSettings } from "../../api/context.ts";
+import { createDeviceCertificates } from "../../broker/device-certificates.ts";
 import { inTransaction, openStore } from "../../store/open.ts";
 import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
 import { createTelemetryStore } from "../../store/telemetry.ts";
@@ -105,10 +106,12 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
       },
     },
     directory: {
+      version: 0,
       find: (uid) => directory.get(uid),
       put: (device) => void directory.set(device.uid, device),
       remove: (uid) => void directory.delete(uid),
     },
+    deviceCertificates: createDeviceCertificates({ dir: join(folder.path, "tls"), clock: Date.now }),
     demo: { start: async () => [{ uid: "relay-demo000001", name: "Demo", connected: true }], stop: async () => 1, status: () => [] },
     metrics: createMetrics(),
     topics: createTopics(),

@@ -1,6 +1,6 @@
-import { once } from "node:events";
-import { connect, type Socket } from "node:net";
 import { generate, parser, type Packet } from "mqtt-packet";
+import type { QoS, Version } from "./packets.ts";
+import { openWire, type Target, type Wire } from "./wire.ts";
 
 export interface Account {
   readonly clientId: string;
@@ -8,48 +8,30 @@ export interface Account {
   readonly password?: string | undefined;
 }
 
-export interface Target {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** MQTT 3.1.1 on a bare socket: the handshake through a parser, then bytes straight to `receive`. */
-export interface RawConnection {
-  readonly socket: Socket;
-  /** Gets the bytes that arrive after the handshake; the buffer is used again after the call. */
-  receive: (buffer: Uint8Array, length: number) => void;
+export interface ConnectionOptions {
+  /** Subscribed to before the connection counts as open. */
+  readonly filter?: string | undefined;
+  readonly qos?: QoS | undefined;
+  readonly clean?: boolean | undefined;
+  readonly version?: Version | undefined;
 }
 
 const HANDSHAKE_TIMEOUT_MS = 20_000;
-const READ_BYTES = 64 * 1024;
+const OPEN_AT_ONCE = 25;
 
-/** Rejects when the broker refuses the log-in or the subscription, or does not answer in 20 s. */
-export async function openConnection(
-  target: Target,
-  account: Account,
-  options: { filter?: string | undefined; clean?: boolean | undefined } = {},
-): Promise<RawConnection> {
-  const answers = parser({ protocolVersion: 4 });
+/** The handshake through a parser, then bytes straight to `receive`. Rejects when the broker refuses it or does not answer in 20 s. */
+export async function openConnection(target: Target, account: Account, options: ConnectionOptions = {}): Promise<Wire> {
+  const { filter, qos = 0, version = 4 } = options;
+  const answers = parser({ protocolVersion: version });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const connection: { receive: RawConnection["receive"] } = {
-    receive: (buffer, length) => answers.parse(Buffer.from(buffer.subarray(0, length))),
-  };
-  const socket = connect({
-    ...target,
-    noDelay: true,
-    onread: {
-      buffer: Buffer.alloc(READ_BYTES),
-      callback: (length, buffer) => {
-        connection.receive(buffer, length);
-        return true;
-      },
-    },
-  });
+  const wire = await openWire(target, (buffer, start, end) => answers.parse(Buffer.from(buffer.subarray(start, end))));
+  const { socket } = wire;
+  const send = (packet: Packet) => socket.write(wire.wrap(generate(packet, { protocolVersion: version })));
   answers.on("packet", (packet: Packet) => {
     const refused = refusal(packet);
     if (refused) reject(new Error(`${account.clientId}: ${refused}`));
-    else if (packet.cmd === "connack" && options.filter !== undefined)
-      socket.write(generate({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: options.filter, qos: 0 }] }));
+    else if (packet.cmd === "connack" && filter !== undefined)
+      send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: filter, qos }] });
     else if (packet.cmd === "connack" || packet.cmd === "suback") resolve();
   });
   answers.on("error", reject);
@@ -57,19 +39,16 @@ export async function openConnection(
   socket.on("error", reject);
   const timer = setTimeout(() => reject(new Error(`${account.clientId}: no answer in ${HANDSHAKE_TIMEOUT_MS} ms`)), HANDSHAKE_TIMEOUT_MS);
   try {
-    await Promise.race([once(socket, "connect"), promise]);
-    socket.write(
-      generate({
-        cmd: "connect",
-        protocolId: "MQTT",
-        protocolVersion: 4,
-        clean: options.clean ?? true,
-        keepalive: 600,
-        clientId: account.clientId,
-        ...(account.username === undefined ? {} : { username: account.username }),
-        ...(account.password === undefined ? {} : { password: Buffer.from(account.password) }),
-      }),
-    );
+    send({
+      cmd: "connect",
+      protocolId: "MQTT",
+      protocolVersion: version,
+      clean: options.clean ?? true,
+      keepalive: 600,
+      clientId: account.clientId,
+      ...(account.username === undefined ? {} : { username: account.username }),
+      ...(account.password === undefined ? {} : { password: Buffer.from(account.password) }),
+    });
     await promise;
   } catch (error) {
     socket.destroy();
@@ -77,27 +56,22 @@ export async function openConnection(
   } finally {
     clearTimeout(timer);
   }
-  return Object.assign(connection, { socket });
+  return wire;
 }
 
 /** Opens them 25 at a time, so that a burst of log-ins is not what is measured. */
-export async function openAll<T>(
-  inputs: readonly T[],
-  open: (input: T, index: number) => Promise<RawConnection>,
-): Promise<RawConnection[]> {
-  const connections: RawConnection[] = [];
-  for (let at = 0; at < inputs.length; at += 25)
-    connections.push(...(await Promise.all(inputs.slice(at, at + 25).map((input, index) => open(input, at + index)))));
-  return connections;
-}
-
-export function publishFrame(topic: string, payload: string, messageId?: number): Buffer {
-  const packet = { cmd: "publish", topic, payload, dup: false, retain: false } as const;
-  return generate(messageId === undefined ? { ...packet, qos: 0 } : { ...packet, qos: 1, messageId });
+export async function openAll<T>(inputs: readonly T[], open: (input: T, index: number) => Promise<Wire>): Promise<Wire[]> {
+  const wires: Wire[] = [];
+  for (let at = 0; at < inputs.length; at += OPEN_AT_ONCE)
+    wires.push(...(await Promise.all(inputs.slice(at, at + OPEN_AT_ONCE).map((input, index) => open(input, at + index)))));
+  return wires;
 }
 
 function refusal(packet: Packet): string | undefined {
-  if (packet.cmd === "connack" && packet.returnCode !== 0) return `the broker refused the log-in with code ${packet.returnCode}`;
+  if (packet.cmd === "connack") {
+    const code = packet.reasonCode ?? packet.returnCode ?? 0;
+    return code === 0 ? undefined : `the broker refused the log-in with code ${code}`;
+  }
   if (packet.cmd === "suback" && packet.granted.some((code) => Number(code) >= 128)) return "the broker refused the subscription";
   return undefined;
 }

@@ -6,10 +6,10 @@ export interface Latency {
   readonly maxMs: number;
 }
 
-const STEP_MS = 0.02;
-const STEPS = 250_000;
+const STEP_MS = 0.01;
+const STEPS = 500_000;
 
-/** Counts in steps of 20 µs up to 5 s; what is longer counts in the last step, and exactly in the maximum. */
+/** Counts in steps of 10 µs up to 5 s; what is longer counts in the last step, and exactly in the maximum. */
 export interface Histogram {
   add(ms: number): void;
   summary(): Latency;

@@ -1,20 +1,24 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { temporaryFolder } from "../support/wait.ts";
-import type { Account, Target } from "./connection.ts";
+import type { Account } from "./connection.ts";
+import { rssBytes } from "./rss.ts";
+import type { Target, Transport } from "./wire.ts";
 
 /** A hub of its own process and data folder, as a user would start it. */
 export interface HubProcess extends AsyncDisposable {
   readonly http: string;
-  readonly mqtt: Target;
+  readonly targets: Readonly<Record<Transport, Target>>;
+  /** Of its TLS listener, for others to use the same. */
+  readonly certificate: CertificateFiles;
   readonly pid: number;
   /** From spawn to the line that says ready. */
   readonly startMs: number;
-  rssMb(): number;
+  rssBytes(): number;
   /** Enrolled in the administrator's organisation. */
   addDevices(deviceClass: "sensor_hub" | "relay_controller", count: number): Promise<Account[]>;
   addService(name: string): Promise<{ readonly username: string; readonly password: string }>;
@@ -23,9 +27,23 @@ export interface HubProcess extends AsyncDisposable {
   get(path: string): Promise<Record<string, unknown>>;
 }
 
+export interface CertificateFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
 const ROOT = new URL("../../", import.meta.url);
 const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 20_000;
+/** Of limits that a benchmark is meant to run into, and of one address for all clients. The guards themselves stay. */
+const UNLIMITED = {
+  HEXA_MQTT_PUBLISH_RATE: "0",
+  HEXA_MQTT_CONNECT_RATE: "0",
+  HEXA_MQTT_ADDRESS_RATE: "0",
+  HEXA_MQTT_LOGIN_FAILURES: "0",
+  HEXA_MQTT_FLAPPING_COUNT: "0",
+  HEXA_MQTT_CONNECTIONS: "100000",
+};
 const ADMIN = { email: "bench@example.org", password: "bench-password-1" };
 
 export async function startHubProcess(dataDir?: string): Promise<HubProcess> {
@@ -38,6 +56,7 @@ export async function startHubProcess(dataDir?: string): Promise<HubProcess> {
     HEXA_MQTT_PORT: "0",
     HEXA_MQTTS_PORT: "0",
     HEXA_LOG_LEVEL: "warn",
+    ...UNLIMITED,
     DEVICE_PROVISION_KEY: "bench-provision-key",
     HEXA_ADMIN_EMAIL: ADMIN.email,
     HEXA_ADMIN_PASSWORD: ADMIN.password,
@@ -75,14 +94,20 @@ export async function startHubProcess(dataDir?: string): Promise<HubProcess> {
   // Only when somebody asks for it: what is measured of a hub at rest shall not hold a login.
   let login: Promise<string> | undefined;
   const token = (): Promise<string> => (login ??= post("/api/v1/auth/login", ADMIN).then(({ access_token }) => String(access_token)));
-  const mqtt = new URL(String(ready.mqtt));
+  const target = (transport: Transport, url: unknown): Target => {
+    const { hostname, port } = new URL(String(url));
+    return { host: hostname, port: Number(port), transport };
+  };
+  const tls = join(String(ready.data_dir), "tls");
+  const ca = await readFile(String(ready.ca), "utf8");
   const running = stack.move();
   return {
     http,
-    mqtt: { host: mqtt.hostname, port: Number(mqtt.port) },
+    targets: { tcp: target("tcp", ready.mqtt), tls: { ...target("tls", ready.mqtts), ca }, websocket: target("websocket", ready.ws) },
+    certificate: { certFile: join(tls, "server.pem"), keyFile: join(tls, "server-key.pem") },
     pid,
     startMs,
-    rssMb: () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? Number.NaN) / 1024,
+    rssBytes: () => rssBytes(pid),
     async addDevices(deviceClass, count) {
       const devices: Account[] = [];
       const admin = await token();

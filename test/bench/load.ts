@@ -1,24 +1,28 @@
 import { text } from "node:stream/consumers";
-import { startVirtualDevice } from "../../firmware/virtual/device.ts";
-import { type Account, openAll, openConnection, type Target } from "./connection.ts";
+import { type Account, openAll, openConnection } from "./connection.ts";
 import { type DurableSpec, runDurable } from "./durable.ts";
-import { startSink } from "./sink.ts";
+import { type LatencySpec, runLatency } from "./latency.ts";
+import type { QoS } from "./packets.ts";
+import { type SinkOptions, startSink } from "./sink.ts";
 import { runStream, type StreamSpec } from "./stream.ts";
+import type { Target } from "./wire.ts";
 
-/** Devices that are connected, subscribed and quiet. */
+/** Clients that are connected and quiet. */
 export interface IdleSpec extends Target {
   readonly kind: "idle";
-  readonly devices: readonly Account[];
+  readonly clients: readonly (Account & { readonly filter?: string | undefined })[];
+  readonly clean: boolean;
+  readonly qos?: QoS | undefined;
 }
 /** Virtual devices with a relay that do what they are told. */
 export interface DevicesSpec extends Target {
   readonly kind: "devices";
   readonly devices: readonly Account[];
 }
-export interface SinkSpec {
+export interface SinkSpec extends SinkOptions {
   readonly kind: "sink";
 }
-export type LoadSpec = StreamSpec | DurableSpec | IdleSpec | DevicesSpec | SinkSpec;
+export type LoadSpec = StreamSpec | LatencySpec | DurableSpec | IdleSpec | DevicesSpec | SinkSpec;
 
 /*
  * The generator, a process of its own: one spec as a line of JSON on stdin, one result as a line of JSON on stdout.
@@ -33,21 +37,28 @@ async function main(): Promise<void> {
     case "stream":
       say(await runStream(spec));
       break;
+    case "latency":
+      say(await runLatency(spec));
+      break;
     case "durable":
       say(await runDurable(spec));
       break;
     case "sink": {
-      const { host, port } = await startSink();
-      say({ host, port });
+      const { host, port, transport } = await startSink(spec);
+      say({ host, port, transport });
       await ended;
       break;
     }
-    case "idle":
-      await openAll(spec.devices, (device) => openConnection(spec, device, { clean: false, filter: `hexa/${device.clientId}/down/#` }));
-      say({ connected: spec.devices.length });
+    case "idle": {
+      const { clean, qos } = spec;
+      await openAll(spec.clients, (client) => openConnection(spec, client, { clean, qos, filter: client.filter }));
+      say({ connected: spec.clients.length });
       await ended;
       break;
-    case "devices":
+    }
+    case "devices": {
+      // Only here: it brings a whole client, and every other turn would wait for it.
+      const { startVirtualDevice } = await import("../../firmware/virtual/device.ts");
       for (const { clientId, password = "" } of spec.devices)
         await startVirtualDevice({
           url: `mqtt://${spec.host}:${spec.port}`,
@@ -59,16 +70,18 @@ async function main(): Promise<void> {
       say({ connected: spec.devices.length });
       await ended;
       break;
+    }
   }
   process.exit(0);
 }
 
 async function firstLine(): Promise<{ line: string; ended: Promise<unknown> }> {
-  let received = "";
+  const received: string[] = [];
   for await (const chunk of process.stdin.iterator({ destroyOnReturn: false })) {
-    received += String(chunk);
-    const end = received.indexOf("\n");
-    if (end >= 0) return { line: received.slice(0, end), ended: text(process.stdin) };
+    const piece = String(chunk);
+    const end = piece.indexOf("\n");
+    if (end >= 0) return { line: received.join("") + piece.slice(0, end), ended: text(process.stdin) };
+    received.push(piece);
   }
   throw new Error("no spec came on stdin");
 }

@@ -11,7 +11,7 @@ const devices = new Map<string, DeviceRef>([
   ["relay-foe", { id: "d3", uid: "relay-foe", organizationId: "other" }],
   ["relay-new", { id: "d4", uid: "relay-new", organizationId: null }],
 ]);
-const rights: Rights = { topics: createTopics(), directory: { find: (uid) => devices.get(uid), put() {}, remove() {} } };
+const rights: Rights = { topics: createTopics(), directory: { version: 0, find: (uid) => devices.get(uid), put() {}, remove() {} } };
 
 const device: Principal = { kind: "device", id: "d1", uid: "relay-one", credentialId: "c" };
 const user: Principal = { kind: "user", id: "u1", email: "u@acme.test", role: "user", organizationId: "acme", credentialId: "c" };
@@ -41,6 +41,7 @@ const TOPIC_RIGHTS: [string, Who[], Who[]][] = [
   ["hexa-app/other/events/device.online", [], ["admin"]],
   ["hexa-app/acme/users/u1/notifications", [], ["user"]],
   ["hexa-app/other/users/u1/notifications", [], []],
+  ["$SYS/broker/uptime", [], ["admin"]],
   ["homeassistant/status", ["service"], []],
   ["homeassistant/device/x/config", [], ["user", "admin", "service"]],
 ];
@@ -104,7 +105,9 @@ test("a member may use wildcards and may not name what is hidden from it, missin
     "hexa/relay-one",
   ])
     assert.equal(maySubscribe(rights, user, filter), false, filter);
-  assert.equal(maySubscribe(rights, admin, "hexa/relay-foe/#"), true);
+  for (const filter of ["hexa/relay-foe/#", "$SYS/#", "$SYS/broker/+/count"])
+    assert.equal(maySubscribe(rights, admin, filter), true, filter);
+  for (const filter of ["$hub/#", "$SYS", "$SYSTEM/#", "$share/g/#"]) assert.equal(maySubscribe(rights, admin, filter), false, filter);
 });
 
 test("a filter has its wildcards alone in a level and # last", () => {

@@ -25,6 +25,8 @@ async function outcomes(fail: (payload: unknown) => Error | undefined): Promise<
     log,
     metrics: { count() {}, observe() {} },
     clock: Date.now,
+    stored: async () => undefined,
+    storage: { failed: () => false },
   });
   let groups = 0;
   ingest.handle("heartbeat", async (_trx: unknown, messages: readonly IngestMessage[]) => {

@@ -40,6 +40,7 @@ test("a client that never releases its QoS 2 messages is cut off after a hundred
   const socket = connect(Number(new URL(hub.mqtt).port), "127.0.0.1");
   let isClosed = false;
   socket
+    .resume()
     .on("error", () => undefined)
     .on("close", () => {
       isClosed = true;

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Aedes } from "aedes";
 import { createAnnounce, createBus, createEventSink } from "../../broker/bus.ts";
+import { createCounters } from "../../broker/counters.ts";
+import { openDurableState } from "../../broker/durable-state.ts";
 import { createIngest } from "../../broker/ingest.ts";
 import { createPresence } from "../../broker/presence.ts";
 import type { DeviceRef, Log } from "../../core/bus.ts";
+import { readConfig } from "../../core/config.ts";
 import { PRESENCE_TTL_MS } from "../../core/device.ts";
 import { createTopics } from "../../core/topics.ts";
 import { loadDeviceDirectory } from "../../store/device-directory.ts";
@@ -20,14 +22,14 @@ async function presenceOfOne() {
   const owner = await tenant(store.db, "acme");
   const { id, uid } = await device(store.db, owner);
   const directory = await loadDeviceDirectory(store.db);
-  const aedes = await Aedes.createBroker({ concurrency: 0 });
-  stack.defer(() => new Promise<void>((resolve) => aedes.close(resolve)));
   const log: Log = { debug() {}, info() {}, warn() {}, error: (data) => assert.fail(JSON.stringify(data)) };
   const metrics = { count() {}, observe() {} };
   const topics = createTopics();
-  const bus = createBus(aedes);
   const context = { store, directory, topics, log, metrics, clock: Date.now };
-  const ingest = createIngest(context);
+  const limits = readConfig({}, () => "");
+  const state = stack.use(await openDurableState({ ...context, rights: { topics, directory }, limits, counters: createCounters() }));
+  const bus = createBus({ ...context, ...state });
+  const ingest = createIngest({ ...context, stored: () => state.exchange.stored() });
   const presence = stack.use(
     createPresence({ ...context, ingest, announce: createAnnounce(bus, log), events: createEventSink({ bus, topics, log }) }),
   );

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { PassThrough } from "node:stream";
 import { test } from "node:test";
-import type { ClientInternals, InboundPublish } from "../../broker/aedes-internals.ts";
+import type { Inbound } from "../../broker/inbound.ts";
 import { createIngest } from "../../broker/ingest.ts";
 import { acceptPublish } from "../../broker/publish.ts";
 import { createRefusals } from "../../broker/refusals.ts";
@@ -16,20 +15,38 @@ import { temporaryFolder } from "../support/wait.ts";
 const log: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 for (const code of ["unavailable", "storage_full"] as const) {
-  test(`a QoS 1 message is not acknowledged when the database answers ${code}`, async () => {
+  test(`a QoS 1 message is not taken when the database answers ${code}`, async () => {
     await using folder = temporaryFolder();
     await using store = await openStore({ dataDir: folder.path });
     const { id, uid } = await device(store.db, await tenant(store.db, "acme"));
     const directory = await loadDeviceDirectory(store.db);
     const topics = createTopics();
-    const context = { store, directory, topics, log, metrics: { count() {}, observe() {} }, clock: Date.now };
+    const context = {
+      store,
+      directory,
+      topics,
+      log,
+      metrics: { count() {}, observe() {} },
+      clock: Date.now,
+      stored: async () => undefined,
+      storage: { failed: () => false },
+    };
     await using ingest = createIngest(context);
     ingest.handle("heartbeat", async () => {
       throw new HubError(code, "the database does not answer");
     });
-    const conn = new PassThrough();
-    const packet: InboundPublish = { topic: `hexa/${uid}/up/heartbeat`, payload: "{}", qos: 1, retain: false, messageId: 1 };
-    const outcome = await acceptPublish(
+    const packet: Inbound = {
+      topic: `hexa/${uid}/up/heartbeat`,
+      payload: Buffer.from("{}"),
+      qos: 1,
+      retain: false,
+      dup: false,
+      packetId: 1,
+      properties: Buffer.alloc(0),
+      expiresAt: undefined,
+      frame: undefined,
+    };
+    const taken = acceptPublish(
       {
         ...context,
         rights: { topics, directory },
@@ -37,11 +54,10 @@ for (const code of ["unavailable", "storage_full"] as const) {
         commands: () => assert.fail("a heartbeat is no command"),
         refusals: createRefusals({ ...context, announce() {} }),
       },
-      { conn, version: 4 } as unknown as ClientInternals,
-      { kind: "device", id, uid, credentialId: "token" },
+      { clientId: uid, principal: { kind: "device", id, uid, credentialId: "token" } },
       packet,
+      { kind: "up", uid, type: "heartbeat" },
     );
-    assert.equal(outcome, "close");
-    assert.equal(conn.read(), null);
+    await assert.rejects(taken, { code });
   });
 }

@@ -118,7 +118,8 @@ for (const text of [
   "hexa-app/org/events",
   "hexa-app/org/users//notifications",
   "homeassistant/config",
-  "$SYS/broker/uptime",
+  "$SYS/broker/",
+  "$SYS/other/uptime",
   "$hub/events",
 ]) {
   test(`does not know ${JSON.stringify(text)}`, () => assert.equal(createTopics().parse(text), undefined));
@@ -126,7 +127,7 @@ for (const text of [
 
 test("nobody but a device publishes up, nobody but the hub publishes down, state or events", () => {
   assert.equal(TOPICS.up.publish, "device");
-  for (const kind of ["down", "relay_state", "light_state", "sensor_state", "event", "notification", "ha_discovery"] as const)
+  for (const kind of ["down", "relay_state", "light_state", "sensor_state", "event", "notification", "sys", "ha_discovery"] as const)
     assert.equal(TOPICS[kind].publish, "nobody", kind);
 });
 

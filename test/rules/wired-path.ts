@@ -55,7 +55,18 @@ export async function startWiredPath({ databaseUrl }: { databaseUrl?: string | u
   const { id: organizationId } = await createOrganization(db, { name: "Home" });
   const telemetry = createTelemetryStore(store);
   const broker = stack.use(
-    await startBroker({ store, keys, telemetry, directory, topics, log, metrics, clock: Date.now, limits: readConfig({}, () => "") }),
+    await startBroker({
+      store,
+      keys,
+      telemetry,
+      directory,
+      topics,
+      log,
+      metrics,
+      clock: Date.now,
+      limits: readConfig({}, () => ""),
+      version: "0.0.0-test",
+    }),
   );
   const { bus, sessions, events, ingest } = broker;
   const states = createStateCommits({ store, bus, events, topics, log, metrics, clock: Date.now });

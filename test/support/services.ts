@@ -3,12 +3,13 @@ import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
+import { until } from "./wait.ts";
 
 /** A real server on 127.0.0.1 with a folder of its own; it ends with the block that holds it, and with the test process in any case. */
 export interface Service extends AsyncDisposable {
@@ -116,19 +117,110 @@ export async function freshDatabase(server: { readonly url: string }): Promise<s
   return url.href;
 }
 
-/** Redis or Valkey, in memory only unless `args` (as on its command line) say otherwise. */
-export async function startRedis(args: readonly string[] = []): Promise<Service> {
+/** Redis or Valkey, in memory only unless `args` (as on its command line) say otherwise; on `port` when it must be a certain one. */
+export async function startRedis(args: readonly string[] = [], port?: number): Promise<Service> {
   const command = redisBinary();
   if (!command) throw new Error(redisMissing());
   const folder = serviceFolder("redis");
   return startService({
     folder,
     command,
-    args: (port) => ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder, ...args],
-    url: (port) => `redis://127.0.0.1:${port}`,
+    port,
+    args: (at) => ["--port", String(at), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder, ...args],
+    url: (at) => `redis://127.0.0.1:${at}`,
     ready: /ready to accept connections/i,
     stopSignal: "SIGKILL",
   });
+}
+
+/** A Redis Cluster; `url` has all its servers, separated by commas. */
+export interface RedisCluster extends AsyncDisposable {
+  readonly url: string;
+  readonly masters: readonly Service[];
+  /** The replica of the master at the same place. */
+  readonly replicas: readonly Service[];
+}
+
+/** Three masters, with a replica each if asked so, which takes over within a few seconds. */
+export async function startRedisCluster({ replicated = false } = {}): Promise<RedisCluster> {
+  await using stack = new AsyncDisposableStack();
+  const members: ClusterMember[] = [];
+  for (let index = 0; index < (replicated ? 6 : 3); index += 1) {
+    // The default (port + 10,000) may lie beyond the last port.
+    const busPort = await freePort();
+    const args = [
+      "--cluster-enabled",
+      "yes",
+      "--cluster-port",
+      String(busPort),
+      "--cluster-node-timeout",
+      "2000",
+      "--repl-diskless-sync-delay",
+      "0",
+    ];
+    members.push({ service: stack.use(await startRedis(args)), busPort });
+  }
+  const masters = members.slice(0, 3).map(({ service }) => service);
+  const replicas = members.slice(3).map(({ service }) => service);
+  await bindCluster(members, masters);
+  for (const [index, replica] of replicas.entries()) {
+    const id = /[0-9a-f]{40}/.exec(await askRedis(masters[index] as Service, "CLUSTER MYID"))?.[0];
+    await until(async () => (await askRedis(replica, `CLUSTER REPLICATE ${id}`)).startsWith("+OK"), { what: "the replica to be accepted" });
+    await until(async () => (await askRedis(replica, "INFO replication")).includes("master_link_status:up"), {
+      what: "the replica to be up to date",
+      timeoutMs: 20_000,
+    });
+  }
+  const running = stack.move();
+  const url = members.map(({ service }) => service.url).join(",");
+  return { url, masters, replicas, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+interface ClusterMember {
+  service: Service;
+  busPort: number;
+}
+
+/** Gives the masters their slots and makes all members known to each other. */
+async function bindCluster(members: readonly ClusterMember[], masters: readonly Service[]): Promise<void> {
+  const slots = 16_384;
+  for (const [index, master] of masters.entries()) {
+    const [from, to] = [index, index + 1].map((part) => Math.floor((part * slots) / masters.length)) as [number, number];
+    await askRedis(master, `CLUSTER ADDSLOTSRANGE ${from} ${to - 1}`);
+    await askRedis(master, `CLUSTER SET-CONFIG-EPOCH ${index + 1}`);
+  }
+  const [first, ...others] = members;
+  for (const { service, busPort } of others) await askRedis(first?.service as Service, `CLUSTER MEET 127.0.0.1 ${service.port} ${busPort}`);
+  const whole = isWholeCluster(members.length);
+  await until(async () => (await Promise.all(members.map(({ service }) => askRedis(service, "CLUSTER INFO")))).every(whole), {
+    what: "the Redis Cluster to be whole",
+    timeoutMs: 20_000,
+  });
+}
+
+const isWholeCluster = (count: number) => (info: string) =>
+  info.includes("cluster_state:ok") && info.includes(`cluster_known_nodes:${count}`);
+
+/** One command as a line, and the answer as it comes over the wire. */
+export async function askRedis({ port }: { readonly port: number }, line: string): Promise<string> {
+  const socket = connect(port, "127.0.0.1");
+  socket.end(`${line}\r\nQUIT\r\n`);
+  return (await socket.toArray()).join("");
+}
+
+/** Kills the service with SIGKILL and resolves when it is gone; its block may end afterwards as usual. */
+export async function killService({ pid }: Service): Promise<void> {
+  process.kill(pid, "SIGKILL");
+  await until(() => !isRunning(pid), { what: "the service to be gone" });
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Mosquitto with one listener; open to everybody unless `configLines` say otherwise. They apply to that listener. */
@@ -172,6 +264,8 @@ interface ServicePlan {
   folder: string;
   account?: Account | undefined;
   command: string;
+  /** Any free one unless given. */
+  port?: number | undefined;
   args: (port: number) => string[];
   url: (port: number) => string;
   /** The line of its log that says that it accepts connections. */
@@ -185,7 +279,7 @@ const STOP_TIMEOUT_MS = 10_000;
 async function startService(plan: ServicePlan): Promise<Service> {
   const remove = () => rmSync(plan.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   for (let attempt = 1; ; attempt++) {
-    const port = await freePort();
+    const port = plan.port ?? (await freePort());
     const child = spawnTethered(plan, plan.args(port));
     const killAtExit = () => child.kill("SIGKILL");
     process.once("exit", killAtExit);

@@ -24,7 +24,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const OWNERS: Record<string, readonly string[]> = {
   aedes: ["broker/"],
   "aedes-persistence": ["broker/"],
-  "websocket-stream": ["broker/"],
+  ws: ["broker/"],
   "@peculiar/x509": ["broker/"],
   koa: ["api/"],
   "koa-helmet": ["api/"],

@@ -1,0 +1,209 @@
+import { NodeFilters, plainFilter } from "./cluster-filters.ts";
+import { encodeSeq, OWN_KINDS, parseSeq } from "./cluster-frame.ts";
+
+/** Which topics somebody on another node wants. */
+export interface Interest {
+  /** One more subscriber of this node for the filter. `$share/<group>/<filter>` counts as `<filter>`. */
+  add(filter: string): void;
+  remove(filter: string): void;
+  /** Resolves when all live peers know the filter, or after 1 s; at once for a filter that they have known. */
+  announced(filter: string): Promise<void>;
+  /** The peers that a message on this topic is for; also those of which it is not known yet. */
+  peersFor(topic: string): readonly string[];
+}
+
+export type SendLetter = (peerId: string, kind: number, bytes: Buffer) => void;
+
+interface Announcement {
+  readonly version: number;
+  /** Everything before it is void. */
+  readonly reset?: boolean;
+  /** More of the same follows. */
+  readonly more?: boolean;
+  readonly add: readonly string[];
+  readonly remove: readonly string[];
+}
+interface Waiting {
+  readonly missing: Set<string>;
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+}
+
+const ANNOUNCED_MS = 1_000;
+const CHUNK_FILTERS = 500;
+
+/** What this node wants, as it is told to the peers; and what they want, as they tell it. */
+export class SharedInterest implements Interest {
+  readonly #send: SendLetter;
+  /** Subscribers of each filter here, and the version of the announcement that it is part of. */
+  readonly #own = new Map<string, { count: number; version: number }>();
+  /** Filters that came or went in this turn. */
+  readonly #changed = new Set<string>();
+  #version = 0;
+  /** The live peers, and the version that each has confirmed. */
+  readonly #confirmed = new Map<string, number>();
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #filters = new NodeFilters();
+  /** Peers that have not said everything. */
+  readonly #unknown = new Set<string>();
+  /** Of those: the ones in the middle of it. */
+  readonly #loading = new Set<string>();
+
+  constructor(send: SendLetter) {
+    this.#send = send;
+  }
+
+  add(filter: string): void {
+    const plain = plainFilter(filter);
+    const mine = this.#own.get(plain);
+    if (mine) mine.count += 1;
+    else this.#own.set(plain, { count: 1, version: this.#note(plain) });
+  }
+
+  remove(filter: string): void {
+    const plain = plainFilter(filter);
+    const mine = this.#own.get(plain);
+    if (!mine) return;
+    mine.count -= 1;
+    if (mine.count > 0) return;
+    this.#own.delete(plain);
+    this.#note(plain);
+  }
+
+  async announced(filter: string): Promise<void> {
+    const version = this.#own.get(plainFilter(filter))?.version ?? 0;
+    const missing = [...this.#confirmed].filter(([, upTo]) => upTo < version).map(([peerId]) => peerId);
+    if (missing.length === 0) return;
+    let waiting = this.#waiting.get(version);
+    if (!waiting) this.#waiting.set(version, (waiting = newWaiting(missing, () => this.#waiting.delete(version))));
+    await waiting.promise;
+  }
+
+  peersFor(topic: string): readonly string[] {
+    const found = this.#filters.matching(topic);
+    return this.#unknown.size === 0 ? found : [...new Set([...found, ...this.#unknown])];
+  }
+
+  joined(peerId: string): void {
+    this.#confirmed.set(peerId, 0);
+    this.#unknown.add(peerId);
+    this.#forget(peerId);
+    this.#introduce(peerId);
+    // It may have introduced itself before it was seen here.
+    this.#send(peerId, OWN_KINDS.interestWanted, Buffer.alloc(0));
+  }
+
+  left(peerId: string): void {
+    this.#confirmed.delete(peerId);
+    this.#unknown.delete(peerId);
+    this.#forget(peerId);
+    this.#settle(peerId, Number.POSITIVE_INFINITY);
+  }
+
+  /** Messages of the peer are missing: what it wants is unknown until it has said it all again. */
+  doubt(peerId: string): void {
+    if (!this.#confirmed.has(peerId)) return;
+    this.#unknown.add(peerId);
+    this.#loading.delete(peerId);
+    this.#send(peerId, OWN_KINDS.interestWanted, Buffer.alloc(0));
+  }
+
+  /** True when the message was one of these. */
+  receive(peerId: string, kind: number, bytes: Buffer): boolean {
+    if (kind === OWN_KINDS.interestKnown) this.#confirm(peerId, parseSeq(bytes));
+    else if (kind === OWN_KINDS.interestWanted) this.#introduce(peerId);
+    else if (kind === OWN_KINDS.interest) this.#learn(peerId, JSON.parse(bytes.toString()) as Announcement);
+    else return false;
+    return true;
+  }
+
+  /** What changes in one turn is one announcement. */
+  #note(filter: string): number {
+    if (this.#changed.size === 0) {
+      this.#version += 1;
+      setImmediate(() => this.#announce());
+    }
+    this.#changed.add(filter);
+    return this.#version;
+  }
+
+  #announce(): void {
+    const all = [...this.#changed];
+    this.#changed.clear();
+    const add = all.filter((filter) => this.#own.has(filter));
+    const remove = all.filter((filter) => !this.#own.has(filter));
+    for (const peerId of this.#confirmed.keys()) this.#tell(peerId, { add, remove });
+  }
+
+  /** Everything at once, for a peer that knows nothing. */
+  #introduce(peerId: string): void {
+    if (this.#confirmed.has(peerId)) this.#tell(peerId, { add: [...this.#own.keys()], remove: [], reset: true });
+  }
+
+  #tell(peerId: string, { add, remove, reset = false }: Pick<Announcement, "add" | "remove" | "reset">): void {
+    const total = Math.max(add.length, remove.length, 1);
+    for (let at = 0; at < total; at += CHUNK_FILTERS) {
+      const end = at + CHUNK_FILTERS;
+      const chunk: Announcement = {
+        version: this.#version,
+        reset: reset && at === 0,
+        more: end < total,
+        add: add.slice(at, end),
+        remove: remove.slice(at, end),
+      };
+      this.#send(peerId, OWN_KINDS.interest, Buffer.from(JSON.stringify(chunk)));
+    }
+  }
+
+  #learn(peerId: string, { version, reset, more, add, remove }: Announcement): void {
+    // Changes to something unknown are of no use: everything comes again. So it does when the peer is seen to have joined.
+    if (!this.#confirmed.has(peerId)) return;
+    if (!reset && this.#unknown.has(peerId) && !this.#loading.has(peerId)) return;
+    if (reset) {
+      this.#filters.clear(peerId);
+      this.#loading.add(peerId);
+    }
+    for (const filter of add) this.#filters.add(peerId, filter);
+    for (const filter of remove) this.#filters.remove(peerId, filter);
+    if (more) return;
+    if (this.#loading.delete(peerId)) this.#unknown.delete(peerId);
+    this.#send(peerId, OWN_KINDS.interestKnown, encodeSeq(version));
+  }
+
+  #confirm(peerId: string, upTo: number): void {
+    if (!this.#confirmed.has(peerId)) return;
+    this.#confirmed.set(peerId, Math.max(upTo, this.#confirmed.get(peerId) ?? 0));
+    this.#settle(peerId, upTo);
+  }
+
+  #settle(peerId: string, upTo: number): void {
+    for (const [version, { missing, resolve }] of this.#waiting) {
+      if (version > upTo) continue;
+      missing.delete(peerId);
+      if (missing.size > 0) continue;
+      this.#waiting.delete(version);
+      resolve();
+    }
+  }
+
+  #forget(peerId: string): void {
+    this.#filters.clear(peerId);
+    this.#loading.delete(peerId);
+  }
+}
+
+function newWaiting(missing: readonly string[], onLate: () => void): Waiting {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => {
+    onLate();
+    resolve();
+  }, ANNOUNCED_MS).unref();
+  return {
+    missing: new Set(missing),
+    promise,
+    resolve: () => {
+      clearTimeout(timer);
+      resolve();
+    },
+  };
+}

@@ -1,0 +1,14 @@
+/**
+ * Redis keys of the cluster. Each is used alone or with keys of its own slot, so that Redis Cluster can spread them.
+ * Those of presence and revocation are a contract with other programs: names, fields and lifetimes stay.
+ */
+export const NODES_KEY = "hexa:nodes";
+export const nodeKey = (nodeId: string): string => `hexa:node:${nodeId}`;
+export const inboxKey = (nodeId: string): string => `hexa:inbox:${nodeId}`;
+export const sessionKey = (clientId: string): string => `hexa:session:${clientId}`;
+export const leaseKey = (name: string): string => `hexa:lease:${name}`;
+
+export const ONLINE_KEY = "presence:online";
+export const REVOKED_KEY = "revoked_device_jti";
+export const presenceKey = (deviceId: string): string => `presence:device:${deviceId}`;
+export const routeKey = (deviceId: string): string => `route:device:${deviceId}`;

@@ -1,0 +1,126 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Log } from "../core/bus.ts";
+import type { OutgoingLetter } from "./cluster-backlog.ts";
+import { type Claims, ClientClaims } from "./cluster-claims.ts";
+import type { ClusterHandlers } from "./cluster-handlers.ts";
+import { type Interest, SharedInterest } from "./cluster-interest.ts";
+import { createLeases, type Leases } from "./cluster-leases.ts";
+import { ClusterNode, type Identity } from "./cluster-node.ts";
+import { createOutbox } from "./cluster-outbox.ts";
+import type { PresenceBoard } from "./cluster-presence.ts";
+import { RedisBoard } from "./cluster-presence-redis.ts";
+import { openRedis, type RedisLink } from "./cluster-redis.ts";
+
+export interface ClusterOptions {
+  /** One URL, or the seeds of a Redis Cluster separated by commas. */
+  readonly redisUrl: string;
+  readonly log: Log;
+  readonly handlers: ClusterHandlers;
+  readonly clock?: () => number;
+  /** Messages that wait while Redis or a peer is slow or away: 64 MiB. */
+  readonly maxBacklogBytes?: number;
+  /** How long the start waits for Redis; then the node goes on alone and joins when Redis is there: 5 s. */
+  readonly joinWithinMs?: number;
+  /** Lifetime of a presence and pause between two looks for expired ones; see {@link PresenceBoard}. */
+  readonly presence?: { readonly ttlMs?: number; readonly sweepMs?: number };
+}
+
+export interface Cluster extends AsyncDisposable {
+  /** A new one after every fencing. */
+  readonly nodeId: string;
+  readonly peers: ReadonlySet<string>;
+  /** Redis answers, and this node is a member. */
+  readonly isConnected: boolean;
+  /** Never waits, never throws; drops what is for a node that is not a peer. One letter may be sent to many. */
+  send(peerId: string, letter: OutgoingLetter): void;
+  /** Resolves when Redis has everything sent so far; rejects with `BacklogFull` when some of that was dropped. No limit of time. */
+  delivered(): Promise<void>;
+  readonly interest: Interest;
+  readonly claims: Claims;
+  readonly presence: PresenceBoard;
+  readonly leases: Leases;
+  readonly stats: Readonly<ClusterStats>;
+}
+
+export interface ClusterStats {
+  readonly backlogBytes: number;
+  readonly droppedQos0: number;
+  readonly droppedOthers: number;
+}
+
+const MAX_BACKLOG_BYTES = 64 * 1024 * 1024;
+const JOIN_WITHIN_MS = 5_000;
+const REFRESH_CLAIMS_MS = 1_000;
+const FAREWELL_MS = 2_000;
+
+/** Starts this node's part in a cluster of equal hubs over one Redis. Without Redis it starts too, and joins later. */
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  await using stack = new AsyncDisposableStack();
+  const { log } = options;
+  const link = stack.use(openRedis({ url: options.redisUrl, log, purpose: "cluster" }));
+  const reading = stack.use(openRedis({ url: options.redisUrl, log, purpose: "inbox" }));
+  const parts = composeParts(options, link);
+  stack.use(parts.presence);
+  const node = stack.use(new ClusterNode({ ...parts, log, handlers: options.handlers, link, reading }));
+  const refreshing = setInterval(() => void parts.claims.refresh(), REFRESH_CLAIMS_MS).unref();
+  stack.defer(() => clearInterval(refreshing));
+  // What was sent last still goes out, before this node says good-bye.
+  stack.defer(() => Promise.race([parts.outbox.delivered().catch(() => {}), pause(FAREWELL_MS, undefined, { ref: false })]));
+  // Holds the process: nothing else may, as long as there is no connection.
+  const waiting = new AbortController();
+  const patience = pause(options.joinWithinMs ?? JOIN_WITHIN_MS, undefined, { signal: waiting.signal }).catch(() => {});
+  await Promise.race([node.joined, patience]);
+  waiting.abort();
+
+  const running = stack.move();
+  const { outbox, interest, claims, presence, leases, dropped } = parts;
+  return {
+    get nodeId() {
+      return parts.identity.id;
+    },
+    peers: parts.peers,
+    get isConnected() {
+      return link.isUp && parts.identity.membership?.isCertain === true;
+    },
+    send: (peerId, letter) => outbox.send(peerId, letter),
+    delivered: () => outbox.delivered(),
+    interest,
+    claims,
+    presence,
+    leases,
+    get stats() {
+      return { backlogBytes: outbox.backlogBytes, droppedQos0: dropped.qos0, droppedOthers: dropped.others };
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+function composeParts(
+  { log, handlers, clock = Date.now, maxBacklogBytes = MAX_BACKLOG_BYTES, presence = {} }: ClusterOptions,
+  link: RedisLink,
+) {
+  const identity: Identity = { id: randomUUID(), membership: undefined };
+  const self = () => identity.id;
+  const dropped = { qos0: 0, others: 0 };
+  const outbox = createOutbox({
+    link,
+    log,
+    self,
+    maxBacklogBytes,
+    onDropped(count, droppable) {
+      dropped[droppable ? "qos0" : "others"] += count;
+    },
+  });
+  const send = (peerId: string, kind: number, bytes: Buffer) => outbox.send(peerId, { kind, bytes, droppable: false });
+  const interest = new SharedInterest(send);
+  async function isAlive(nodeId: string): Promise<boolean> {
+    if (!identity.membership?.peers.has(nodeId)) await identity.membership?.look();
+    return identity.membership?.peers.has(nodeId) === true;
+  }
+  const release = (clientId: string) => handlers.release(clientId);
+  const claims = new ClientClaims({ link, log, self, send, isAlive, release, clock });
+  const leases = createLeases(link, log);
+  const board = new RedisBoard({ link, leases, log, self, clock, ...presence });
+  return { identity, peers: new Set<string>(), dropped, outbox, interest, claims, leases, presence: board };
+}

@@ -1,0 +1,182 @@
+import type { Principal } from "../core/principal.ts";
+import type { Delivery } from "./delivery-queue.ts";
+import { messageOf, messageRow } from "./message-row.ts";
+import type { Router } from "./router.ts";
+import { type DeliveryRows, type Link, Session, type SessionContext, type Subscription } from "./session.ts";
+import type { WriteBehind } from "./write-behind.ts";
+
+export interface SessionRegistryContext extends Omit<SessionContext, "rows"> {
+  readonly router: Router;
+  readonly rows: WriteBehind;
+  /** Called when a session is over and nothing of it is left. */
+  readonly onEnd: (clientId: string) => void;
+}
+
+/** What the row of a session says. */
+interface SessionRow {
+  readonly principal: Principal;
+  /** ms since 1970; undefined while it is connected. */
+  readonly endsAt: number | undefined;
+  /** How long it outlives its connection. */
+  readonly expiryMs: number;
+}
+
+const SWEEP_MS = 1_000;
+
+/** Every session there is, connected or away, by client id. */
+export class SessionRegistry {
+  readonly #context: SessionRegistryContext;
+  readonly #deliveryRows: DeliveryRows;
+  readonly #sessions = new Map<string, Session>();
+  /** When sessions that are away end, in ms since 1970. */
+  readonly #endsAt = new Map<string, number>();
+  /** Client ids that a login has taken for a session that begins when it is done. */
+  readonly #claims = new Map<string, Principal>();
+  readonly #sweeping: NodeJS.Timeout;
+
+  constructor(context: SessionRegistryContext) {
+    this.#context = context;
+    this.#deliveryRows = deliveryRows(context.rows);
+    this.#sweeping = setInterval(() => this.sweep(context.clock()), SWEEP_MS).unref();
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  get connected(): number {
+    return this.#sessions.size - this.#endsAt.size;
+  }
+
+  find(clientId: string): Session | undefined {
+    return this.#sessions.get(clientId);
+  }
+
+  all(): Iterable<Session> {
+    return this.#sessions.values();
+  }
+
+  /** Who has the client id: its session's account, or the one that is logging in with it. */
+  ownerOf(clientId: string): Principal | undefined {
+    return this.#sessions.get(clientId)?.principal ?? this.#claims.get(clientId);
+  }
+
+  /** Binds the client id of a session that will be durable to its owner. Resolves when that is committed. */
+  async claim(clientId: string, principal: Principal, expiryMs: number): Promise<void> {
+    this.#claims.set(clientId, principal);
+    if (this.#sessions.get(clientId)?.isDurable) return;
+    this.#putRow(clientId, { principal, expiryMs, endsAt: this.#context.clock() + expiryMs });
+    await this.#context.rows.flushed();
+  }
+
+  unclaim(clientId: string): void {
+    this.#claims.delete(clientId);
+  }
+
+  /**
+   * The session that a connection goes on with: the one that is there, unless the client wants a new one. The caller
+   * attaches its link when the client may be sent something.
+   */
+  open(clientId: string, principal: Principal, { isDurable, isClean }: { isDurable: boolean; isClean: boolean }) {
+    this.#claims.delete(clientId);
+    const old = this.#sessions.get(clientId);
+    // A session of the last connection alone is over with that, even if its end has not been noticed.
+    const isResumed = old !== undefined && !isClean && old.isDurable;
+    if (old && !isResumed) this.#drop(old);
+    const session = isResumed ? old : this.#create(clientId, principal, isDurable);
+    session.principal = principal;
+    this.#endsAt.delete(clientId);
+    return { session, isResumed };
+  }
+
+  attach(session: Session, link: Link, expiryMs: number): void {
+    this.#endsAt.delete(session.id);
+    if (session.isDurable) this.#putRow(session.id, { principal: session.principal, expiryMs, endsAt: undefined });
+    session.attach(link);
+  }
+
+  /** The connection is gone. Returns false when another one has the session already. */
+  detach(session: Session, link: Link, expiryMs: number): boolean {
+    if (session.link !== link) return false;
+    session.detach();
+    if (expiryMs <= 0 || !session.isDurable) {
+      this.end(session.id);
+      return true;
+    }
+    const endsAt = this.#context.clock() + expiryMs;
+    this.#endsAt.set(session.id, endsAt);
+    this.#putRow(session.id, { principal: session.principal, expiryMs, endsAt });
+    return true;
+  }
+
+  /** Forgets everything of one client id. */
+  end(clientId: string): void {
+    const session = this.#sessions.get(clientId);
+    if (session) this.#drop(session);
+    if (!this.#claims.has(clientId)) this.#context.rows.delete("owner", clientId, "");
+    this.#context.onEnd(clientId);
+  }
+
+  sweep(now: number): void {
+    for (const [clientId, endsAt] of this.#endsAt) if (endsAt <= now) this.end(clientId);
+  }
+
+  /** Brings back one row of an earlier run. The rows of a session come after its own. */
+  restore(kind: "owner" | "subscription" | "outgoing" | "incoming", clientId: string, key: string, value: Record<string, unknown>): void {
+    if (kind === "owner") return this.#restoreSession(clientId, value as unknown as SessionRow);
+    const session = this.#sessions.get(clientId);
+    if (!session) return;
+    if (kind === "subscription") this.#context.router.subscribe(session, value as unknown as Subscription);
+    else if (kind === "incoming") session.unreleased.add(Number(key));
+    else session.restore(deliveryOf(key, value));
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#sweeping);
+  }
+
+  #restoreSession(clientId: string, { principal, endsAt, expiryMs }: SessionRow): void {
+    this.#create(clientId, principal, true);
+    // Whoever was connected when the hub stopped is away since its start.
+    this.#endsAt.set(clientId, endsAt ?? this.#context.clock() + expiryMs);
+  }
+
+  #create(id: string, principal: Principal, isDurable: boolean): Session {
+    const session = new Session({ ...this.#context, rows: this.#deliveryRows }, { id, principal, isDurable });
+    this.#sessions.set(id, session);
+    return session;
+  }
+
+  #drop(session: Session): void {
+    const { router, rows } = this.#context;
+    if (session.isDurable) {
+      for (const filter of session.subscriptions.keys()) rows.delete("subscription", session.id, filter);
+      for (const packetId of session.unreleased) rows.delete("incoming", session.id, String(packetId));
+    }
+    router.forget(session);
+    session.clear();
+    session.detach();
+    this.#sessions.delete(session.id);
+    this.#endsAt.delete(session.id);
+  }
+
+  #putRow(clientId: string, row: SessionRow): void {
+    this.#context.rows.put("owner", clientId, "", row);
+  }
+}
+
+function deliveryRows(rows: WriteBehind): DeliveryRows {
+  let sequence = Date.now() * 1_000;
+  return {
+    nextKey: () => String(++sequence),
+    put(clientId, { key, message, qos, retain, subscriptionIds, packetId, isReleased }) {
+      rows.put("outgoing", clientId, key, { ...messageRow(message), qos, retain, subscriptionIds, packetId, isReleased });
+    },
+    delete: (clientId, { key }) => rows.delete("outgoing", clientId, key),
+  };
+}
+
+function deliveryOf(key: string, value: Record<string, unknown>): Delivery {
+  const { qos, retain, subscriptionIds, packetId, isReleased } = value as unknown as Delivery;
+  return { key, message: messageOf(value), qos, retain, subscriptionIds, packetId, isReleased };
+}

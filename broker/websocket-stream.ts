@@ -1,0 +1,125 @@
+import { Duplex } from "node:stream";
+import type { RawData, WebSocket } from "ws";
+
+/** A WebSocket as the stream that a connection is: what Aedes and the broker read from and write to. */
+export interface WebSocketDuplex extends Duplex {
+  /** Gives the close frame its code. It goes out with the stream's end, or a second from now if that does not come. */
+  readonly socket: { close(code: number, reason: string): void };
+  /** Sends a ping if nothing came since the last call; ends a connection that left the last one unanswered. */
+  checkAlive(): void;
+  /** Ends the connection without a good-bye. */
+  cut(): void;
+}
+
+/** Writes that wait for the socket share a frame of up to this size. */
+const FRAME_BYTES = 65_536;
+const CLOSE_MS = 1_000;
+type Done = (error?: Error | null) => void;
+const BINARY = { binary: true } as const;
+
+/**
+ * One binary frame a write, and the next one when the socket has taken the last, so that `writableLength` is what the
+ * client has not taken; reading stops when nobody takes what came. A text frame ends the connection [MQTT-6.0.0-1].
+ */
+export function webSocketStream(socket: WebSocket): WebSocketDuplex {
+  let isAlive = true;
+  let closing: { code: number; reason: string } | undefined;
+  const close = (): void => {
+    socket.close(closing?.code ?? 1_000, closing?.reason);
+    // Or the answer to the close frame would not be read.
+    if (socket.isPaused) socket.resume();
+  };
+
+  /** One after the other: what is not sent yet is not copied yet. */
+  function sendAll(frames: Iterator<Buffer>, done: Done): void {
+    const { value, done: isLast } = frames.next();
+    if (isLast) done();
+    else send(value, (error) => (error ? done(error) : sendAll(frames, done)));
+  }
+  function send(frame: Buffer, done: Done): void {
+    // What is written to a connection that is being closed is lost, as on any other socket.
+    if (socket.readyState === socket.OPEN) socket.send(frame, BINARY, done);
+    else done();
+  }
+
+  const stream = Object.assign(
+    new Duplex({
+      decodeStrings: true,
+      read() {
+        if (socket.isPaused) socket.resume();
+      },
+      write: (chunk: Buffer, _encoding, done) => send(chunk, done),
+      writev: (chunks, done) => sendAll(framesOf(chunks.map(({ chunk }) => chunk as Buffer)), done),
+      final(done) {
+        close();
+        done();
+      },
+      destroy(error, done) {
+        // A broken peer gets no good-bye that it would have to answer.
+        if (error) socket.terminate();
+        else close();
+        done(error);
+      },
+    }),
+    {
+      socket: {
+        close(code: number, reason: string): void {
+          closing ??= { code, reason };
+          setTimeout(() => stream.destroy(), CLOSE_MS).unref();
+        },
+      },
+      checkAlive(): void {
+        // Pongs of a client that is not read from do not arrive.
+        if (socket.isPaused || socket.readyState !== socket.OPEN) return;
+        if (!isAlive) return socket.terminate();
+        isAlive = false;
+        socket.ping();
+      },
+      cut(): void {
+        socket.terminate();
+        stream.destroy();
+      },
+    },
+  );
+
+  socket.on("message", (data: RawData, isBinary: boolean) => {
+    isAlive = true;
+    if (stream.destroyed) return;
+    if (!isBinary) {
+      closing = { code: 1_003, reason: "MQTT is binary" };
+      stream.destroy();
+    } else if (!stream.push(data)) socket.pause();
+  });
+  for (const sign of ["ping", "pong"] as const)
+    socket.on(sign, () => {
+      isAlive = true;
+    });
+  // A frame that is none: `ws` closes with the code for it.
+  socket.on("error", () => stream.destroy());
+  socket.on("close", () => {
+    // What came before is still read, and the stream is destroyed after that.
+    if (stream.destroyed) return;
+    stream.push(null);
+    stream.end();
+  });
+  return stream;
+}
+
+/** Chunks that fit together are joined; a large one stays as it is. */
+function* framesOf(chunks: readonly Buffer[]): Generator<Buffer> {
+  let frame: Buffer[] = [];
+  let bytes = 0;
+  for (const chunk of chunks) {
+    if (frame.length > 0 && bytes + chunk.length > FRAME_BYTES) {
+      yield joined(frame, bytes);
+      frame = [];
+      bytes = 0;
+    }
+    frame.push(chunk);
+    bytes += chunk.length;
+  }
+  if (frame.length > 0) yield joined(frame, bytes);
+}
+
+const joined = (chunks: readonly Buffer[], bytes: number): Buffer =>
+  chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes);

@@ -1,0 +1,93 @@
+import { createAccessToken } from "../../store/access-tokens.ts";
+import { openStore } from "../../store/open.ts";
+import { createOrganization } from "../../store/organizations.ts";
+import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
+import { createUser } from "../../store/users.ts";
+import { ADMIN, ApiClient, startHub, type TestHub } from "../support/hub.ts";
+import { temporaryFolder } from "../support/wait.ts";
+import type { Account } from "./model.ts";
+
+/** Somebody who can log in. */
+export interface Player {
+  readonly account: Account;
+  readonly username: string;
+  /** The last one is valid; those before were revoked. */
+  readonly passwords: string[];
+  /** The valid token's id; people only. */
+  tokenId: string;
+  /** For people: the REST API with a token that is not revoked. */
+  readonly api: ApiClient;
+  /** For devices: what claims it, when nobody owns it. */
+  claimCode: string | undefined;
+}
+
+export interface Cast extends AsyncDisposable {
+  readonly hub: TestHub;
+  readonly organizations: readonly [home: string, other: string];
+  readonly admin: Player;
+  readonly players: ReadonlyMap<string, Player>;
+  /** In the first organisation at first. */
+  readonly devices: readonly Player[];
+}
+
+const PEOPLE = ["admin", "alice", "bob", "mallory"] as const;
+const SERVICES = ["home-service", "other-service"] as const;
+const DEVICES = 3;
+
+/** A hub with two organisations, their people and services, and some devices. */
+export async function startCast(): Promise<Cast> {
+  await using stack = new AsyncDisposableStack();
+  const dataDir = stack.use(temporaryFolder("model")).path;
+  const made: { name: string; kind: "person" | "service"; organization: string; token: string; tokenId: string; apiToken: string }[] = [];
+  const organizations: string[] = [];
+  {
+    await using store = await openStore({ dataDir, databaseUrl: undefined });
+    const keys = await loadSigningKeys(store.db, await loadMasterKey(dataDir));
+    for (const name of ["Home", "Other"]) organizations.push((await createOrganization(store.db, { name })).id);
+    for (const name of [...PEOPLE, ...SERVICES]) {
+      const organizationId = organizations[["mallory", "other-service"].includes(name) ? 1 : 0] as string;
+      const isService = name.endsWith("service");
+      const user = { email: emailOf(name), passwordHash: "none", role: name === "admin" ? "admin" : "user", organizationId } as const;
+      const userId = isService ? undefined : (await createUser(store.db, user)).id;
+      const token = (purpose: string) =>
+        createAccessToken(store.db, keys, { kind: isService ? "service" : "personal", name: purpose, userId, organizationId });
+      const { id: tokenId, token: password } = await token(name);
+      const apiToken = isService ? "" : (await token(`${name}-rest`)).token;
+      made.push({ name, kind: isService ? "service" : "person", organization: organizationId, token: password, tokenId, apiToken });
+    }
+  }
+  const hub = stack.use(await startHub({ dataDir }));
+  const players = new Map<string, Player>();
+  for (const { name, kind, organization, token, tokenId, apiToken } of made) {
+    const api = new ApiClient(hub.http);
+    api.token = apiToken;
+    const account: Account = { name, kind, organization, isAdmin: name === "admin" };
+    players.set(name, {
+      account,
+      username: kind === "service" ? name : emailOf(name),
+      passwords: [token],
+      tokenId,
+      api,
+      claimCode: undefined,
+    });
+  }
+  const admin = players.get("admin") as Player;
+  const devices: Player[] = [];
+  for (let at = 0; at < DEVICES; at++) {
+    const { uid, token } = await admin.api.addDevice();
+    const account: Account = { name: uid, kind: "device", organization: "", isAdmin: false };
+    devices.push({ account, username: uid, passwords: [token], tokenId: "", api: admin.api, claimCode: undefined });
+    players.set(uid, devices.at(-1) as Player);
+  }
+  const owned = stack.move();
+  return {
+    hub,
+    organizations: [organizations[0] as string, organizations[1] as string],
+    admin,
+    players,
+    devices,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+const emailOf = (name: string): string => (name === "admin" ? ADMIN.email : `${name}@example.test`);
