@@ -126,7 +126,7 @@ async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDi
 /** The broker, not listening yet, and the rooms that its messages go to. */
 async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStack) {
   const { config, store, topics, metrics, log, clock } = base;
-  const broker = stack.use(await hub.startBroker({ ...base, limits: config, version: VERSION }));
+  const broker = stack.use(await hub.startBroker({ ...base, redisUrl: config.redisUrl, limits: config, version: VERSION }));
   // The broker has told those who are away whom the last run left as connected.
   await hub.resetConnectionStatus(store.db);
   const { bus, sessions, events, ingest } = broker;
@@ -207,12 +207,7 @@ async function listen(
         log,
         metrics,
         clock,
-        onRevoked: (fingerprints) =>
-          broker.sessions.disconnect(
-            (principal) =>
-              principal.kind === "device" && principal.certificate !== undefined && fingerprints.has(principal.certificate.fingerprint),
-            "revoked",
-          ),
+        onRevoked: (fingerprints) => broker.sessions.disconnect({ certificateFingerprints: [...fingerprints] }, "revoked"),
       },
       http: api.server,
       addressOf: (request) => remoteOf(request).address,

@@ -33,6 +33,8 @@ export interface Claim {
 }
 
 export interface Claims {
+  /** Takes the client id only when no living node has it; undefined when one has, or while Redis is away. */
+  claimFree(clientId: string): Promise<Claim | undefined>;
   /**
    * Takes the client id, wherever it was. Resolves when the node that had it has let it go, when that node is dead, or
    * after 2 s; without Redis at once, with this node's word only, which is brought to Redis when it is back. Never rejects.
@@ -77,6 +79,12 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return {ARGV[1], value or ''}`);
 
+/** Takes the key when it still says what was read (ARGV[3], empty for nothing). Returns 1 when it did. */
+const TAKE_FROM = redisScript(`
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[3] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`);
+
 /** The client ids that this node has for its connections, and those that it asks other nodes for. */
 export class ClientClaims implements Claims {
   readonly #options: ClaimsOptions;
@@ -101,6 +109,33 @@ export class ClientClaims implements Claims {
     const taking = this.#take(holding, older).catch(() => undefined);
     const previous = await within(taking, RELEASE_MS);
     holding.settle();
+    return this.#claimOf(holding, previous);
+  }
+
+  async claimFree(clientId: string): Promise<Claim | undefined> {
+    const { self, clock, link, isAlive } = this.#options;
+    if (this.#held.has(clientId)) return undefined;
+    const key = sessionKey(clientId);
+    try {
+      const present = await link.command(key, "GET", key);
+      const holder = present === null ? undefined : parseToken(String(present));
+      if (holder && (holder.nodeId === self() || (await isAlive(holder.nodeId)))) return undefined;
+      this.#count += 1;
+      const token = formatToken({ nodeId: self(), claimedAt: clock(), count: this.#count });
+      // Held before it is taken: somebody else may ask for it as soon as it is.
+      const holding = newHolding(clientId, token);
+      this.#held.set(clientId, holding);
+      const isTaken = await link.run(TAKE_FROM, key, token, `${TTL_MS}`, present === null ? "" : String(present)).catch(() => 0);
+      if (isTaken !== 1 && holding.isCurrent) this.#lose(holding);
+      holding.isConfirmed = isTaken === 1;
+      holding.settle();
+      return holding.isCurrent ? this.#claimOf(holding, holder?.nodeId) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #claimOf(holding: Holding, previous: string | undefined): Claim {
     return {
       previous,
       get isCurrent() {

@@ -125,7 +125,7 @@ function watchedCalls(onStall: () => void) {
     const stoodStill = now - watchedAt > 3 * WATCH_MS;
     watchedAt = now;
     const [oldest] = startedAt.values();
-    return;
+    if (stoodStill || oldest === undefined || now - oldest <= STALL_MS) return;
     startedAt.clear();
     onStall();
   }, WATCH_MS).unref();

@@ -11,11 +11,13 @@ import type { Connection } from "./connection.ts";
 import type { Flapping } from "./flapping.ts";
 import type { LoginFailures } from "./login-failures.ts";
 import type { SessionRegistry } from "./session-registry.ts";
+import type { SessionTransfer } from "./session-transfer.ts";
 import { Wills } from "./wills.ts";
 
 export interface AdmissionContext extends AuthenticationContext {
   readonly rights: Rights;
   readonly registry: SessionRegistry;
+  readonly transfer: SessionTransfer;
   readonly failures: LoginFailures;
   readonly flapping: Flapping;
   readonly limits: MqttLimits;
@@ -46,7 +48,7 @@ export function createAdmission(context: AdmissionContext): Admission {
     pending.set(connection, []);
     connection.stream.once("close", () => {
       pending.delete(connection);
-      if (!connection.session) context.registry.unclaim(client.id);
+      if (!connection.session) abandon(context, connection);
     });
     const { remoteAddress } = client.conn;
     // Before anything is looked at: the same answer, as fast, for an account that exists and one that does not.
@@ -59,12 +61,13 @@ export function createAdmission(context: AdmissionContext): Admission {
     }
     // Whoever left while the password was checked gets no session.
     if (connection.isClosed) return;
-    checkOwnership(context, client.id, principal);
+    await checkOwnership(context, client.id, principal);
     const will = connection.connect?.will;
     if (will && !Wills.isAllowed(context.rights, principal, will.topic)) throw new ConnectRefusal(5, "will_forbidden");
     if (!context.flapping.mayConnect(client.id, principal)) throw new ConnectRefusal(3, "flapping", 0x9f);
     connection.principal = principal;
     limitSession(context.limits, connection, principal);
+    connection.claim = await context.transfer.take(client.id, principal);
     if (!client.clean) await context.registry.claim(client.id, principal, client.sessionExpiryInterval * 1_000);
   }
 
@@ -94,6 +97,13 @@ export function createAdmission(context: AdmissionContext): Admission {
       return principal !== undefined && !unwanted.some((match) => match(principal));
     },
   };
+}
+
+/** A login that became no session. What it brought here from another node stays here. */
+function abandon({ registry, transfer }: AdmissionContext, { client, claim }: Connection): void {
+  registry.unclaim(client.id);
+  if (registry.find(client.id)) transfer.hold(client.id, claim);
+  else claim?.end();
 }
 
 /** How long a session of this account outlives its connection at most, in seconds. */
@@ -129,10 +139,10 @@ function isValidClientId(clientId: string): boolean {
 }
 
 /** A device's uid is the client id of that device alone; every other id is its user's while a session has it. */
-function checkOwnership({ rights, registry }: AdmissionContext, clientId: string, principal: Principal): void {
+async function checkOwnership({ rights, transfer }: AdmissionContext, clientId: string, principal: Principal): Promise<void> {
   const isForeign =
     principal.kind === "device" ? clientId !== principal.uid : isDeviceUid(clientId) && rights.directory.find(clientId) !== undefined;
-  const holder = registry.ownerOf(clientId);
+  const holder = await transfer.ownerOf(clientId);
   if (isForeign || (holder && keyOf(holder) !== keyOf(principal))) throw new ConnectRefusal(2, "client_id_of_another");
 }
 

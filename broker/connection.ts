@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import type { Principal } from "../core/principal.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import type { ClientInternals, ConnectPacket } from "./aedes-internals.ts";
+import type { Claim } from "./cluster-claims.ts";
 import { Acknowledgements, type Answered } from "./acknowledgements.ts";
 import type { Counters } from "./counters.ts";
 import { bodyOffset, checkFrame, connectVersion, HEADER_INCOMPLETE, HEADER_MALFORMED, readHeader, remainingLength } from "./frame.ts";
@@ -70,6 +71,8 @@ export class Connection implements Link, Answered {
   principal: Principal | undefined;
   /** What the client asked for. */
   connect: ConnectPacket | undefined;
+  /** On the client id, among several nodes. */
+  claim: Claim | undefined;
   /** How long the session outlives this connection. */
   expiryMs = 0;
   /** The client ended the connection itself, and its will with it. */
@@ -148,6 +151,11 @@ export class Connection implements Link, Answered {
     if (this.isClosed) return false;
     this.#isAnswered = true;
     return true;
+  }
+
+  takenOver(): void {
+    this.isSuperseded = true;
+    this.end(0x8e, "the session was taken over");
   }
 
   overflow(): void {

@@ -19,6 +19,7 @@ import type { PublishFlow } from "./publish-flow.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Session } from "./session.ts";
 import type { SessionRegistry } from "./session-registry.ts";
+import type { SessionTransfer } from "./session-transfer.ts";
 import { listensToCommands } from "./sessions.ts";
 import { willOf } from "./will-packet.ts";
 import type { Wills } from "./wills.ts";
@@ -28,6 +29,7 @@ export interface ConnectionsContext {
   readonly limits: MqttLimits;
   readonly counters: Counters;
   readonly registry: SessionRegistry;
+  readonly transfer: SessionTransfer;
   readonly wills: Wills;
   readonly publishFlow: PublishFlow;
   readonly subscription: PacketHandlers["subscription"];
@@ -170,6 +172,8 @@ export class Connections implements PacketHandlers {
       return output.flush();
     }
     if (!admission().isWelcome(connection)) return connection.refuse(0x87, 5);
+    // Another node has let the same client in meanwhile.
+    if (connection.claim?.isCurrent === false) return connection.refuse(0x8e, 3);
     const sessionPresent = this.#begin(connection, connection.principal as Principal);
     const properties = version === 5 ? connackProperties(connection, limits, topics.root) : undefined;
     const connack = { cmd: "connack" as const, sessionPresent, returnCode: 0, reasonCode: 0, ...(properties ? { properties } : {}) };
@@ -179,13 +183,14 @@ export class Connections implements PacketHandlers {
 
   /** Returns whether a session was there. */
   #begin(connection: Connection, principal: Principal): boolean {
-    const { wills, registry, topics, limits } = this.#context;
+    const { wills, registry, transfer, topics, limits } = this.#context;
     const { client, connect } = connection;
-    const isClean = connect?.clean === true;
-    this.#supersede(client.id);
+    const isOver = this.#supersede(client.id);
+    const isClean = connect?.clean === true || isOver;
     if (isClean) wills.sessionEnded(client.id);
     const { session, isResumed } = registry.open(client.id, principal, { isDurable: !client.clean, isClean });
     wills.forget(client.id);
+    transfer.hold(client.id, connection.claim);
     const will = connect?.will && willOf(connect.will, principal);
     if (will && topics.parse(will.message.topic)?.kind !== "availability") wills.put(client.id, will);
     const { receiveMaximum = 65_535, maximumPacketSize = Number.POSITIVE_INFINITY } = connect?.properties ?? {};
@@ -197,15 +202,21 @@ export class Connections implements PacketHandlers {
     return isResumed;
   }
 
-  /** A take-over: the old connection's last word is said before the session changes hands. */
-  #supersede(clientId: string): void {
+  /**
+   * A take-over: the old connection's last word is said before the session changes hands. Returns whether the session
+   * is over with that connection, as one without an expiry is [MQTT-3.1.2-23].
+   */
+  #supersede(clientId: string): boolean {
     const { registry, wills } = this.#context;
-    const old = registry.find(clientId)?.link;
-    if (!(old instanceof Connection)) return;
+    const session = registry.find(clientId);
+    const old = session?.link;
+    if (!session || !(old instanceof Connection)) return false;
     old.isSuperseded = true;
+    session.link = undefined;
     if (!old.saidGoodbye) wills.leave(clientId, old.expiryMs);
     // Aedes ends the one that it knows; of many that came at once it knows one.
     old.end(0x8e, "the session was taken over");
+    return old.expiryMs === 0;
   }
 
   #ready(connection: Connection | undefined): void {
@@ -225,10 +236,12 @@ export class Connections implements PacketHandlers {
     // In a take-over the new connection answers for the device, and goes on with the session.
     if (!session || !principal || connection.isSuperseded) return;
     const expiryMs = Math.min(client.sessionExpiryInterval, longestExpiryS(limits, principal)) * 1_000;
+    // First: nothing that the last word reaches is to be lost on a connection that is gone.
+    const wasItsOwn = registry.detach(session, connection, expiryMs);
     if (connection.saidGoodbye) wills.forget(client.id);
     // The hub's own stop is no last word of its clients: they come back, or go to another node [MQTT-3.1.2-8].
     else if (!isStopping()) wills.leave(client.id, expiryMs);
-    if (!registry.detach(session, connection, expiryMs)) return;
+    if (!wasItsOwn) return;
     const device = this.#deviceOf(connection);
     if (device && !isStopping()) presence.offline(device, client.errored ? "connection lost" : "disconnected");
   }

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Log } from "../core/bus.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import { isRetained, type Topics } from "../core/topics.ts";
@@ -5,12 +6,15 @@ import { loadBrokerState, saveBrokerState } from "../store/broker-state.ts";
 import type { Store } from "../store/open.ts";
 import { eachRetainedState } from "../store/retained-state.ts";
 import { mayReceive, type Rights } from "./authorize.ts";
+import type { ClusterHandlers } from "./cluster-handlers.ts";
 import type { Counters } from "./counters.ts";
 import { createExchange, type Exchange } from "./exchange.ts";
+import { Neighbours, readLetter } from "./neighbours.ts";
 import { createReplayMark, replay, type ReplayMark } from "./replay.ts";
 import { Retained } from "./retained.ts";
 import { Router } from "./router.ts";
 import { SessionRegistry } from "./session-registry.ts";
+import { SessionTransfer } from "./session-transfer.ts";
 import { createStorageWatch, type StorageWatch } from "./storage-watch.ts";
 import { Wills } from "./wills.ts";
 import { WriteBehind } from "./write-behind.ts";
@@ -22,6 +26,10 @@ export interface DurableStateContext {
   readonly counters: Counters;
   readonly log: Log;
   readonly clock: () => number;
+  /** No other node shares the database. */
+  readonly isAlone: boolean;
+  /** Called when messages of other nodes may have been missed. */
+  readonly onResync?: (() => void) | undefined;
 }
 
 /** What the broker knows and keeps over a restart: sessions, retained messages, wills; and what moves messages between them. */
@@ -32,6 +40,10 @@ export interface DurableState extends AsyncDisposable {
   readonly registry: SessionRegistry;
   readonly exchange: Exchange;
   readonly wills: Wills;
+  readonly neighbours: Neighbours;
+  readonly transfer: SessionTransfer;
+  /** What the other nodes ask of this one. */
+  readonly clusterHandlers: ClusterHandlers;
   readonly storage: StorageWatch;
   /** From now on something may be announced: `source` knows until when everything is. */
   follow(source: { announcedUntil(): number }): Promise<void>;
@@ -43,9 +55,12 @@ export interface DurableState extends AsyncDisposable {
  */
 export async function openDurableState(context: DurableStateContext): Promise<DurableState> {
   const { store, rights, limits, log, clock } = context;
-  const mark = createReplayMark(clock);
+  const neighbours = new Neighbours();
+  // Among several nodes each has its own mark, which says whose it is.
+  const runId = context.isAlone ? "" : randomUUID();
+  const mark = createReplayMark(clock, () => neighbours.cluster?.nodeId);
   const monotonic = (): number => performance.now();
-  const storage = createStorageWatch({ log, monotonic, probe: () => rows.put("replay", "", "", mark.current()) });
+  const storage = createStorageWatch({ log, monotonic, probe: () => rows.put("replay", "", runId, mark.current()) });
   const rows = new WriteBehind({
     save: (changes) => saveBrokerState(store.db, changes),
     onError(error) {
@@ -53,10 +68,11 @@ export async function openDurableState(context: DurableStateContext): Promise<Du
     },
     onSaved: () => storage.worked(),
     mark: () => mark.due(),
+    markKey: runId,
   });
-  const router = new Router(rights);
+  const router = new Router(rights, neighbours);
   const retained = new Retained({ rows, isStored: (topic) => isStoredTopic(rights.topics, topic), limits });
-  const exchange = createExchange({ router, retained, rows });
+  const exchange = createExchange({ router, retained, rows, neighbours });
   const wills = new Wills({ ...context, exchange, rows });
   const registry = new SessionRegistry({
     ...context,
@@ -66,11 +82,18 @@ export async function openDurableState(context: DurableStateContext): Promise<Du
       const topic = rights.topics.parse(name);
       return topic !== undefined && mayReceive(rights, session.principal, topic);
     },
-    onEnd: (clientId) => wills.sessionEnded(clientId),
+    onEnd(clientId) {
+      wills.sessionEnded(clientId);
+      transfer.letGo(clientId);
+    },
+    onUnload(clientId) {
+      wills.unload(clientId);
+      transfer.letGo(clientId);
+    },
   });
-  const until = await restore(store, { rows, retained, registry, wills });
-  for await (const { topic, payload } of eachRetainedState(store.db, rights.topics))
-    retained.restore(topic, { payload: Buffer.from(payload), qos: 1 });
+  const transfer: SessionTransfer = new SessionTransfer({ ...context, topics: rights.topics, rows, router, registry, wills, neighbours });
+  const until = await restore(context, { rows, retained, registry, wills });
+  await restoreRetained(context, retained, rows);
   if (until !== undefined && registry.size > 0) await replay({ store, topics: rights.topics, router, log }, until);
   return {
     rows,
@@ -79,10 +102,13 @@ export async function openDurableState(context: DurableStateContext): Promise<Du
     registry,
     exchange,
     wills,
+    neighbours,
+    transfer,
+    clusterHandlers: clusterHandlers({ ...context, retained, rows, router, exchange, transfer }),
     storage,
     async follow(source) {
       mark.follow(source);
-      rows.put("replay", "", "", mark.current());
+      rows.put("replay", "", runId, mark.current());
       // What fails was reported, and is tried again before anything else is stored.
       await rows.flushed().catch(() => undefined);
     },
@@ -91,7 +117,7 @@ export async function openDurableState(context: DurableStateContext): Promise<Du
       wills[Symbol.dispose]();
       storage[Symbol.dispose]();
       // A stop in good order: there is nothing to replay.
-      rows.delete("replay", "", "");
+      rows.delete("replay", "", runId);
       await rows.flushed();
     },
   };
@@ -101,20 +127,63 @@ export async function openDurableState(context: DurableStateContext): Promise<Du
  * Sessions come first: what else there is belongs to one of them. Resolves to the mark of a run that ended without a stop,
  * in ms since 1970.
  */
-async function restore(store: Store, { rows, retained, registry, wills }: Pick<DurableState, "rows" | "retained" | "registry" | "wills">) {
+async function restore(
+  { store, isAlone }: DurableStateContext,
+  { rows, registry, wills }: Pick<DurableState, "rows" | "retained" | "registry" | "wills">,
+) {
   let until: number | undefined;
   const later: { kind: "subscription" | "outgoing" | "incoming"; clientId: string; key: string; value: Record<string, unknown> }[] = [];
   for await (const row of loadBrokerState(store.db)) {
-    const value = rows.restore(row);
     const { kind, clientId, key } = row;
-    if (kind === "retained") retained.restore(key, value);
-    else if (kind === "will") wills.restore(clientId, value);
+    // Among several nodes each takes the sessions that nobody has, when it knows of the others.
+    if (kind === "retained" || !isAlone) continue;
+    const value = rows.restore(row);
+    if (kind === "will") wills.restore(clientId, value);
     else if (kind === "replay") until = value["until"] as number;
     else if (kind === "owner") registry.restore(kind, clientId, key, value);
     else later.push({ kind, clientId, key, value });
   }
   for (const { kind, clientId, key, value } of later) registry.restore(kind, clientId, key, value);
   return until;
+}
+
+/** Everything that is retained, as the database has it now: what the broker stored, and the states of the hub's tables. */
+async function restoreRetained({ store, rights }: DurableStateContext, retained: Retained, rows: WriteBehind): Promise<void> {
+  const found: { topic: string; row: Record<string, unknown> }[] = [];
+  for await (const row of loadBrokerState(store.db, { kind: "retained" })) found.push({ topic: row.key, row: rows.restore(row) });
+  for await (const { topic, payload } of eachRetainedState(store.db, rights.topics))
+    found.push({ topic, row: { payload: Buffer.from(payload), qos: 1 } });
+  // In one turn: nobody may look while it is not whole.
+  retained.clear();
+  for (const { topic, row } of found) retained.restore(topic, row);
+}
+
+function clusterHandlers({
+  retained,
+  rows,
+  router,
+  exchange,
+  transfer,
+  ...context
+}: DurableStateContext & Pick<DurableState, "retained" | "rows" | "router" | "exchange" | "transfer">): ClusterHandlers {
+  const report = (what: string) => (error: unknown) => context.log.error({ err: error }, what);
+  return {
+    message: (_peerId, kind, bytes) => readLetter(kind, bytes, (letter) => exchange.receive(letter)),
+    async deadMail(deadId, _senderId, kind, bytes) {
+      const only = transfer.adoptedFrom(deadId);
+      await readLetter(kind, bytes, ({ message, seed }) => (router.routeForeign(message, seed, only) ? rows.flushed() : undefined));
+    },
+    adopt: (deadId) => transfer.takeFree(deadId),
+    release: (claimKey) => transfer.release(claimKey),
+    fenced() {
+      transfer.drop();
+      transfer.takeFree().catch(report("sessions could not be taken over"));
+    },
+    resync() {
+      restoreRetained(context, retained, rows).catch(report("retained messages could not be loaded again"));
+      context.onResync?.();
+    },
+  };
 }
 
 /** State topics are a view of the tables, rebuilt at start, and statistics begin anew; what only the broker knows is stored by it. */

@@ -1,73 +1,127 @@
-import type { DeviceDirectory, DeviceRef, EventSink, Log } from "../core/bus.ts";
+import type { Bus, DeviceDirectory, DeviceRef, EventSink, Log } from "../core/bus.ts";
 import { PRESENCE_TTL_MS, type Presence } from "../core/device.ts";
-import { type HubEvent, newEvent } from "../core/event.ts";
-import { SYSTEM } from "../core/principal.ts";
+import { PLATFORM } from "../core/principal.ts";
 import type { Topics } from "../core/topics.ts";
-import { insertEvents } from "../store/events.ts";
+import { findDevice } from "../store/devices.ts";
 import type { Store } from "../store/open.ts";
-import { recordSeen, type Seen, setConnectionStatus } from "../store/presence.ts";
+import { listConnected } from "../store/presence.ts";
 import type { Announce } from "./bus.ts";
-import type { DurableIngest, IngestHandler, IngestMessage } from "./ingest.ts";
+import type { DurableIngest } from "./ingest.ts";
+import { createLastSeen, type Heard } from "./last-seen.ts";
+import type { PresenceChange } from "./presence-changes.ts";
+import { presenceHandler } from "./presence-changes.ts";
+import type { Whereabouts } from "./whereabouts.ts";
 
 export interface PresenceContext {
   readonly store: Store;
   readonly directory: DeviceDirectory;
   readonly ingest: DurableIngest;
+  readonly bus: Pick<Bus, "subscribe">;
   readonly announce: Announce;
   readonly events: EventSink;
   readonly topics: Topics;
+  readonly whereabouts: Whereabouts;
   readonly log: Log;
   readonly clock: () => number;
+  /** Silence that makes a device stale: 120 s. */
+  readonly presenceTtlMs?: number | undefined;
+  /** How long a device that was connected before the start has to come back: 60 s. */
+  readonly presenceGraceMs?: number | undefined;
+}
+
+/** How a device came. */
+export interface Arrival {
+  readonly ip: string | undefined;
+  readonly credentialId: string;
 }
 
 export interface PresenceTracker extends AsyncDisposable {
-  online(device: DeviceRef, ip: string | undefined): void;
+  online(device: DeviceRef, arrival: Arrival): void;
   /** Any packet of the device, a ping too. */
   seen(device: DeviceRef): void;
   offline(device: DeviceRef, reason: string): void;
+  /** The session goes on at another node, which says what there is to say. */
+  moved(device: DeviceRef): void;
   /** The device was removed: nothing more is said of it. */
   forget(uid: string): void;
   /** Looks for devices that fell silent; called by a timer, and by tests with their own time. */
   sweep(now: number): void;
+  /** From now on devices that are noted as connected and are nowhere have the time of grace to come back, and are offline then. */
+  expectBack(): Promise<void>;
+  /** Follows what other nodes see of the devices; to be called when they can be asked. */
+  follow(): void;
+  /** Called for each device whose session begins here, before anything of it is read. */
+  onArrival(listener: (device: DeviceRef) => void): void;
 }
 
-interface Tracked {
+interface Tracked extends Heard {
   readonly device: DeviceRef;
-  readonly ip: string | undefined;
+  readonly credentialId: string;
   lastSeenAt: number;
+  /** When the board was last told. */
+  notedAt: number;
   status: Presence;
-  isDirty: boolean;
 }
-type Change = { status: Presence; reason: string };
 
-const FLUSH_MS = 5_000;
 const SWEEP_MS = 10_000;
+const GRACE_MS = 60_000;
+/** After the database could not store a change. */
+const RETRY_MS = 2_000;
 
 /**
  * Presence of the devices on this node. The session tells online and offline at once, silence tells `stale`; each
  * change is one row, one event and one retained availability, in the order in which they happened.
  */
 export function createPresence(context: PresenceContext): PresenceTracker {
-  const { directory, ingest, log, clock } = context;
+  const { store, directory, ingest, whereabouts, log, clock } = context;
+  const { presenceTtlMs: ttlMs = PRESENCE_TTL_MS } = context;
   const tracked = new Map<string, Tracked>();
-  const lastSeen = createLastSeen(context, tracked);
+  const lastSeen = createLastSeen(context, () => tracked.values());
+  const arrivals: ((device: DeviceRef) => void)[] = [];
+  const stack = new AsyncDisposableStack();
   ingest.handle("presence", presenceHandler(context));
 
-  function change(device: DeviceRef, status: Presence, reason: string): void {
+  function commit(device: DeviceRef, change: PresenceChange): Promise<void> {
     // The directory knows a claim that came after the session began.
-    const message = {
-      device: directory.find(device.uid) ?? device,
-      type: "presence",
-      payload: { status, reason },
-      receivedAt: clock(),
-    } as const;
-    ingest.commit(message).catch((error: unknown) => log.error({ err: error, deviceUid: device.uid }, "presence could not be stored"));
+    const known = directory.find(device.uid) ?? device;
+    return ingest.commit({ device: known, type: "presence", payload: change, receivedAt: clock() });
   }
 
+  function change(device: DeviceRef, status: Presence, reason: string): void {
+    commit(device, { status, reason }).catch((error: unknown) => {
+      log.error({ err: error, deviceUid: device.uid }, "presence could not be stored");
+      setTimeout(() => {
+        // By then something newer may have been said.
+        const isStill = (tracked.get(device.uid)?.status ?? "offline") === status;
+        if (isStill && !stack.disposed && directory.find(device.uid)) change(device, status, reason);
+      }, RETRY_MS).unref();
+    });
+  }
+
+  function untrack({ uid }: DeviceRef): Tracked | undefined {
+    const one = tracked.get(uid);
+    if (!one) return undefined;
+    tracked.delete(uid);
+    lastSeen.left(one);
+    whereabouts.left(one.device.id, one.credentialId);
+    return one;
+  }
+
+  /** Offline, unless it is here or at another node by now. */
+  async function changeIfGone(device: DeviceRef, reason: string): Promise<void> {
+    if (tracked.has(device.uid) || (await whereabouts.isElsewhere(device.id))) return;
+    if (!tracked.has(device.uid)) await commit(device, { status: "offline", reason });
+  }
+
+  const absent = createAbsences({ ...context, isHere: (uid) => tracked.has(uid), depart: changeIfGone });
   const tracker: Omit<PresenceTracker, typeof Symbol.asyncDispose> = {
-    online(device, ip) {
+    online(device, { ip, credentialId }) {
       const known = tracked.get(device.uid);
-      tracked.set(device.uid, { device, ip, lastSeenAt: clock(), status: "online", isDirty: true });
+      const now = clock();
+      const one: Tracked = { device, ip, credentialId, lastSeenAt: now, notedAt: now, status: "online", isDirty: true };
+      tracked.set(device.uid, one);
+      for (const listener of arrivals) listener(device);
+      whereabouts.arrived(device.id, credentialId, () => tracked.get(device.uid) === one);
       // A take-over is the same device in a new session: it never was offline.
       if (known?.status !== "online") change(device, "online", "connected");
     },
@@ -81,86 +135,102 @@ export function createPresence(context: PresenceContext): PresenceTracker {
       change(device, "online", "heard again");
     },
     offline(device, reason) {
-      const one = tracked.get(device.uid);
-      if (!one) return;
-      tracked.delete(device.uid);
-      lastSeen.note(one);
-      change(device, "offline", reason);
+      if (!untrack(device)) return;
+      if (whereabouts.isAlone) return change(device, "offline", reason);
+      changeIfGone(device, reason).catch(() => change(device, "offline", reason));
     },
-    forget: (uid) => void tracked.delete(uid),
+    moved: (device) => void untrack(device),
+    forget(uid) {
+      const one = tracked.get(uid);
+      if (one) whereabouts.left(one.device.id, one.credentialId);
+      tracked.delete(uid);
+    },
     sweep(now) {
       for (const one of tracked.values()) {
-        if (one.status !== "online" || now - one.lastSeenAt <= PRESENCE_TTL_MS) continue;
+        const { device, lastSeenAt } = one;
+        // A silent device is connected as long as its keep alive allows: its route must not expire.
+        if (lastSeenAt > one.notedAt || now - one.notedAt > ttlMs / 3) {
+          one.notedAt = now;
+          whereabouts.seen(device.id);
+        }
+        if (one.status !== "online" || now - lastSeenAt <= ttlMs) continue;
         one.status = "stale";
-        change(one.device, "stale", `silent for ${Math.round((now - one.lastSeenAt) / 1_000)} s`);
+        change(device, "stale", `silent for ${Math.round((now - lastSeenAt) / 1_000)} s`);
       }
     },
-  };
-  const sweeping = setInterval(() => tracker.sweep(clock()), SWEEP_MS).unref();
-  return {
-    ...tracker,
-    async [Symbol.asyncDispose]() {
-      clearInterval(sweeping);
-      await lastSeen[Symbol.asyncDispose]();
+    expectBack: () => absent.expectBack(),
+    follow() {
+      whereabouts.onExpired(async (deviceId) => {
+        const device = await findDevice(store.db, PLATFORM, deviceId);
+        if (device) await changeIfGone(device, "its node is gone");
+      });
+      if (!whereabouts.isAlone) stack.use(contradict(context, (uid) => tracked.get(uid), change));
     },
+    onArrival: (listener) => void arrivals.push(listener),
   };
+  const sweeping = setInterval(() => tracker.sweep(clock()), Math.min(SWEEP_MS, ttlMs / 4)).unref();
+  stack.use(lastSeen);
+  stack.use(absent);
+  stack.defer(() => clearInterval(sweeping));
+  return { ...tracker, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-/** Only the last change of a device within a group is a row; each is an event. */
-function presenceHandler({ directory, announce, events, topics }: PresenceContext): IngestHandler {
-  return async (trx, messages) => {
-    const changes = messages as readonly IngestMessage<Change>[];
-    const last = new Map(changes.map((message) => [message.device.id, message]));
-    for (const { device, payload, receivedAt } of last.values()) await setConnectionStatus(trx, device.id, payload.status, receivedAt);
-    const emitted = changes.map(eventOf);
-    await insertEvents(trx, emitted);
-    return () => {
-      void events.emit(emitted);
-      for (const { device, payload } of last.values()) {
-        // A device that was removed meanwhile must not leave a retained message behind.
-        if (!directory.find(device.uid)) continue;
-        // A stale device is still connected: who reads availability must not be told that it left.
-        const availability = payload.status === "offline" ? "offline" : "online";
-        announce({ topic: topics.build({ kind: "availability", uid: device.uid }), payload: availability, qos: 1, retain: true });
-      }
-    };
-  };
+/** A node that lost the others may say that a device is offline which is connected here: then it is said again that it is not. */
+function contradict(
+  { bus, topics }: PresenceContext,
+  find: (uid: string) => Tracked | undefined,
+  change: (device: DeviceRef, status: Presence, reason: string) => void,
+): Disposable {
+  const filter = topics.build({ kind: "event", organizationId: "+", type: "device.offline" });
+  return bus.subscribe(filter, (_topic, payload) => {
+    const { data } = JSON.parse(payload.toString()) as { data: { uid: string } };
+    const one = find(data.uid);
+    if (one) change(one.device, one.status, "connected");
+  });
 }
 
-function eventOf({ device, payload: { status, reason }, receivedAt }: IngestMessage<Change>): HubEvent {
-  return newEvent(
-    `device.${status}`,
-    { organizationId: device.organizationId, entityId: device.id, actor: SYSTEM, now: receivedAt },
-    { uid: device.uid, ...(status === "online" ? {} : { reason }) },
-  );
+interface AbsencesContext extends Pick<PresenceContext, "store" | "whereabouts" | "log" | "presenceGraceMs"> {
+  readonly isHere: (uid: string) => boolean;
+  readonly depart: (device: DeviceRef, reason: string) => Promise<void>;
 }
 
-/** When each device last spoke, written in batches: one statement for all who spoke, and for all who left, since the last one. */
-function createLastSeen({ store, log }: PresenceContext, tracked: ReadonlyMap<string, Tracked>) {
-  let left: Tracked[] = [];
+/** Devices that are noted as connected and are not here: after a stop or the loss of what the nodes share. */
+function createAbsences({ store, whereabouts, log, presenceGraceMs = GRACE_MS, isHere, depart }: AbsencesContext) {
+  const timers = new Set<NodeJS.Timeout>();
 
-  async function flush(): Promise<void> {
-    const dirty = [...left, ...[...tracked.values()].filter((one) => one.isDirty)];
-    left = [];
-    if (dirty.length === 0) return;
-    for (const one of dirty) one.isDirty = false;
-    try {
-      await recordSeen(store.db, dirty.map(seenOf));
-    } catch (error) {
-      // Those who are still here are written with the next batch.
-      for (const one of dirty) one.isDirty = true;
-      log.error({ err: error }, "last-seen times could not be stored");
-    }
+  function later(devices: readonly DeviceRef[], waitMs: number): void {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      void settle(devices);
+    }, waitMs).unref();
+    timers.add(timer);
   }
 
-  const flushing = setInterval(() => void flush(), FLUSH_MS).unref();
+  /** What cannot be known or stored now is tried again. */
+  async function settle(devices: readonly DeviceRef[]): Promise<void> {
+    if (!whereabouts.isKnown) return later(devices, RETRY_MS);
+    const failed: DeviceRef[] = [];
+    let reason: unknown;
+    await Promise.all(
+      devices.map((device) =>
+        depart(device, "it did not come back").catch((error: unknown) => {
+          failed.push(device);
+          reason = error;
+        }),
+      ),
+    );
+    if (failed.length === 0) return;
+    log.error({ err: reason, devices: failed.length }, "presence could not be stored");
+    later(failed, RETRY_MS);
+  }
+
   return {
-    note: (one: Tracked) => void left.push(one),
+    async expectBack(): Promise<void> {
+      const devices = (await listConnected(store.db)).filter(({ uid }) => !isHere(uid));
+      if (devices.length > 0) later(devices, presenceGraceMs);
+    },
     async [Symbol.asyncDispose](): Promise<void> {
-      clearInterval(flushing);
-      await flush();
+      for (const timer of timers) clearTimeout(timer);
     },
   };
 }
-
-const seenOf = ({ device, lastSeenAt, ip }: Tracked): Seen => ({ id: device.id, at: lastSeenAt, ip });

@@ -57,6 +57,18 @@ export class Retained {
     return isStored;
   }
 
+  /** What another node retained and stored. */
+  copy(message: Message, owner: string | undefined): void {
+    if (message.payload.length > 0) this.#remember(message, owner);
+    else this.#forget(message.topic);
+  }
+
+  /** Forgets everything, to be restored again. */
+  clear(): void {
+    this.#kept.clear();
+    this.#usage.clear();
+  }
+
   /**
    * What matches, and undefined after each step of the search: whoever asks can let others have their turn in between.
    * Each topic comes once at most, with the message it has then; what is new meanwhile went to all who subscribed.

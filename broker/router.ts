@@ -3,6 +3,7 @@ import type { Principal } from "../core/principal.ts";
 import type { Topic } from "../core/topics.ts";
 import { mayReceive, type Rights } from "./authorize.ts";
 import type { Message } from "./message.ts";
+import { groupTopic, type Neighbours } from "./neighbours.ts";
 import type { Reach, Session, Subscription } from "./session.ts";
 
 /** MQTT's wildcards, for qlobber. */
@@ -55,6 +56,7 @@ export function parseShared(filter: string): SharedFilter | undefined {
  */
 export class Router {
   readonly #rights: Rights;
+  readonly #neighbours: Neighbours;
   readonly #matcher = new qlobber.Qlobber<Entry>(WILDCARDS);
   readonly #entries = new Map<Session | Handler, Map<string, Entry>>();
   /** Whose turn it is in each group. */
@@ -63,8 +65,9 @@ export class Router {
   #version = 0;
   #directoryVersion = -1;
 
-  constructor(rights: Rights) {
+  constructor(rights: Rights, neighbours: Neighbours) {
     this.#rights = rights;
+    this.#neighbours = neighbours;
   }
 
   /** Whether the filter is new to the session. */
@@ -103,13 +106,28 @@ export class Router {
     this.#version++;
   }
 
-  /** Hands the message to everybody it is for. Returns whether a durable session put it into a row. */
-  route(message: Message): boolean {
-    const { targets, groups, handlers } = this.#routeOf(message.topic);
+  /** Hands the message to everybody it is for on this node. Returns whether a durable session put it into a row. */
+  route(message: Message, seed = 0): boolean {
+    const route = this.#routeOf(message.topic);
+    const isStored = this.#deliver(route, message, seed);
+    for (const handler of route.handlers) handler(message);
+    return isStored;
+  }
+
+  /** The same for a message that another node published: the hub's own subscribers there have seen it, unless it is for all nodes. `only`: for nobody but these. */
+  routeForeign(message: Message, seed: number, only?: ReadonlySet<Session>): boolean {
+    const route = this.#routeOf(message.topic);
+    if (only)
+      return this.#deliver({ ...route, targets: route.targets.filter(({ session }) => only.has(session)), groups: [] }, message, seed);
+    if (message.topic.startsWith("$hub/")) for (const handler of route.handlers) handler(message);
+    return this.#deliver(route, message, seed);
+  }
+
+  #deliver({ targets, groups }: Route, message: Message, seed: number): boolean {
     let isStored = false;
     for (const target of targets) if (deliver(target, message)) isStored = true;
-    for (const { name, members } of groups) if (this.#deliverToOne(name, members, message)) isStored = true;
-    for (const handler of handlers) handler(message);
+    for (const { name, members } of groups)
+      if (this.#neighbours.serves(name, seed) && this.#deliverToOne(name, members, message)) isStored = true;
     return isStored;
   }
 
@@ -128,6 +146,7 @@ export class Router {
     if (!mine) this.#entries.set(holder, (mine = new Map<string, Entry>()));
     mine.set(key, entry);
     this.#matcher.add(filter, entry);
+    for (const wanted of wantedBy(entry, filter)) this.#neighbours.want(wanted);
     this.#version++;
   }
 
@@ -138,6 +157,7 @@ export class Router {
     mine.delete(key);
     if (mine.size === 0) this.#entries.delete(holder);
     this.#matcher.remove(filter, entry);
+    for (const wanted of wantedBy(entry, filter)) this.#neighbours.unwant(wanted);
     this.#version++;
     return true;
   }
@@ -180,6 +200,12 @@ export class Router {
     if (name.startsWith("$") && !subscription.filter.startsWith("$")) return false;
     return mayReceive(this.#rights, session.principal, topic);
   }
+}
+
+/** What other nodes must know. The hub's own subscribers are on every node. */
+function wantedBy(entry: Entry, filter: string): string[] {
+  if (entry.kind === "handler") return [];
+  return entry.kind === "shared" ? [filter, groupTopic(entry.group)] : [filter];
 }
 
 /** Groups are an organisation's own: two that choose one name share nothing. */

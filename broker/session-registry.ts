@@ -10,6 +10,8 @@ export interface SessionRegistryContext extends Omit<SessionContext, "rows"> {
   readonly rows: WriteBehind;
   /** Called when a session is over and nothing of it is left. */
   readonly onEnd: (clientId: string) => void;
+  /** Called when another node has the session. */
+  readonly onUnload: (clientId: string) => void;
 }
 
 /** What the row of a session says. */
@@ -21,12 +23,15 @@ interface SessionRow {
   readonly expiryMs: number;
 }
 
+/** Rows that sort behind those of another run or node, whatever its clock said. */
+type FollowingRows = DeliveryRows & { follow(key: string): void };
+
 const SWEEP_MS = 1_000;
 
 /** Every session there is, connected or away, by client id. */
 export class SessionRegistry {
   readonly #context: SessionRegistryContext;
-  readonly #deliveryRows: DeliveryRows;
+  readonly #deliveryRows: FollowingRows;
   readonly #sessions = new Map<string, Session>();
   /** When sessions that are away end, in ms since 1970. */
   readonly #endsAt = new Map<string, number>();
@@ -117,6 +122,17 @@ export class SessionRegistry {
     this.#context.onEnd(clientId);
   }
 
+  /** Lets a session go that another node takes: nothing of its rows changes. */
+  unload(clientId: string): void {
+    const session = this.#sessions.get(clientId);
+    if (!session) return;
+    this.#context.router.forget(session);
+    session.unload();
+    this.#sessions.delete(clientId);
+    this.#endsAt.delete(clientId);
+    this.#context.onUnload(clientId);
+  }
+
   sweep(now: number): void {
     for (const [clientId, endsAt] of this.#endsAt) if (endsAt <= now) this.end(clientId);
   }
@@ -128,7 +144,10 @@ export class SessionRegistry {
     if (!session) return;
     if (kind === "subscription") this.#context.router.subscribe(session, value as unknown as Subscription);
     else if (kind === "incoming") session.unreleased.add(Number(key));
-    else session.restore(deliveryOf(key, value));
+    else {
+      this.#deliveryRows.follow(key);
+      session.restore(deliveryOf(key, value));
+    }
   }
 
   [Symbol.dispose](): void {
@@ -165,10 +184,13 @@ export class SessionRegistry {
   }
 }
 
-function deliveryRows(rows: WriteBehind): DeliveryRows {
+function deliveryRows(rows: WriteBehind): FollowingRows {
   let sequence = Date.now() * 1_000;
   return {
     nextKey: () => String(++sequence),
+    follow(key: string) {
+      sequence = Math.max(sequence, Number(key));
+    },
     put(clientId, { key, message, qos, retain, subscriptionIds, packetId, isReleased }) {
       rows.put("outgoing", clientId, key, { ...messageRow(message), qos, retain, subscriptionIds, packetId, isReleased });
     },

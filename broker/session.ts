@@ -24,6 +24,8 @@ export interface Link {
   readonly window: number;
   /** Ends the connection of a client that takes nothing any more. */
   overflow(): void;
+  /** Ends the connection, since the session goes on elsewhere. */
+  takenOver(): void;
 }
 
 /** How a message reaches one session: what all matching subscriptions of it come to. */
@@ -294,6 +296,13 @@ export class Session {
   restore(delivery: Delivery): void {
     (this.#queue ??= new DeliveryQueue()).restore(delivery);
     this.#context.counters.queued++;
+  }
+
+  /** Forgets what waits, and leaves its rows to whoever has the session now. */
+  unload(): void {
+    this.#context.counters.queued -= this.queued;
+    this.#queue = undefined;
+    this.detach();
   }
 
   /** Everything that waits, for whoever ends the session. */

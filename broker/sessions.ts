@@ -1,5 +1,5 @@
-import type { Bus, Sessions } from "../core/bus.ts";
-import type { Principal } from "../core/principal.ts";
+import type { Bus, EndReason, NodeCalls, Sessions } from "../core/bus.ts";
+import { matches, type SessionSelector } from "../core/session-selector.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Admission } from "./connect.ts";
 import { Connection } from "./connection.ts";
@@ -17,24 +17,58 @@ export interface SessionsContext {
   readonly bus: Bus;
   readonly topics: Topics;
   readonly admission: Pick<Admission, "turnAway">;
+  readonly calls: NodeCalls;
 }
 
-export function createSessions({ registry, retained, rows, presence, bus, topics, admission }: SessionsContext): Sessions {
+/** What others are told of it within; a node that is slower does it when it hears of it. */
+const OTHERS_MS = 1_000;
+
+/** The sessions of all nodes: what is asked of one is done on each. */
+export function createSessions(context: SessionsContext): Sessions {
+  const { registry, presence, topics, calls } = context;
+  const here = sessionsHere(context);
+  calls.handle("sessions.disconnect", async (request) => {
+    const { selector, reason } = request as { selector: SessionSelector; reason: EndReason };
+    return here.disconnect(selector, reason);
+  });
+  calls.handle("sessions.forget", async (request) => here.forgetDevice((request as { uid: string }).uid));
+
+  function isReachableHere(uid: string): boolean {
+    const session = registry.find(uid);
+    return session?.link !== undefined && listensToCommands(topics, session, uid);
+  }
+
   return {
-    isReachable(uid) {
-      const session = registry.find(uid);
-      return session?.link !== undefined && listensToCommands(topics, session, uid);
+    isReachableHere,
+    isReachable: async ({ id, uid }) => isReachableHere(uid) || (await presence.isElsewhere(id)),
+    async disconnect(selector, reason) {
+      const revoked = reason === "revoked" && selector.deviceId !== undefined ? presence.revoke(selector.credentialIds ?? []) : undefined;
+      const [ended, others] = await Promise.all([
+        here.disconnect(selector, reason),
+        calls.askOthers("sessions.disconnect", { selector, reason }, OTHERS_MS),
+        revoked,
+      ]);
+      return others.reduce<number>((sum, count) => sum + (typeof count === "number" ? count : 0), ended);
     },
-    async disconnect(match, reason) {
-      admission.turnAway(match);
-      const connections = connectionsOf(registry, match);
+    async forgetDevice(uid) {
+      await Promise.all([here.forgetDevice(uid), calls.askOthers("sessions.forget", { uid }, OTHERS_MS)]);
+    },
+    count: () => registry.connected,
+  };
+}
+
+function sessionsHere({ registry, retained, rows, presence, bus, topics, admission }: SessionsContext) {
+  return {
+    async disconnect(selector: SessionSelector, reason: EndReason): Promise<number> {
+      admission.turnAway((principal) => matches(selector, principal));
+      const connections = connectionsOf(registry, selector);
       await Promise.all(connections.map((connection) => end(connection, reason)));
       // A machine's account ends with its token, and so does what is stored for it.
       for (const { id, principal, link } of [...registry.all()])
-        if (!link && match(principal) && (reason === "deleted" || principal.kind === "service")) registry.end(id);
+        if (!link && matches(selector, principal) && (reason === "deleted" || principal.kind === "service")) registry.end(id);
       return connections.length;
     },
-    async forgetDevice(uid) {
+    async forgetDevice(uid: string): Promise<void> {
       const link = registry.find(uid)?.link;
       if (link instanceof Connection) await end(link, "deleted");
       presence.forget(uid);
@@ -42,7 +76,6 @@ export function createSessions({ registry, retained, rows, presence, bus, topics
       await rows.flushed();
       for (const topic of retained.topicsBelow(`${topics.root}/${uid}/`)) await bus.publish({ topic, payload: "", qos: 1, retain: true });
     },
-    count: () => registry.connected,
   };
 }
 
@@ -53,14 +86,14 @@ export function listensToCommands(topics: Topics, { subscriptions }: Session, ui
   return [command, `${down}/#`, `${down}/+`].some((filter) => subscriptions.has(filter));
 }
 
-function connectionsOf(registry: SessionRegistry, match: (principal: Principal) => boolean): Connection[] {
+function connectionsOf(registry: SessionRegistry, selector: SessionSelector): Connection[] {
   const connections: Connection[] = [];
-  for (const { link, principal } of registry.all()) if (link instanceof Connection && match(principal)) connections.push(link);
+  for (const { link, principal } of registry.all()) if (link instanceof Connection && matches(selector, principal)) connections.push(link);
   return connections;
 }
 
 /** WebSocket clients get close code 4401, MQTT 5 clients a reason; for the others the connection just ends. */
-async function end(connection: Connection, reason: "revoked" | "taken_over" | "deleted"): Promise<void> {
+async function end(connection: Connection, reason: EndReason): Promise<void> {
   const { client } = connection;
   client.conn.socket?.close(4401, reason);
   await new Promise<void>((resolve) => client.disconnect({ reasonCode: reason === "taken_over" ? 0x8e : 0x87 }, resolve));

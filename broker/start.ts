@@ -10,11 +10,12 @@ import type { Rights } from "./authorize.ts";
 import { createAnnounce, createBus, createEventSink } from "./bus.ts";
 import { type Admission, createAdmission } from "./connect.ts";
 import type { Connection } from "./connection.ts";
+import type { Cluster } from "./cluster.ts";
 import { Connections } from "./connections.ts";
 import { createCounters } from "./counters.ts";
 import { deviceHandlers } from "./device-handlers.ts";
 import { drain } from "./drain.ts";
-import { openDurableState } from "./durable-state.ts";
+import { type DurableState, openDurableState } from "./durable-state.ts";
 import { createFlapping } from "./flapping.ts";
 import { createIngest, type DurableIngest } from "./ingest.ts";
 import { type ListenerOptions, type Listeners, openListeners } from "./listeners.ts";
@@ -36,10 +37,18 @@ export interface BrokerContext {
   readonly metrics: Metrics;
   readonly clock: () => number;
   readonly limits: MqttLimits;
+  /** Where the nodes of a cluster meet. */
+  readonly redisUrl?: string | undefined;
+  /** Called when messages of other nodes may have been missed. */
+  readonly onResync?: (() => void) | undefined;
   readonly version: string;
 }
 
 export interface Broker extends AsyncDisposable {
+  /** undefined on a node that is alone. */
+  readonly cluster: Cluster | undefined;
+  /** This node's name among the others; it changes when they took it for dead. */
+  readonly nodeId: string;
   readonly bus: Bus;
   readonly sessions: Sessions;
   readonly events: EventSink;
@@ -50,6 +59,15 @@ export interface Broker extends AsyncDisposable {
   onReachable(listener: (device: DeviceRef) => void): void;
   /** Opens the doors: everything that a message needs must be wired by now. */
   listen(options: Omit<ListenerOptions, "limits" | "log" | "metrics">, commands: Commands): Promise<Listeners>;
+}
+
+/** The cluster's code is loaded by who has one. */
+async function joinOthers({ redisUrl, log, state }: { redisUrl: string; log: Log; state: DurableState }): Promise<Cluster> {
+  const { startCluster } = await import("./cluster.ts");
+  const cluster = await startCluster({ redisUrl, log, handlers: state.clusterHandlers });
+  state.neighbours.join(cluster);
+  await state.transfer.takeFree();
+  return cluster;
 }
 
 const SHUTDOWN_MS = 5_000;
@@ -65,7 +83,8 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
   let isStopping = false;
 
   await using stack = new AsyncDisposableStack();
-  const state = stack.use(await openDurableState({ ...context, rights, counters }));
+  const { redisUrl } = context;
+  const state = stack.use(await openDurableState({ ...context, rights, counters, isAlone: redisUrl === undefined }));
   const aedes = createAedes(limits);
   const inside = takeOverMessages(aedes);
   const bus = createBus({ ...context, ...state });
@@ -96,6 +115,8 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     flapping: createFlapping({ ...context, clock: monotonic, onFlapping: () => undefined }),
   });
   aedes.authenticate = admission.authenticate;
+  const cluster = redisUrl === undefined ? undefined : stack.use(await joinOthers({ redisUrl, log, state }));
+  stack.defer(() => state.transfer.leave());
   await aedes.listen();
   const counted = { ...surroundings, connections: () => connections.open };
   stack.use(startStatistics(counted));
@@ -117,6 +138,10 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
   const running = stack.move();
   return {
     bus,
+    cluster,
+    get nodeId() {
+      return cluster?.nodeId ?? "";
+    },
     sessions: createSessions({ ...state, presence, bus, topics, admission }),
     events,
     ingest,

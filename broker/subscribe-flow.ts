@@ -1,20 +1,20 @@
-import mqttPacket from "mqtt-packet";
-import type { ISubscribePacket, IUnsubscribePacket, Packet } from "mqtt-packet";
 import type { Log } from "../core/bus.ts";
 import type { Principal } from "../core/principal.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import { isValidFilter, mayReceive, maySubscribe, type Rights } from "./authorize.ts";
 import type { Connection } from "./connection.ts";
-import { readPacket } from "./packet-reader.ts";
+import type { Neighbours } from "./neighbours.ts";
 import type { Retained } from "./retained.ts";
 import { parseShared, type Router } from "./router.ts";
 import type { Feed, Session, Subscription } from "./session.ts";
+import { type Asked, readSubscribe, readUnsubscribe, subackFrame, unsubackFrame } from "./subscribe-frame.ts";
 import type { WriteBehind } from "./write-behind.ts";
 
 export interface SubscribeFlowContext {
   readonly rights: Rights;
   readonly router: Router;
   readonly retained: Retained;
+  readonly neighbours: Neighbours;
   readonly rows: WriteBehind;
   readonly limits: MqttLimits;
   readonly log: Log;
@@ -26,67 +26,66 @@ export interface SubscribeFlowContext {
 /** SUBACK's reasons of MQTT 5; 3.1.1 has one for all. */
 const REFUSED = { notAuthorized: 0x87, filterInvalid: 0x8f, quota: 0x97, any: 0x80 } as const;
 const NO_SUBSCRIPTION = 0x11;
+const SUBSCRIBE = 8;
 
 type Grant = { readonly subscription: Subscription; readonly isNew: boolean } | { readonly reasonCode: number };
 
 /** What becomes of SUBSCRIBE and UNSUBSCRIBE. */
 export function createSubscribeFlow(context: SubscribeFlowContext): (connection: Connection, frame: Buffer) => void {
-  const { rights, router, retained, rows, limits, log, clock } = context;
+  const { rights, router, retained, rows, neighbours, limits, log, clock } = context;
 
-  function grant(session: Session, asked: ISubscribePacket["subscriptions"][number], id: number | undefined): Grant {
-    const { topic: filter } = asked;
+  function grant(session: Session, { filter, ...asked }: Asked, id: number | undefined): Grant {
     const { principal } = session;
     const shared = parseShared(filter);
     const inner = shared?.filter ?? filter;
     if (!isValidFilter(inner)) return { reasonCode: REFUSED.filterInvalid };
     if (!maySubscribe(rights, principal, inner) || (shared && principal.kind === "device")) return { reasonCode: REFUSED.notAuthorized };
     if (!session.subscriptions.has(filter) && session.subscriptions.size >= mostOf(limits, principal)) return { reasonCode: REFUSED.quota };
-    const subscription: Subscription = {
-      filter,
-      qos: asked.qos,
-      noLocal: asked.nl === true,
-      retainAsPublished: asked.rap === true,
-      retainHandling: (asked.rh ?? 0) as 0 | 1 | 2,
-      id,
-    };
+    const subscription: Subscription = { filter, ...asked, id };
     const isNew = router.subscribe(session, subscription);
     if (session.isDurable) rows.put("subscription", session.id, filter, subscription);
     return { subscription, isNew };
   }
 
-  function subscribe(connection: Connection, { messageId, subscriptions, properties }: ISubscribePacket): void {
+  function subscribe(connection: Connection, frame: Buffer): void {
+    const { version } = connection;
     const session = connection.session as Session;
-    const id = subscriptionId(properties?.subscriptionIdentifier);
-    const most = mostOf(limits, session.principal);
-    // More than there may be in all are not looked at: one packet has room for 65,000, and everybody would wait for them.
-    const grants = subscriptions.map((asked, index) => (index < most ? grant(session, asked, id) : { reasonCode: REFUSED.quota }));
-    const granted = grants.map((one) => reasonOf(one, connection.version));
-    answer(connection, { cmd: "suback", messageId: messageId as number, granted } as Packet, () => {
+    // More than there may be in all are not looked at, or everybody would wait for one packet of 65,000.
+    const { packetId, id, asked, count } = readSubscribe(frame, version, mostOf(limits, session.principal));
+    const grants = asked.map((one) => grant(session, one, id));
+    const codes = grants.map((one) => reasonOf(one, version));
+    while (codes.length < count) codes.push(version === 5 ? REFUSED.quota : REFUSED.any);
+    const announced = grants.map((one) => ("subscription" in one && one.isNew ? neighbours.announced(one.subscription.filter) : undefined));
+    answer(connection, subackFrame(version, packetId, codes), announced, () => {
       for (const one of grants) if ("subscription" in one) sendRetained(session, one.subscription, one.isNew);
       context.onSubscribed(connection);
     });
   }
 
-  function unsubscribe(connection: Connection, { messageId, unsubscriptions }: IUnsubscribePacket): void {
+  function unsubscribe(connection: Connection, frame: Buffer): void {
+    const { version } = connection;
     const session = connection.session as Session;
-    const granted = unsubscriptions.map((filter) => {
+    const { packetId, filters } = readUnsubscribe(frame, version);
+    const codes = filters.map((filter) => {
       if (!router.unsubscribe(session, filter)) return NO_SUBSCRIPTION;
       session.stopFeed(filter);
       if (session.isDurable) rows.delete("subscription", session.id, filter);
       return 0;
     });
-    answer(connection, { cmd: "unsuback", messageId: messageId as number, granted } as Packet, () => undefined);
+    answer(connection, unsubackFrame(version, packetId, codes), [], () => undefined);
   }
 
-  /** A durable session's filters are committed before they are confirmed. */
-  function answer(connection: Connection, packet: Packet, then: () => void): void {
-    const reply = (): void => {
+  /** A durable session's filters are committed before they are confirmed, and every node that may have a message for them knows of them. */
+  function answer(connection: Connection, reply: Buffer, announced: readonly (Promise<void> | undefined)[], then: () => void): void {
+    const send = (): void => {
       if (connection.isClosed) return;
-      connection.output.append(mqttPacket.generate(packet, { protocolVersion: connection.version }));
+      connection.output.append(reply);
       then();
     };
-    if (!connection.session?.isDurable) return reply();
-    rows.flushed().then(reply, (error: unknown) => {
+    const waits = announced.filter((one) => one !== undefined);
+    if (connection.session?.isDurable) waits.push(rows.flushed());
+    if (waits.length === 0) return send();
+    Promise.all(waits).then(send, (error: unknown) => {
       log.error({ err: error, clientId: connection.client.id }, "subscriptions could not be stored");
       connection.stream.destroy();
     });
@@ -107,17 +106,14 @@ export function createSubscribeFlow(context: SubscribeFlowContext): (connection:
   }
 
   return (connection, frame) => {
-    const packet = readPacket(frame, connection.version);
-    if (packet.cmd === "subscribe") subscribe(connection, packet);
-    else if (packet.cmd === "unsubscribe") unsubscribe(connection, packet);
+    if ((frame[0] as number) >> 4 === SUBSCRIBE) subscribe(connection, frame);
+    else unsubscribe(connection, frame);
   };
 }
 
 function mostOf({ mqttSubscriptions, mqttServiceSubscriptions }: MqttLimits, principal: Principal): number {
   return principal.kind === "service" ? mqttServiceSubscriptions : mqttSubscriptions;
 }
-
-const subscriptionId = (id: number | number[] | undefined): number | undefined => (Array.isArray(id) ? id[0] : id);
 
 function reasonOf(grant: Grant, version: number): number {
   if ("subscription" in grant) return grant.subscription.qos;

@@ -75,6 +75,12 @@ export class Wills {
     this.#sayIn(clientId, Math.max(delayMs, GRACE_MS));
   }
 
+  /** The client is another node's. */
+  unload(clientId: string): void {
+    this.#cancel(clientId);
+    this.#wills.delete(clientId);
+  }
+
   /** The hub stops: what was not said is said after its next start. */
   [Symbol.dispose](): void {
     for (const timer of this.#timers.values()) clearTimeout(timer);

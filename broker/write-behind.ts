@@ -8,9 +8,9 @@ export interface WriteBehindOptions {
   readonly onSaved?: () => void;
   /** What the group's own row says, which goes with it: how far the rows have got. */
   readonly mark?: () => object | undefined;
+  /** The key of that row. */
+  readonly markKey?: string;
 }
-
-const MARK = { kind: "replay", clientId: "", key: "" } as const;
 
 /** How long after a failed write the rows are tried again. */
 const RETRY_MS = 1_000;
@@ -49,6 +49,11 @@ export class WriteBehind {
     this.#soon();
   }
 
+  /** Forgets what was not written: it is somebody else's now. */
+  discard(): void {
+    this.#dirty = new Map();
+  }
+
   /** Resolves when everything that was changed up to now is committed; rejects when it could not be. */
   async flushed(): Promise<void> {
     if (this.#dirty.size > 0 || this.#flushing) await this.#flush();
@@ -80,8 +85,10 @@ export class WriteBehind {
     const group = this.#dirty;
     this.#dirty = new Map();
     if (group.size === 0) return;
-    const mark = group.has(rowKey(MARK.kind, "", "")) ? undefined : this.#options.mark?.();
-    if (mark) group.set(rowKey(MARK.kind, "", ""), { ...MARK, value: serialize(mark) });
+    const { mark: nextMark, markKey = "" } = this.#options;
+    const markRow = rowKey("replay", "", markKey);
+    const mark = group.has(markRow) ? undefined : nextMark?.();
+    if (mark) group.set(markRow, { kind: "replay", clientId: "", key: markKey, value: serialize(mark) });
     for (const [row, { value }] of group) if (value !== null) this.#written.add(row);
     try {
       await this.#options.save([...group.values()]);

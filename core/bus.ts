@@ -1,7 +1,7 @@
 import type { CommandRequest, CommandResult } from "./command.ts";
 import type { HubEvent } from "./event.ts";
 import type { UpType } from "./payloads.ts";
-import type { Principal } from "./principal.ts";
+import type { SessionSelector } from "./session-selector.ts";
 
 export interface BusMessage {
   readonly topic: string;
@@ -19,15 +19,31 @@ export interface Bus {
   subscribe(filter: string, handler: (topic: string, payload: Buffer) => void): Disposable;
 }
 
-/** Live sessions, for whoever must end them or ask after them. */
+export type EndReason = "revoked" | "taken_over" | "deleted";
+
+/** Live sessions, for whoever must end them or ask after them: those of all nodes, where nothing else is said. */
 export interface Sessions {
-  /** The device is connected and listens to its commands. */
-  isReachable(uid: string): boolean;
-  /** Ends the sessions for which `match` holds; resolves to how many there were. */
-  disconnect(match: (principal: Principal) => boolean, reason: "revoked" | "taken_over" | "deleted"): Promise<number>;
+  /** The device is connected here and listens to its commands, or is connected to another node. */
+  isReachable(device: Pick<DeviceRef, "id" | "uid">): Promise<boolean>;
+  /** As {@link Sessions.isReachable}, for this node alone. */
+  isReachableHere(uid: string): boolean;
+  /**
+   * Ends the sessions that the selector names; resolves to how many there were. A node that does not answer within a
+   * second does it when it hears of it.
+   */
+  disconnect(selector: SessionSelector, reason: EndReason): Promise<number>;
   /** Takes back everything of a removed device: its session, what is queued for it and every retained message below its uid. */
   forgetDevice(uid: string): Promise<void>;
+  /** Sessions that are connected to this node. */
   count(): number;
+}
+
+/** Work that every node of a cluster does for the one that asks; on a node that is alone only this one. */
+export interface NodeCalls {
+  /** From now on this node does `work` for whoever asks by that name. */
+  handle(name: string, work: (request: unknown) => Promise<unknown>): Disposable;
+  /** Asks the other nodes. Resolves to the answers that came in time, undefined for the work that failed. */
+  askOthers(name: string, request: unknown, timeoutMs: number): Promise<unknown[]>;
 }
 
 /** The command path. Resolves with the answer, throws a {@link HubError} for every answer that is an error. */
@@ -84,7 +100,7 @@ export interface Demo {
   start(organizationId: string): Promise<readonly DemoDevice[]>;
   /** Disconnects and removes every demo device; resolves to how many there were. */
   stop(): Promise<number>;
-  status(): readonly DemoDevice[];
+  status(): Promise<readonly DemoDevice[]>;
 }
 
 /** A parsed, checked and authorised message from a device. */

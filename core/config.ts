@@ -16,7 +16,7 @@ export type Config = Readonly<
 >;
 
 /** Settings of later releases. To accept and ignore one would let somebody believe in a backup that is not made. */
-const LATER = /^(REDIS_URL|CLICKHOUSE_URL|OPENAI_API_KEY|HA_MQTT_.+|BACKUP_.+)$/;
+const LATER = /^(CLICKHOUSE_URL|OPENAI_API_KEY|HA_MQTT_.+|BACKUP_.+)$/;
 /** Belongs to the test runner, which may start a hub below itself. */
 const FOREIGN = /^HEXA_TEST_/;
 /** What TRUST_PROXY=true and HEXA_MQTT_PROXY=true trust: a proxy on the same machine, container network or LAN. */
@@ -83,7 +83,8 @@ export function describeConfig(config: Config): Record<string, string | number |
     SETTING_KEYS.map((key) => {
       const value = config[key];
       if (value === undefined) return [variableOf(key), null];
-      if (key === "databaseUrl") return [variableOf(key), withoutCredentials(String(value))];
+      if (key === "databaseUrl" || key === "redisUrl")
+        return [variableOf(key), String(value).split(",").map(withoutCredentials).join(",")];
       if (isSecret(key)) return [variableOf(key), "********"];
       return [variableOf(key), typeof value === "object" ? value.join(",") : value];
     }),
@@ -204,7 +205,30 @@ function contradictions(settings: Settings): ConfigProblem[] {
       what: "is not a URL",
       mend: "write postgres://user:password@host:5432/database and percent-encode special characters",
     });
-  return problems;
+  return [...problems, ...redisProblems(settings)];
+}
+
+/** Several hubs need one database that all of them reach. */
+function redisProblems({ redisUrl, databaseUrl }: Settings): ConfigProblem[] {
+  if (redisUrl === undefined) return [];
+  const variable = variableOf("redisUrl");
+  if (!redisUrl.split(",").every(isRedisUrl))
+    return [
+      {
+        variable,
+        what: "is not a URL, or a list of them",
+        mend: "write redis://user:password@host:6379, or rediss:// for TLS; the servers of a Redis Cluster separated by commas",
+      },
+    ];
+  if (databaseUrl !== undefined) return [];
+  return [
+    { variable, what: "is set without DATABASE_URL", mend: "give all hubs the same PostgreSQL database; with SQLite a hub is alone" },
+  ];
+}
+
+function isRedisUrl(text: string): boolean {
+  const url = URL.parse(text.trim());
+  return url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== "";
 }
 
 function isBaseUrl(text: string): boolean {

@@ -17,14 +17,29 @@ const PAGE = 500;
 /** Rows a statement: a fixed size, so that the statement is prepared once. */
 const CHUNK = 50;
 
-/** Ordered by kind, client id and key, in bytes. */
-export async function* loadBrokerState(db: Db): AsyncGenerator<{ kind: BrokerStateKind; clientId: string; key: string; value: Buffer }> {
+export interface BrokerStateRow {
+  readonly kind: BrokerStateKind;
+  readonly clientId: string;
+  readonly key: string;
+  readonly value: Buffer;
+}
+
+/** All rows, or those of a kind or a client; ordered by kind, client id and key, in bytes. */
+export async function* loadBrokerState(
+  db: Db,
+  { kind: onlyKind, clientId: onlyClient }: { kind?: BrokerStateKind; clientId?: string } = {},
+): AsyncGenerator<BrokerStateRow> {
+  const conditions = [
+    ...(onlyKind === undefined ? [] : [{ sql: " and kind = ?", value: onlyKind }]),
+    ...(onlyClient === undefined ? [] : [{ sql: " and client_id = ?", value: onlyClient }]),
+  ];
   let after: readonly [string, string, string] = ["", "", ""];
   for (;;) {
     const rows = await rowsOf<{ kind: BrokerStateKind; client_id: string; state_key: string; value: Buffer }>(
       db,
-      "select kind, client_id, state_key, value from broker_state where (kind, client_id, state_key) > (?, ?, ?) order by kind, client_id, state_key limit ?",
-      [...after, PAGE],
+      `select kind, client_id, state_key, value from broker_state where (kind, client_id, state_key) > (?, ?, ?)${conditions.map(({ sql }) => sql).join("")}
+       order by kind, client_id, state_key limit ?`,
+      [...after, ...conditions.map(({ value }) => value), PAGE],
     );
     for (const { kind, client_id, state_key, value } of rows) yield { kind, clientId: client_id, key: state_key, value };
     const last = rows.at(-1);

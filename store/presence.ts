@@ -1,7 +1,8 @@
-import type { Presence } from "../core/device.ts";
+import type { DeviceRef } from "../core/bus.ts";
+import type { Capabilities, Presence } from "../core/device.ts";
 import type { Db } from "./open.ts";
 import { inTransaction } from "./open.ts";
-import { engineOf, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
+import { engineOf, fromJson, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
 
 export interface Seen {
   readonly id: string;
@@ -32,7 +33,7 @@ export async function recordSeen(db: Db, seen: readonly Seen[]): Promise<void> {
       await rowsOf(trx, `select d.id from devices d join ${source} on r.id = d.id order by d.id for no key update of d`, [rows]);
     await rowsOf(
       trx,
-      `update devices set last_seen_at = r.at, last_ip = coalesce(r.ip, last_ip) from ${source} where devices.id = r.id and (devices.last_seen_at is null or devices.last_seen_at < r.at)`,
+      `update devices set last_seen_at = r.at, last_ip = coalesce(r.ip, last_ip) from ${source} where devices.id = r.id and (devices.last_seen_at is null or devices.last_seen_at <= r.at)`,
       [rows],
     );
     if (!seen.some((one) => one.credentialId !== undefined)) return;
@@ -58,7 +59,35 @@ export async function setConnectionStatus(db: Db, id: string, status: Presence, 
   );
 }
 
-/** At the start of a hub that is alone, nobody is connected. */
-export async function resetConnectionStatus(db: Db): Promise<void> {
-  await db("devices").whereNot({ connection_status: "offline" }).update({ connection_status: "offline" });
+/** What is noted of each of these devices, by id; held against other nodes until the transaction ends. Those that are gone are missing. */
+export async function lockConnectionStatus(trx: Db, ids: readonly string[]): Promise<Map<string, Presence>> {
+  // In one order everywhere, or two nodes that note the same devices would lock each other out.
+  const lock = engineOf(trx) === "postgres" ? " order by id for no key update" : "";
+  const rows = await rowsOf<{ id: string; status: Presence }>(
+    trx,
+    `select id, connection_status as status from devices where id in ${idsParameter(trx)}${lock}`,
+    [toJson(ids)],
+  );
+  return new Map(rows.map(({ id, status }) => [id, status]));
 }
+
+/** The devices that are noted as connected. */
+export async function listConnected(db: Db): Promise<DeviceRef[]> {
+  return await rowsOf<DeviceRef>(
+    db,
+    `select id, uid, organization_id as "organizationId" from devices where connection_status <> 'offline' order by id`,
+  );
+}
+
+/** By id. */
+export async function capabilitiesOf(db: Db, ids: readonly string[]): Promise<Map<string, Capabilities>> {
+  const rows = await rowsOf<{ id: string; capabilities: unknown }>(
+    db,
+    `select id, capabilities from devices where id in ${idsParameter(db)}`,
+    [toJson(ids)],
+  );
+  return new Map(rows.map(({ id, capabilities }) => [id, fromJson(capabilities) as Capabilities]));
+}
+
+const idsParameter = (db: Db): string =>
+  engineOf(db) === "postgres" ? "(select jsonb_array_elements_text(?::jsonb))" : "(select value from json_each(?))";

@@ -1,3 +1,4 @@
+import type { Presence } from "../core/device.ts";
 import { type LightState, lightPayload, type OnOff } from "../core/state.ts";
 import { sensorStateText } from "../core/telemetry.ts";
 import type { Topics } from "../core/topics.ts";
@@ -13,23 +14,24 @@ export interface StateMessage {
 
 /**
  * The retained state topics as the tables have them: what a subscriber must find after a restart, whatever was lost on
- * the way to it. Every device is offline until it comes back.
+ * the way to it. A device that was connected is expected back.
  */
 export async function* eachRetainedState(db: Db, topics: Topics): AsyncGenerator<StateMessage> {
-  for (const { uid } of await rowsOf<{ uid: string }>(db, "select uid from devices"))
-    yield { topic: topics.build({ kind: "availability", uid }), payload: "offline" };
+  yield* eachAvailability(db, topics);
   yield* eachOutputState(db, topics, 0);
   yield* eachSensorState(db, topics);
 }
 
-/** The outputs that changed at `ms` (since 1970) or later; and the devices that are noted as connected, which they are not any more. */
-export async function* eachStateSince(db: Db, topics: Topics, ms: number): AsyncGenerator<StateMessage> {
-  for (const { uid } of await rowsOf<{ uid: string }>(db, "select uid from devices where connection_status <> 'offline'"))
-    yield { topic: topics.build({ kind: "availability", uid }), payload: "offline" };
-  yield* eachOutputState(db, topics, ms);
+/** Of all devices, or of those with these uids. A stale device is still connected: who reads this must not be told that it left. */
+export async function* eachAvailability(db: Db, topics: Topics, uids?: ReadonlySet<string>): AsyncGenerator<StateMessage> {
+  const query = db("devices").select({ uid: "uid", status: "connection_status" });
+  if (uids) query.whereIn("uid", [...uids]);
+  for (const { uid, status } of (await query) as { uid: string; status: Presence }[])
+    yield { topic: topics.build({ kind: "availability", uid }), payload: status === "offline" ? "offline" : "online" };
 }
 
-async function* eachOutputState(db: Db, topics: Topics, since: number): AsyncGenerator<StateMessage> {
+/** The outputs that changed at `since` (ms since 1970) or later. */
+export async function* eachOutputState(db: Db, topics: Topics, since: number): AsyncGenerator<StateMessage> {
   const relays = await rowsOf<{ uid: string; index: number; state: OnOff }>(
     db,
     'select uid, output_index as "index", state from relay_states join devices on devices.id = device_id where changed_at >= ?',

@@ -136,7 +136,7 @@ export const revoke = defineRoute({
           },
         ],
         afterwards: async () => {
-          await context.sessions.disconnect((other) => other.credentialId === id, "revoked");
+          await context.sessions.disconnect({ credentialIds: [id] }, "revoked");
         },
       };
     }),

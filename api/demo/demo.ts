@@ -50,5 +50,5 @@ export const status = defineRoute({
   summary: "The demo home's devices; none when it does not run",
   access: "admin",
   replies: { 200: { description: "The demo's devices", schema: DemoView } },
-  handler: async ({ context }) => ({ status: 200, body: { devices: context.demo.status() } }),
+  handler: async ({ context }) => ({ status: 200, body: { devices: await context.demo.status() } }),
 });

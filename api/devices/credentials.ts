@@ -143,12 +143,5 @@ export const revoke = defineRoute({
 });
 
 async function endSessions({ sessions }: Pick<ApiContext, "sessions">, deviceId: string, revoked: readonly string[]): Promise<void> {
-  const gone = new Set(revoked);
-  await sessions.disconnect(
-    (principal) =>
-      principal.kind === "device" &&
-      principal.id === deviceId &&
-      (gone.has(principal.credentialId) || (principal.certificate !== undefined && gone.has(principal.certificate.credentialId))),
-    "revoked",
-  );
+  await sessions.disconnect({ deviceId, credentialIds: revoked }, "revoked");
 }

@@ -90,7 +90,8 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
       accept: async (request) => ({ commandId: request.commandId ?? newId() }),
     },
     sessions: {
-      isReachable: () => false,
+      isReachable: async () => false,
+      isReachableHere: () => false,
       disconnect: async () => 0,
       forgetDevice: async (uid) => void forgotten.push(uid),
       count: () => 0,
@@ -112,7 +113,7 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
       remove: (uid) => void directory.delete(uid),
     },
     deviceCertificates: createDeviceCertificates({ dir: join(folder.path, "tls"), clock: Date.now }),
-    demo: { start: async () => [{ uid: "relay-demo000001", name: "Demo", connected: true }], stop: async () => 1, status: () => [] },
+    demo: { start: async () => [{ uid: "relay-demo000001", name: "Demo", connected: true }], stop: async () => 1, status: async () => [] },
     metrics: createMetrics(),
     topics: createTopics(),
     log: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import fc from "fast-check";
 import type { Claim } from "../../broker/cluster-claims.ts";
+import { OWN_KINDS } from "../../broker/cluster-frame.ts";
 import { askRedis, killService, redisMissing, type Service, startRedis } from "../support/services.ts";
 import { until } from "../support/wait.ts";
-import { acquainted, startNode, type TestNode } from "./cluster-nodes.ts";
+import { acquainted, say, startNode, type TestNode } from "./cluster-nodes.ts";
 
 const options = { skip: redisMissing() ?? false };
 let redis: Service | undefined;
@@ -130,6 +131,57 @@ test("a node that does not let go holds a claim up for two seconds and no longer
   assert.ok(tookMs > 1_900 && tookMs < 3_000, `it took ${tookMs} ms`);
   assert.equal(b.open.has("stuck"), true);
 });
+
+test("a claim waits for the one before it also when that is overtaken while it waits", options, async () => {
+  const events: string[] = [];
+  const gate = Promise.withResolvers<void>();
+  await using a = await startDoor(url(), { events });
+  await using b = await startDoor(url(), { events });
+  await using c = await startDoor(url(), { events, onRelease: () => gate.promise });
+  await acquainted(a.node, b.node, c.node);
+  await c.connect("chained", 1);
+  const second = b.connect("chained", 2);
+  await until(() => !c.open.has("chained"), { what: "the first node to be asked" });
+  const third = a.connect("chained", 3);
+  await until(async () => (await askRedis(running(), "GET hexa:session:chained")).includes(a.node.cluster.nodeId), {
+    what: "the third claim",
+  });
+  const end = performance.now() + 300;
+  await until(() => performance.now() > end, { what: "time to do it wrong" });
+  gate.resolve();
+  await Promise.all([second, third]);
+  assert.deepEqual(events, ["opened 1", "stored 1", "opened 3"]);
+});
+
+test("a late request for a former connection does not end the present one", options, async () => {
+  await using a = await startNode(url());
+  await using b = await startNode(url());
+  await acquainted(a, b);
+  await a.cluster.claims.claim("late");
+  const token = (await askRedis(running(), "GET hexa:session:late")).split("\r\n")[1];
+  const claim = await a.cluster.claims.claim("late");
+  const bytes = Buffer.from(JSON.stringify({ clientId: "late", token }));
+  b.cluster.send(a.cluster.nodeId, { kind: OWN_KINDS.release, bytes, droppable: false });
+  say(b, a, "after it");
+  await until(() => a.told.messages.length === 1, { what: "the message after it" });
+  assert.deepEqual([a.told.released, claim.isCurrent], [[], true]);
+});
+
+test(
+  "when Redis has lost its data, a claim made since then counts more than one from before, whatever the clocks say",
+  options,
+  async () => {
+    await using own = await startRedis();
+    await using a = await startDoor(own.url, { clock: () => Date.now() + 3_600_000 });
+    await using b = await startDoor(own.url);
+    await acquainted(a.node, b.node);
+    await a.connect("lost", 1);
+    await askRedis(own, "FLUSHALL");
+    await b.connect("lost", 2);
+    await until(() => !a.open.has("lost"), { what: "the former connection to end" });
+    assert.equal(b.open.get("lost")?.claim.isCurrent, true);
+  },
+);
 
 test("without Redis each node lets its clients in; when it is back, the later of two connections stays", {
   ...options,

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import type { Log } from "../../core/bus.ts";
 import { type Cluster, type ClusterOptions, startCluster } from "../../broker/cluster.ts";
 import type { ClusterHandlers } from "../../broker/cluster-handlers.ts";
@@ -59,6 +60,19 @@ export function say(from: TestNode, to: TestNode, text: string, droppable = fals
 }
 
 export const textsOf = ({ told }: TestNode): string[] => told.messages.map(({ text }) => text);
+
+/** Time passes, as the clock says it: for faults that must last, and for what must not happen after them. */
+export const passed = (ms: number) => {
+  const end = performance.now() + ms;
+  return until(() => performance.now() >= end, { what: "time to pass", timeoutMs: ms + 5_000 });
+};
+export const numbered = (count: number) => Array.from({ length: count }, (_, number) => `m${number}`);
+export const allConnected = (...nodes: TestNode[]) => nodes.every(({ cluster }) => cluster.isConnected);
+export const noneConnected = (...nodes: TestNode[]) => nodes.every(({ cluster }) => !cluster.isConnected);
+
+export function assertNobodyDied(...nodes: TestNode[]): void {
+  for (const { told } of nodes) assert.deepEqual([told.left, told.fenced, told.adopted], [[], [], []]);
+}
 
 const quiet = (): void => {};
 export const SILENT: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet };

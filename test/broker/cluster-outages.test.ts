@@ -4,25 +4,23 @@ import { BacklogFull } from "../../broker/cluster-peer-queue.ts";
 import { startFaultProxy } from "../support/fault-proxy.ts";
 import { askRedis, killService, redisMissing, type Service, startRedis } from "../support/services.ts";
 import { until } from "../support/wait.ts";
-import { acquainted, KIND, say, startNode, type TestNode, textsOf } from "./cluster-nodes.ts";
+import {
+  acquainted,
+  allConnected,
+  assertNobodyDied,
+  KIND,
+  noneConnected,
+  numbered,
+  passed,
+  say,
+  startNode,
+  textsOf,
+} from "./cluster-nodes.ts";
 
 const options = { skip: redisMissing() ?? false, timeout: 90_000 };
 
 const stop = (redis: Service) => process.kill(redis.pid, "SIGSTOP");
 const go = (redis: Service) => process.kill(redis.pid, "SIGCONT");
-/** Time passes, as the clock says it: for faults that must last, and for what must not happen after them. */
-const passed = (ms: number) => {
-  const end = performance.now() + ms;
-  return until(() => performance.now() >= end, { what: "time to pass", timeoutMs: ms + 5_000 });
-};
-const numbered = (count: number) => Array.from({ length: count }, (_, number) => `m${number}`);
-const allConnected = (...nodes: TestNode[]) => nodes.every(({ cluster }) => cluster.isConnected);
-const noneConnected = (...nodes: TestNode[]) => nodes.every(({ cluster }) => !cluster.isConnected);
-
-function assertNobodyDied(...nodes: TestNode[]): void {
-  for (const { told } of nodes) assert.deepEqual([told.left, told.fenced, told.adopted], [[], [], []]);
-}
-
 test(
   "Redis is killed and comes back empty: what was sent meanwhile arrives, in order, and both are told to load again",
   options,
@@ -241,4 +239,23 @@ test("when nothing may be dropped the oldest go, delivered() says so, and the pe
   assert.ok(again);
   await a.cluster.delivered();
   await until(() => b.told.resyncs > resyncs, { what: "b to be told to load again" });
+});
+
+test("a node that comes back to Redis two seconds after the others is not taken for dead", options, async () => {
+  await using redis = await startRedis();
+  await using proxy = await startFaultProxy(redis);
+  await using a = await startNode(redis.url);
+  await using b = await startNode(`redis://127.0.0.1:${proxy.port}`);
+  await acquainted(a, b);
+  await killService(redis);
+  await until(() => noneConnected(a, b), { what: "the outage to be seen" });
+  proxy.refuse();
+  await using again = await startRedis([], redis.port);
+  assert.ok(again);
+  await until(() => allConnected(a), { what: "a to be back" });
+  await passed(2_000);
+  proxy.accept();
+  await until(() => allConnected(b), { what: "b to be back" });
+  await passed(4_000);
+  assertNobodyDied(a, b);
 });

@@ -17,7 +17,7 @@ export interface Live {
 }
 
 /** How long a message that must come is waited for. */
-const PATIENCE_MS = 5_000;
+const PATIENCE_MS = Number(process.env.PATIENCE ?? 5_000);
 
 /** The connections that are open, and the comparison of what comes on them with what the model owes them. */
 export class Clients {
@@ -31,7 +31,9 @@ export class Clients {
 
   /** Waits until these clients, or all, have what they must have, and the hub has their acknowledgements. */
   async settle(names: Iterable<string> = this.live.keys()): Promise<void> {
-    const waiting = new Set(names);
+    const asked = [...names];
+    // What one of a group has, the others are not owed.
+    const waiting = new Set([...asked, ...asked.flatMap((name) => this.ledger.partners(name))].filter((name) => this.live.has(name)));
     const deadline = performance.now() + PATIENCE_MS;
     while (waiting.size > 0) {
       await Promise.all([...waiting].map((name) => this.#of(name).raw.ping()));

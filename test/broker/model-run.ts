@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { beginnings, type Step, steps } from "./model-steps.ts";
 import { startWorld, type World } from "./model-world.ts";
 
-const MOST_STEPS = 200;
+const MOST_STEPS = 400;
 
 export interface ModelRun {
   readonly seed: number;
@@ -15,7 +15,7 @@ export interface ModelRun {
   readonly shrinkMs: number;
 }
 
-/** Takes random steps in runs of up to 200, each from the same beginning. Rejects with the shortest run that the model does not agree with. */
+/** Takes random steps in runs of up to 400, each from the same beginning. Rejects with the shortest run that the model does not agree with. */
 export async function runModel({ seed, path, steps: least, shrinkMs }: ModelRun): Promise<{ steps: number; deliveries: number }> {
   let world: World | undefined;
   let taken = 0;
@@ -42,7 +42,7 @@ export async function runModel({ seed, path, steps: least, shrinkMs }: ModelRun)
   }
   try {
     for (let round = 0; taken < least; round++) {
-      const parameters = { seed: seed + round, numRuns: 10, ...(path === undefined ? {} : { path }) };
+      const parameters = { seed: seed + round, numRuns: 5, ...(path === undefined ? {} : { path }) };
       const lists = fc.noBias(fc.array(steps, { maxLength: MOST_STEPS, size: "max" }));
       await fc.assert(fc.asyncProperty(beginnings, lists, run), parameters);
       if (path !== undefined) break;

@@ -90,11 +90,11 @@ const publish: fc.Arbitrary<PublishStep> = fc.record({
   qos,
   retain: rarely(3),
   isEmpty: rarely(5),
-  twice: fc.constantFrom("no", "no", "no", "here", "there"),
+  twice: fc.constantFrom("no", "no", "no", "no", "no", "no", "here", "there"),
 });
 
 export const steps: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 14, arbitrary: connect },
+  { weight: 9, arbitrary: connect },
   {
     weight: 7,
     arbitrary: fc.record({

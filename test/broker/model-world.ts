@@ -33,7 +33,15 @@ const FILTERS = [
   "$SYS/#",
   "something/#",
 ];
-const DEVICE_FILTERS = ["hexa/{own}/down/registered", "hexa/{own}/down/#", "hexa/{own}/#", "hexa/{device}/down/#", "#"];
+const SHARED = ["#", "+/+/bus/#", "hexa/#", "hexa-app/{own}/bus/a"];
+const DEVICE_FILTERS = [
+  "hexa/{own}/down/registered",
+  "hexa/{own}/down/#",
+  "hexa/{own}/#",
+  "hexa/{device}/down/#",
+  "#",
+  "$share/g/hexa/{own}/down/#",
+];
 const NAMES = ["a", "b", "a/b", "x/y/z"];
 const REPORTS = ["telemetry", "telemetry", "heartbeat", "register", "availability"] as const;
 
@@ -72,9 +80,12 @@ export class World implements AsyncDisposable {
     }
     for (const [at, device] of this.#cast.devices.entries()) {
       const wanted = owners[at] ?? 2;
-      if (this.#model.owners.get(device.account.name) === undefined) await this.#claim(device, 0);
-      await this.#release(device);
-      if (wanted === 0 || wanted === 1) await this.#claim(device, wanted);
+      const { name: uid } = device.account;
+      const isTouched = [...this.#model.retained.keys()].some((topic) => topic.startsWith(`hexa/${uid}/`));
+      if (isTouched && this.#model.owners.get(uid) === undefined) await this.#claim(device, 0);
+      const owner = this.#model.owners.get(uid);
+      if (isTouched || owner !== this.#cast.organizations[wanted]) await this.#release(device);
+      if (this.#model.owners.get(uid) === undefined && wanted < 2) await this.#claim(device, wanted === 0 ? 0 : 1);
     }
   }
 
@@ -245,8 +256,11 @@ export class World implements AsyncDisposable {
     if (how === "bye") await raw.disconnect();
     else if (how === "with will") await raw.disconnect({ reasonCode: 4 });
     else if (how === "forever") await raw.disconnect({ properties: { sessionExpiryInterval: 0 } });
-    else if (how === "drop" && !isSharer(client)) await raw.drop();
-    else {
+    else if (how === "drop" && !isSharer(client)) {
+      await raw.drop();
+      // The hub hears of the end before it hears of what comes afterwards, and takes it a turn later.
+      for (let round = 0; round < 3; round++) await this.#live(WITNESS).raw.ping();
+    } else {
       raw.write(Buffer.from([0xf0, 0]));
       await raw.ended();
     }
@@ -267,24 +281,29 @@ export class World implements AsyncDisposable {
   async #subscribeStep(client: string, wanted: readonly FilterStep[], id: number): Promise<boolean> {
     const { raw, player, holds, window } = this.#live(client);
     const { kind } = player.account;
+    // A member of two groups could not tell for which of them it got a message.
+    let shared = [...(this.#model.sessions.get(client)?.filters.keys() ?? [])].find((filter) => filter.startsWith("$share"));
     const filters = wanted.map((one): Filter => {
-      const filter = this.#filter(player, kind === "device" ? DEVICE_FILTERS : FILTERS, one.filter);
-      const isShared = isSharer(client) && one.isShared && !filter.startsWith("$");
+      const isShared = isSharer(client) && one.isShared;
+      const name = this.#filter(player, kind === "device" ? DEVICE_FILTERS : isShared ? SHARED : FILTERS, one.filter);
+      if (isShared) shared ??= `$share/g/${name}`;
+      const filter = isShared && shared === `$share/g/${name}` ? shared : name;
       const fifth =
         raw.version === 5
           ? { ...one, id: id === 0 ? undefined : id }
           : { noLocal: false, keepsRetain: false, retainHandling: 0 as const, id: undefined };
       return {
-        filter: isShared ? `$share/g/${filter}` : filter,
+        filter,
         qos: one.qos,
-        noLocal: fifth.noLocal && !isShared,
+        noLocal: fifth.noLocal && !filter.startsWith("$"),
         keepsRetain: fifth.keepsRetain,
         // What is retained is looked for while there is room: a client that takes nothing would get what is there later.
         retainHandling: holds && window < HUB_WINDOW ? 2 : fifth.retainHandling,
         id: fifth.id,
       };
     });
-    await this.#subscribe(client, filters);
+    // One filter twice in a packet may bring what is retained once or twice.
+    await this.#subscribe(client, [...new Map(filters.map((one) => [one.filter, one])).values()]);
     return true;
   }
 
@@ -303,6 +322,8 @@ export class World implements AsyncDisposable {
     );
     const expected = grants.map((isGranted, at) => (isGranted ? filters[at]?.qos : raw.version === 5 ? 0x87 : 0x80));
     assert.deepEqual(suback.granted, expected, `SUBACK for ${client}: ${JSON.stringify(filters)}`);
+    // What is retained is looked for in turns: of what changes meanwhile the client may get the old or the new.
+    await this.#clients.settle([client]);
   }
 
   #filter({ account }: Player, from: readonly string[], at: number): string {
@@ -360,23 +381,42 @@ export class World implements AsyncDisposable {
     this.#note("publish", client, { ...message, twice });
     const refusal = !this.#model.mayPublish(player.account, topic) ? 0x87 : isUp && retain ? 0x83 : 0;
     if (refusal === 0 && !topic.endsWith("availability")) this.#clients.ledger.owe(this.#model.publish(message));
+    if (refusal === 0 && qos === 2 && twice !== "no") return this.#sendTwice(client, message, twice);
     const answer = await raw.publish(topic, payload, { qos, retain });
     if (answer === undefined) await raw.ping();
     else assert.equal(codeOf(answer), raw.version === 5 ? refusal : 0, `${answer.cmd} for ${client} on ${topic}`);
-    void twice;
   }
 
-  /** Gives a device up. Its connection ends first, so that the order of what follows is known. */
+  /** Sent again before it is released, here or on the next connection of the session, it is one message. */
+  async #sendTwice(client: string, { topic, payload, qos, retain }: Message, where: "here" | "there"): Promise<void> {
+    const messageId = 60_000;
+    const first = this.#live(client);
+    const send = async ({ raw }: Live, dup: boolean): Promise<void> => {
+      raw.send({ cmd: "publish", topic, payload, qos, retain, dup, messageId });
+      assert.equal(codeOf(await raw.pick("pubrec", (packet) => packet.messageId === messageId)), 0);
+    };
+    await send(first, false);
+    if (where === "there" && this.#model.sessions.get(client)?.lasts) {
+      await this.#end(client, "drop");
+      await this.#connect(client, first.player, { ...PLAIN, version: first.raw.version, isClean: false, lasts: true });
+    }
+    const { raw } = this.#live(client);
+    await send(this.#live(client), true);
+    raw.send({ cmd: "pubrel", messageId });
+    assert.equal(codeOf(await raw.pick("pubcomp", (packet) => packet.messageId === messageId)), 0);
+  }
+
+  /** Gives a device up: its session ends without a word of its going, and what is retained of it is taken back. */
   async #release(device: Player): Promise<boolean> {
     const { name: uid } = device.account;
     const owner = this.#model.owners.get(uid);
     if (owner === undefined) return false;
-    if (this.#clients.live.has(uid)) await this.#end(uid, "bye");
     this.#note("release", uid);
     await this.#clients.settle();
     const { status, body } = await this.#cast.admin.api.call<{ claim_code: string }>("POST", `/api/v1/devices/${uid}/release`);
     assert.equal(status, 200, JSON.stringify(body));
     device.claimCode = body.claim_code;
+    if (this.#clients.live.has(uid)) await this.#clients.supersede(uid, 0x87);
     this.#model.owners.set(uid, undefined);
     this.#model.sessions.delete(uid);
     this.#clients.ledger.forget(uid);

@@ -46,7 +46,8 @@ export function createModel(owners: Map<string, string | undefined>) {
   }
   function maySubscribe(account: Account, filter: string): boolean {
     const [root = "", id = "+", ...rest] = unshared(filter).split("/");
-    if (account.kind === "device") return root === "hexa" && id === account.name && rest[0] === "down" && rest.length === 2;
+    if (account.kind === "device")
+      return root === "hexa" && id === account.name && rest[0] === "down" && rest.length === 2 && filter.startsWith(root);
     if (root === "hexa" && !"+#".includes(id)) return rest.length > 0 && owners.has(id) && inside(account, owners.get(id));
     return root === "hexa-app" ? "+#".includes(id) || inside(account, id) : ["+", "#", "hexa", "homeassistant"].includes(root);
   }

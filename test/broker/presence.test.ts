@@ -27,9 +27,9 @@ async function presenceOfOne() {
   const topics = createTopics();
   const context = { store, directory, topics, log, metrics, clock: Date.now };
   const limits = readConfig({}, () => "");
-  const state = stack.use(await openDurableState({ ...context, rights: { topics, directory }, limits, counters: createCounters() }));
+  const state = stack.use(await openDurableState({ ...context, rights: { topics, directory }, limits, counters: createCounters(), isAlone: true }));
   const bus = createBus({ ...context, ...state });
-  const ingest = createIngest({ ...context, stored: () => state.exchange.stored() });
+  const ingest = createIngest({ ...context, ...state, stored: () => state.exchange.stored() });
   const presence = stack.use(
     createPresence({ ...context, ingest, announce: createAnnounce(bus, log), events: createEventSink({ bus, topics, log }) }),
   );

@@ -1,0 +1,17 @@
+/**
+ * The topics of the hub itself. What is published there reaches the handlers of every node, this one too, at least once
+ * and in the order of its sender; no client may publish or read them.
+ */
+export const HUB_TOPICS = {
+  /** `{ uid }`: a device joined, left or changed its organisation; what it is now stands in the database. */
+  directory: "$hub/directory",
+  /** An {@link EndedCommand} that another node may wait for. */
+  commandEnded: "$hub/commands/ended",
+  /** A {@link DeviceRef}: a command waits for the device, which may have come back to another node meanwhile. */
+  commandQueued: "$hub/commands/queued",
+  /** `{ call, from, name, request }`: work for every node but the sender. */
+  calls: "$hub/calls",
+} as const;
+
+/** `{ call, answer? }`: the answers to one node's calls. */
+export const callAnswersTopic = (processId: string): string => `$hub/answers/${processId}`;
