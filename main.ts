@@ -7,7 +7,6 @@ import type { Log } from "./core/bus.ts";
 import type { Config } from "./core/config.ts";
 
 const { version: VERSION } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
-const MAINTAIN_MS = 3_600_000;
 
 /** The rooms that a running hub needs. Loaded on demand: a command line that only asks a hub starts without them. */
 const rooms = async () => ({
@@ -15,6 +14,7 @@ const rooms = async () => ({
   ...(await import("./api/metrics.ts")),
   ...(await import("./api/server.ts")),
   ...(await import("./broker/device-certificates.ts")),
+  ...(await import("./broker/duties.ts")),
   ...(await import("./broker/start.ts")),
   ...(await import("./core/id.ts")),
   ...(await import("./core/topics.ts")),
@@ -23,12 +23,9 @@ const rooms = async () => ({
   ...(await import("./rules/state-commits.ts")),
   ...(await import("./store/demo.ts")),
   ...(await import("./store/device-directory.ts")),
-  ...(await import("./store/idempotency.ts")),
+  ...(await import("./store/first-administrator.ts")),
+  ...(await import("./store/maintenance.ts")),
   ...(await import("./store/open.ts")),
-  ...(await import("./store/organizations.ts")),
-  ...(await import("./store/passwords.ts")),
-  ...(await import("./store/presence.ts")),
-  ...(await import("./store/received-messages.ts")),
   ...(await import("./store/secrets.ts")),
   ...(await import("./store/sole-hub.ts")),
   ...(await import("./store/telemetry.ts")),
@@ -58,13 +55,16 @@ export async function startHub(config: Config, log: Log): Promise<Hub> {
   const wired = await startMessaging(hub, base, stack);
   const urls: Urls = { mqtt: null, mqtts: null, ws: null };
   const doors = await openApi(hub, base, wired, urls, stack);
+  // From here on: what the start takes is nobody's wait.
+  const loopDelay = stack.use(hub.startLoopDelay());
+  base.metrics.gauge("hexahub_event_loop_delay_seconds", "How late the event loop was in the last 10 to 20 s", () => loopDelay.quantiles());
   const listeners = await listen(base, wired, doors.api, urls);
   // While HTTP still answers what it has, nobody new comes over MQTT either.
   stack.defer(() => listeners.stop());
   await writeOperatorFile(base.dataDir, doors.api.url, doors.operatorToken);
   stack.defer(() => rm(join(base.dataDir, "operator.json"), { force: true }));
   // Nobody waits for the demo home: the hub is ready without it.
-  doors.demo.resume().catch((error: unknown) => log.warn({ err: error }, "the demo home could not be resumed"));
+  doors.demo.begin();
 
   const running = stack.move();
   return {
@@ -86,71 +86,84 @@ type Messaging = Awaited<ReturnType<typeof startMessaging>>;
 /** Known once the listeners are open; the API reads them when it is asked. */
 type Urls = { mqtt: string | null; mqtts: string | null; ws: string | null };
 
-/** The database with its keys, its first organisation and administrator, and its hourly maintenance. */
+/** The database with its keys, its first organisation and administrator. */
 async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDisposableStack) {
   const clock = Date.now;
   const dataDir = resolve(config.dataDir);
   const store = stack.use(await hub.openStore({ dataDir, databaseUrl: config.databaseUrl }));
-  stack.use(await hub.claimDatabase(store));
+  stack.use(await hub.claimDatabase(store, { isShared: config.redisUrl !== undefined }));
   const { db } = store;
-  const keys = await hub.loadSigningKeys(
-    db,
-    await hub.loadMasterKey(dataDir, config.masterKey),
-    config.jwtSecret === undefined ? {} : { jwtSecret: config.jwtSecret },
-  );
-  const organization = await hub.homeOrganization(db);
-  await createFirstAdmin(hub, config, db, organization.id);
+  const masterKey = await hub.loadMasterKey(dataDir, config.masterKey);
+  const keys = await hub.loadSigningKeys(db, masterKey, config.jwtSecret === undefined ? {} : { jwtSecret: config.jwtSecret });
+  const { adminEmail: email, adminPassword: password } = config;
+  await hub.prepareFirstStart(db, email === undefined || password === undefined ? undefined : { email, password });
+  if (config.redisUrl !== undefined && usesOwnAuthority(config))
+    await (await import("./broker/shared-authority.ts")).shareAuthority({ db, masterKey, dir: join(dataDir, "tls"), clock });
 
   const telemetry = hub.createTelemetryStore(store);
   await telemetry.maintain(clock());
-  const maintain = async (): Promise<void> => {
-    await telemetry.maintain(clock());
-    await hub.purgeIdempotencyKeys(db, clock());
-    await hub.purgeReceived(db, clock());
-  };
-  const maintenance = setInterval(
-    () => void maintain().catch((error: unknown) => log.error({ err: error }, "the hourly maintenance failed")),
-    MAINTAIN_MS,
-  ).unref();
-  stack.defer(() => clearInterval(maintenance));
-
   const directory = await hub.loadDeviceDirectory(db);
   const topics = hub.createTopics(config.topicRoot);
   const metrics = hub.createMetrics();
-  const loopDelay = stack.use(hub.startLoopDelay());
-  metrics.gauge("hexahub_event_loop_delay_seconds", "How late the event loop was in the last 10 to 20 s", () => loopDelay.quantiles());
   const caFile = config.tlsCertFile ?? join(dataDir, "tls", "ca.pem");
   return { config, clock, dataDir, caFile, store, keys, telemetry, directory, topics, metrics, log };
 }
 
 /** The broker, not listening yet, and the rooms that its messages go to. */
 async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStack) {
-  const { config, store, topics, metrics, log, clock } = base;
-  const broker = stack.use(await hub.startBroker({ ...base, redisUrl: config.redisUrl, limits: config, version: VERSION }));
-  // The broker has told those who are away whom the last run left as connected.
-  await hub.resetConnectionStatus(store.db);
-  const { bus, sessions, events, ingest } = broker;
+  const { config, store, directory, telemetry, topics, metrics, log, clock } = base;
+  const { redisUrl, presenceTtlS, presenceGraceS } = config;
+  let sharing: ReturnType<typeof directory.share> | undefined;
+  const broker = stack.use(
+    await hub.startBroker({
+      ...base,
+      limits: config,
+      redisUrl,
+      presenceTtlMs: presenceTtlS * 1_000,
+      presenceGraceMs: presenceGraceS * 1_000,
+      onResync: () => sharing?.reload(),
+      version: VERSION,
+    }),
+  );
+  const { bus, cluster, sessions, events, ingest } = broker;
+  const duties = hub.createDuties(cluster?.leases, log);
+  stack.use(hub.startMaintenance({ db: store.db, telemetry, duties, log, clock }));
   for (const { type, name, help, read } of broker.readings) metrics[type](name, help, read);
   metrics.gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => sessions.count());
-  const states = hub.createStateCommits({ store, bus, events, topics, log, metrics, clock });
-  const commands = stack.use(
-    hub.createCommandPath({ store, bus, sessions, events, topics, states, log, metrics, clock, timeoutMs: config.commandTimeoutMs }),
-  );
+  const shared = { store, bus, events, topics, log, metrics, clock, isShared: cluster !== undefined };
+  const states = hub.createStateCommits(shared);
+  const commands = stack.use(hub.createCommandPath({ ...shared, sessions, states, timeoutMs: config.commandTimeoutMs }));
+  if (cluster) {
+    sharing = stack.use(
+      directory.share({
+        bus,
+        log,
+        onChanged({ id }) {
+          telemetry.forgetDevice(id);
+          commands.ownerChanged(id);
+        },
+      }),
+    );
+    // What changed since it was loaded, before the others told this node.
+    sharing.reload();
+  }
   for (const type of ["ack", "state_report"] as const) ingest.handle(type, states.onMessages);
   broker.onReachable((device) => commands.deviceReachable(device));
-  return { broker, commands };
+  return { broker, commands, duties };
 }
 
 /** The HTTP side: the API and the demo home, whose devices connect like any other. */
-async function openApi(hub: Rooms, base: Base, { broker, commands }: Messaging, urls: Urls, stack: AsyncDisposableStack) {
+async function openApi(hub: Rooms, base: Base, { broker, commands, duties }: Messaging, urls: Urls, stack: AsyncDisposableStack) {
   const { config, caFile, store, log } = base;
-  const { bus, sessions, events, ingest } = broker;
+  const { bus, sessions, events, ingest, calls } = broker;
   const operatorToken = hub.newSecret("hxo");
   const setup = { token: (await hub.countUsers(store.db)) === 0 ? randomBytes(24).toString("base64url") : undefined };
   const demo = stack.use(
     hub.createDemo({
       ...hub.demoEnrolment({ ...base, sessions }),
       connection: async () => ({ url: urls.mqtts as string, ca: await readFile(caFile, "utf8"), topicRoot: config.topicRoot }),
+      calls,
+      duties,
       log,
     }),
   );
@@ -233,14 +246,9 @@ function publicName(config: Config): string {
   return isAny ? hostname() : config.host;
 }
 
-async function createFirstAdmin(
-  { countUsers, createUser, hashPassword }: Rooms,
-  { adminEmail, adminPassword }: Config,
-  db: Parameters<Rooms["countUsers"]>[0],
-  organizationId: string,
-): Promise<void> {
-  if (adminEmail === undefined || adminPassword === undefined || (await countUsers(db)) > 0) return;
-  await createUser(db, { email: adminEmail, passwordHash: await hashPassword(adminPassword), role: "admin", organizationId });
+/** Its own authority signs the certificate of MQTT over TLS, or those of the devices. */
+function usesOwnAuthority({ tlsCertFile, mqttClientCerts, mqttClientCaFile }: Config): boolean {
+  return tlsCertFile === undefined || (mqttClientCerts !== "off" && mqttClientCaFile === undefined);
 }
 
 async function writeOperatorFile(dataDir: string, url: string, token: string): Promise<void> {

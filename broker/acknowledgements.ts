@@ -69,7 +69,7 @@ export class Acknowledgements {
         if (!one.isKept) this.#kept++;
         one.isKept = true;
       },
-      settle: (reasonCode = 0, reason = undefined) => {
+      settle: (reasonCode = 0, reason?: string) => {
         one.reasonCode = reasonCode;
         one.reason = reason;
         one.isDone = true;

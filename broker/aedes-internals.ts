@@ -73,11 +73,11 @@ export function takeOverMessages(aedes: Aedes): BrokerInternals {
   const broker = aedes as unknown as BrokerInternals & Aedes;
   // On a plain object a client id such as "constructor" counts as connected, and the take-over of what is no client throws.
   broker.clients = Object.create(null) as BrokerInternals["clients"];
-  const { unregisterClient } = broker;
+  const unregister = broker.unregisterClient.bind(broker);
   return Object.assign(broker, {
     // A connection that ends before it was registered must not take the live one of its client id out of the list.
     unregisterClient(client: ClientInternals) {
-      if (broker.clients[client.id] === client) unregisterClient.call(broker, client);
+      if (broker.clients[client.id] === client) unregister(client);
     },
     publish(_packet: object, client: unknown, done?: () => void) {
       const callback = typeof client === "function" ? (client as () => void) : done;

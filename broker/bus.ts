@@ -51,7 +51,10 @@ export function createEventSink({ bus, topics, log }: { bus: Bus; topics: Topics
   };
   return {
     async emit(events) {
-      await Promise.all(events.map((event) => (event.organizationId === null ? undefined : publish(event, event.organizationId))));
+      // All within this turn, in their order.
+      const published: Promise<void>[] = [];
+      for (const event of events) if (event.organizationId !== null) published.push(publish(event, event.organizationId));
+      await Promise.all(published);
     },
   };
 }

@@ -129,6 +129,19 @@ export async function readAuthority(dir: string, now: number): Promise<Certified
   return { cert, key: await authorityKey(ownFiles(dir), cert) };
 }
 
+/** Puts this authority in the place of the folder's own one, which stays beside it under another name. */
+export async function replaceAuthority(dir: string, { cert, key }: CertifiedKey): Promise<void> {
+  const files = ownFiles(dir);
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const [oldCert, oldKey] = await Promise.all([readIfThere(files.ca), readIfThere(files.caKey)]);
+  if (oldCert === cert && oldKey === key) return;
+  const suffix = `.replaced-${randomBytes(4).toString("hex")}`;
+  if (oldKey !== undefined && oldKey !== key) await rename(files.caKey, files.caKey + suffix);
+  if (oldCert !== undefined && oldCert !== cert) await rename(files.ca, files.ca + suffix);
+  await writeWhole(files.caKey, key, 0o600);
+  await writeWhole(files.ca, cert, 0o644);
+}
+
 /** Where the hub's own authority stands in its folder. */
 export const authorityFile = (dir: string): string => ownFiles(dir).ca;
 

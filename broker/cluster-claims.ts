@@ -46,6 +46,8 @@ interface Holding {
   readonly clientId: string;
   readonly token: string;
   isCurrent: boolean;
+  /** The node that had it, as soon as that is known. */
+  previous: string | undefined;
   /** Redis had it. */
   isConfirmed: boolean;
   /** Resolves when the claim does. */
@@ -107,9 +109,9 @@ export class ClientClaims implements Claims {
     this.#held.set(clientId, holding);
     // What Redis answers later than the limit still takes its course.
     const taking = this.#take(holding, older).catch(() => undefined);
-    const previous = await within(taking, RELEASE_MS);
+    await within(taking, RELEASE_MS);
     holding.settle();
-    return this.#claimOf(holding, previous);
+    return this.#claimOf(holding, holding.previous);
   }
 
   async claimFree(clientId: string): Promise<Claim | undefined> {
@@ -181,8 +183,8 @@ export class ClientClaims implements Claims {
     await this.#reassertSome(some.flatMap((clientId) => this.#held.get(clientId) ?? []));
   }
 
-  /** Takes the key, and has whoever had it let go. Resolves to the node that had it. */
-  async #take(holding: Holding, older: Holding | undefined): Promise<string | undefined> {
+  /** Takes the key, and has whoever had it let go. */
+  async #take(holding: Holding, older: Holding | undefined): Promise<void> {
     const { clientId, token } = holding;
     const { link, self } = this.#options;
     const key = sessionKey(clientId);
@@ -191,10 +193,10 @@ export class ClientClaims implements Claims {
     // It took so long that the connection has gone meanwhile.
     if (!holding.isCurrent && !this.#held.has(clientId)) this.#erase(holding);
     const previous = reply === null ? undefined : parseToken(String(reply));
-    if (!previous) return undefined;
+    if (!previous) return;
+    holding.previous = previous.nodeId;
     if (previous.nodeId === self()) await older?.settled;
     else await this.#ask(clientId, String(reply), previous.nodeId);
-    return previous.nodeId;
   }
 
   /** Resolves when the node has let go, is dead, or takes too long. */
@@ -266,6 +268,7 @@ function newHolding(clientId: string, token: string): Holding {
     clientId,
     token,
     isCurrent: true,
+    previous: undefined,
     isConfirmed: false,
     isSettled: false,
     settled,

@@ -37,6 +37,8 @@ export class RedisBoard implements PresenceBoard {
   readonly #present = new Map<string, Present>();
   #ended: Ended[] = [];
   #flushing: Promise<void> | undefined;
+  /** A round for those who came just now is on its way. */
+  #isHurrying = false;
   readonly #revokedListeners: ((deviceId: string, connectionId: string) => void)[] = [];
   readonly #expiredListeners: ((deviceId: string) => Promise<void>)[] = [];
   readonly #timers: NodeJS.Timeout[];
@@ -60,6 +62,10 @@ export class RedisBoard implements PresenceBoard {
     const json = JSON.stringify(capabilities ?? {});
     const seenAt = this.#options.clock();
     this.#present.set(deviceId, { deviceId, connectionId, capabilities: json, seenAt, isNew: true, notedAt: 0, wasRevoked: false });
+    // Others send to it from now on; all who came within a turn are one round.
+    if (this.#isHurrying) return;
+    this.#isHurrying = true;
+    setImmediate(() => void this.#hurry());
   }
 
   seen(deviceId: string): void {
@@ -111,6 +117,12 @@ export class RedisBoard implements PresenceBoard {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#sweeping[Symbol.asyncDispose]();
     await this.flushed();
+  }
+
+  async #hurry(): Promise<void> {
+    await this.#flushing;
+    this.#isHurrying = false;
+    await this.#soon();
   }
 
   #soon(): Promise<void> {

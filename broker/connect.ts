@@ -10,16 +10,20 @@ import { certificateOf } from "./client-certificates.ts";
 import type { Connection } from "./connection.ts";
 import type { Flapping } from "./flapping.ts";
 import type { LoginFailures } from "./login-failures.ts";
+import type { Revocations } from "./revocations.ts";
 import type { SessionRegistry } from "./session-registry.ts";
 import type { SessionTransfer } from "./session-transfer.ts";
+import { willOf } from "./will-packet.ts";
 import { Wills } from "./wills.ts";
 
 export interface AdmissionContext extends AuthenticationContext {
   readonly rights: Rights;
   readonly registry: SessionRegistry;
   readonly transfer: SessionTransfer;
+  readonly wills: Wills;
   readonly failures: LoginFailures;
   readonly flapping: Flapping;
+  readonly revocations: Pick<Revocations, "includes">;
   readonly limits: MqttLimits;
   /** The connection that Aedes made a client for. */
   readonly connectionOf: (client: ClientInternals) => Connection;
@@ -45,6 +49,7 @@ export function createAdmission(context: AdmissionContext): Admission {
 
   async function admit(connection: Connection, username: string | undefined, password: string | undefined): Promise<void> {
     const { client } = connection;
+    const { rights } = context;
     pending.set(connection, []);
     connection.stream.once("close", () => {
       pending.delete(connection);
@@ -55,7 +60,7 @@ export function createAdmission(context: AdmissionContext): Admission {
     if (context.failures.isBlocked(remoteAddress)) throw new ConnectRefusal(3, "too_many_failures", 0x9f);
     if (!isValidClientId(client.id)) throw new ConnectRefusal(2, "client_id_invalid");
     const principal = await authenticate(context, { username, password, certificate: certificateOf(client.conn) });
-    if (!principal) {
+    if (!principal || (await context.revocations.includes(principal))) {
       context.failures.failed(remoteAddress);
       throw new ConnectRefusal(username ? 4 : 5, "bad_credentials");
     }
@@ -68,6 +73,10 @@ export function createAdmission(context: AdmissionContext): Admission {
     connection.principal = principal;
     limitSession(context.limits, connection, principal);
     connection.claim = await context.transfer.take(client.id, principal);
+    if (will && rights.topics.parse(will.topic)?.kind !== "availability") {
+      connection.will = willOf(will, principal);
+      await context.wills.promise(client.id, connection.will);
+    }
     if (!client.clean) await context.registry.claim(client.id, principal, client.sessionExpiryInterval * 1_000);
   }
 
@@ -100,8 +109,9 @@ export function createAdmission(context: AdmissionContext): Admission {
 }
 
 /** A login that became no session. What it brought here from another node stays here. */
-function abandon({ registry, transfer }: AdmissionContext, { client, claim }: Connection): void {
+function abandon({ registry, transfer, wills }: AdmissionContext, { client, claim, will }: Connection): void {
   registry.unclaim(client.id);
+  if (will) wills.retract(client.id);
   if (registry.find(client.id)) transfer.hold(client.id, claim);
   else claim?.end();
 }

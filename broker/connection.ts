@@ -12,6 +12,7 @@ import { Output, type Turn } from "./output.ts";
 import type { Grants } from "./grants.ts";
 import type { Link, Session } from "./session.ts";
 import { createThrottle, type Throttle } from "./throttle.ts";
+import type { Will } from "./wills.ts";
 import { UnreadBytes } from "./unread-bytes.ts";
 
 /** What happens with the packets of a connection; each is whole and checked. */
@@ -71,6 +72,8 @@ export class Connection implements Link, Answered {
   principal: Principal | undefined;
   /** What the client asked for. */
   connect: ConnectPacket | undefined;
+  /** What the client has to say when it is gone; a device's availability is the hub's word and not among it. */
+  will: Will | undefined;
   /** On the client id, among several nodes. */
   claim: Claim | undefined;
   /** How long the session outlives this connection. */

@@ -21,7 +21,6 @@ import type { Session } from "./session.ts";
 import type { SessionRegistry } from "./session-registry.ts";
 import type { SessionTransfer } from "./session-transfer.ts";
 import { listensToCommands } from "./sessions.ts";
-import { willOf } from "./will-packet.ts";
 import type { Wills } from "./wills.ts";
 
 export interface ConnectionsContext {
@@ -183,7 +182,7 @@ export class Connections implements PacketHandlers {
 
   /** Returns whether a session was there. */
   #begin(connection: Connection, principal: Principal): boolean {
-    const { wills, registry, transfer, topics, limits } = this.#context;
+    const { wills, registry, transfer, limits } = this.#context;
     const { client, connect } = connection;
     const isOver = this.#supersede(client.id);
     const isClean = connect?.clean === true || isOver;
@@ -191,8 +190,7 @@ export class Connections implements PacketHandlers {
     const { session, isResumed } = registry.open(client.id, principal, { isDurable: !client.clean, isClean });
     wills.forget(client.id);
     transfer.hold(client.id, connection.claim);
-    const will = connect?.will && willOf(connect.will, principal);
-    if (will && topics.parse(will.message.topic)?.kind !== "availability") wills.put(client.id, will);
+    if (connection.will) wills.put(client.id, connection.will);
     const { receiveMaximum = 65_535, maximumPacketSize = Number.POSITIVE_INFINITY } = connect?.properties ?? {};
     connection.grants = new Grants(this.#context, principal);
     connection.window = Math.min(receiveMaximum, limits.mqttInflight);
@@ -224,7 +222,8 @@ export class Connections implements PacketHandlers {
     const { metrics, presence } = this.#context;
     metrics.count("hexahub_mqtt_connects_total");
     const device = this.#deviceOf(connection);
-    if (device) presence.online(device, connection.client.conn.remoteAddress);
+    const { credentialId } = connection.principal as Principal;
+    if (device) presence.online(device, { ip: connection.client.conn.remoteAddress, credentialId });
     this.subscribed(connection);
   }
 
@@ -234,7 +233,8 @@ export class Connections implements PacketHandlers {
     this.open--;
     connection.throttle.stop();
     // In a take-over the new connection answers for the device, and goes on with the session.
-    if (!session || !principal || connection.isSuperseded) return;
+    if (!session || !principal) return;
+    if (connection.isSuperseded) return this.#superseded(connection);
     const expiryMs = Math.min(client.sessionExpiryInterval, longestExpiryS(limits, principal)) * 1_000;
     // First: nothing that the last word reaches is to be lost on a connection that is gone.
     const wasItsOwn = registry.detach(session, connection, expiryMs);
@@ -244,6 +244,12 @@ export class Connections implements PacketHandlers {
     if (!wasItsOwn) return;
     const device = this.#deviceOf(connection);
     if (device && !isStopping()) presence.offline(device, client.errored ? "connection lost" : "disconnected");
+  }
+
+  /** When no connection here has the session any more, another node has it. */
+  #superseded(connection: Connection): void {
+    const device = this.#deviceOf(connection);
+    if (device && !this.#context.registry.find(device.uid)?.link) this.#context.presence.moved(device);
   }
 
   /** The device that this client is, as the directory knows it now. */

@@ -9,8 +9,8 @@ import { mayReceive, type Rights } from "./authorize.ts";
 import type { ClusterHandlers } from "./cluster-handlers.ts";
 import type { Counters } from "./counters.ts";
 import { createExchange, type Exchange } from "./exchange.ts";
-import { Neighbours, readLetter } from "./neighbours.ts";
-import { createReplayMark, replay, type ReplayMark } from "./replay.ts";
+import { Neighbours, readDeadLetter, readLetter, type Readers } from "./neighbours.ts";
+import { createReplayMark, replay } from "./replay.ts";
 import { Retained } from "./retained.ts";
 import { Router } from "./router.ts";
 import { SessionRegistry } from "./session-registry.ts";
@@ -73,8 +73,15 @@ export async function openDurableState(context: DurableStateContext): Promise<Du
   const router = new Router(rights, neighbours);
   const retained = new Retained({ rows, isStored: (topic) => isStoredTopic(rights.topics, topic), limits });
   const exchange = createExchange({ router, retained, rows, neighbours });
-  const wills = new Wills({ ...context, exchange, rows });
-  const registry = new SessionRegistry({
+  const wills: Wills = new Wills({
+    ...context,
+    exchange,
+    rows,
+    onSaid(clientId) {
+      if (!registry.find(clientId)) transfer.letGo(clientId);
+    },
+  });
+  const registry: SessionRegistry = new SessionRegistry({
     ...context,
     router,
     rows,
@@ -104,7 +111,7 @@ export async function openDurableState(context: DurableStateContext): Promise<Du
     wills,
     neighbours,
     transfer,
-    clusterHandlers: clusterHandlers({ ...context, retained, rows, router, exchange, transfer }),
+    clusterHandlers: clusterHandlers({ ...context, retained, rows, router, registry, exchange, transfer, neighbours }),
     storage,
     async follow(source) {
       mark.follow(source);
@@ -162,17 +169,25 @@ function clusterHandlers({
   retained,
   rows,
   router,
+  registry,
   exchange,
   transfer,
+  neighbours,
   ...context
-}: DurableStateContext & Pick<DurableState, "retained" | "rows" | "router" | "exchange" | "transfer">): ClusterHandlers {
+}: DurableStateContext &
+  Omit<DurableState, "clusterHandlers" | "storage" | "wills" | "follow" | typeof Symbol.asyncDispose>): ClusterHandlers {
   const report = (what: string) => (error: unknown) => context.log.error({ err: error }, what);
-  return {
-    message: (_peerId, kind, bytes) => readLetter(kind, bytes, (letter) => exchange.receive(letter)),
-    async deadMail(deadId, _senderId, kind, bytes) {
-      const only = transfer.adoptedFrom(deadId);
-      await readLetter(kind, bytes, ({ message, seed }) => (router.routeForeign(message, seed, only) ? rows.flushed() : undefined));
+  const readers: Readers = {
+    message: (letter) => exchange.receive(letter),
+    forSession(clientId, { message }) {
+      const session = registry.find(clientId);
+      return session && router.routeForeign(message, new Set([session])) ? rows.flushed() : undefined;
     },
+    fromDead: (deadId, { message }) => (router.routeForeign(message, transfer.cameFrom(deadId)) ? rows.flushed() : undefined),
+  };
+  return {
+    message: (_peerId, kind, bytes) => readLetter(kind, bytes, readers),
+    deadMail: (deadId, _senderId, kind, bytes) => readDeadLetter({ deadId, kind, bytes }, readers, neighbours),
     adopt: (deadId) => transfer.takeFree(deadId),
     release: (claimKey) => transfer.release(claimKey),
     fenced() {

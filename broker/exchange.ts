@@ -34,18 +34,19 @@ export function createExchange({ router, retained, rows, neighbours }: ExchangeC
   return {
     publish(message, owner) {
       const isRetained = message.retain && retained.set(message, owner);
-      const seed = neighbours.newSeed();
-      const isStored = router.route(message, seed);
-      const isForwarded = neighbours.forward(message, seed, owner) && message.qos > 0;
+      message.seed = neighbours.newSeed();
+      const isStored = router.route(message);
+      const isForwarded = neighbours.forward(message, owner) && message.qos > 0;
       return isRetained || isStored || isForwarded;
     },
-    receive({ message, seed, owner }) {
+    receive({ message, owner }) {
       if (message.retain) retained.copy(message, owner);
-      return router.routeForeign(message, seed) ? rows.flushed() : undefined;
+      return router.routeForeign(message) ? rows.flushed() : undefined;
     },
     async stored() {
+      const delivered = neighbours.delivered();
       await rows.flushed();
-      await neighbours.delivered();
+      await delivered;
     },
   };
 }

@@ -3,8 +3,6 @@ import { Message } from "./message.ts";
 /** A message from another node. */
 export interface Letter {
   readonly message: Message;
-  /** The same on every node; decides which of them serves a shared filter. */
-  readonly seed: number;
   /** Whose limit a retained message counts for. */
   readonly owner: string | undefined;
 }
@@ -15,8 +13,8 @@ const HEAD_BYTES = 21;
  * Flags (QoS in bits 0 and 1, retain in bit 2), expiry in ms since 1970 (8 bytes, 0 for none), seed (4), and the lengths of
  * topic (2), owner (2) and properties (4), followed by those three and the payload.
  */
-export function encodeLetter({ message, seed, owner = "" }: Letter): Buffer {
-  const { topic, payload, qos, retain, properties, expiresAt } = message;
+export function encodeLetter({ message, owner = "" }: Letter): Buffer {
+  const { topic, payload, qos, retain, properties, expiresAt, seed } = message;
   const topicBytes = Buffer.byteLength(topic);
   const ownerBytes = Buffer.byteLength(owner);
   const bytes = Buffer.allocUnsafe(HEAD_BYTES + topicBytes + ownerBytes + properties.length + payload.length);
@@ -45,13 +43,13 @@ export function parseLetter(bytes: Buffer): Letter {
   const retain = (flags & 4) !== 0;
   const keep = (part: Buffer): Buffer => (qos > 0 || retain ? Buffer.from(part) : part);
   return {
-    seed: bytes.readUInt32BE(9),
     owner: ownerEnd === topicEnd ? undefined : bytes.toString("utf8", topicEnd, ownerEnd),
     message: new Message({
       topic: bytes.toString("utf8", HEAD_BYTES, topicEnd),
       payload: keep(bytes.subarray(propertiesEnd)),
       qos,
       retain,
+      seed: bytes.readUInt32BE(9),
       properties: keep(bytes.subarray(ownerEnd, propertiesEnd)),
       expiresAt: expiresAt === 0 ? undefined : expiresAt,
     }),

@@ -17,6 +17,7 @@ export interface MessageFields {
   readonly expiresAt?: number | undefined;
   /** The client id of the publisher, for no-local. */
   readonly publisher?: string | undefined;
+  readonly seed?: number;
   /** The bytes it came in, when those are what a QoS 0 subscriber of MQTT 3.1.1 gets. */
   readonly frame?: Buffer | undefined;
 }
@@ -30,10 +31,12 @@ export class Message {
   readonly properties: Buffer;
   readonly expiresAt: number | undefined;
   readonly publisher: string | undefined;
+  /** Names the message among several nodes; 0 on a node that is alone. */
+  seed: number;
   #plain: Buffer | undefined;
   #v5: Buffer | undefined;
 
-  constructor({ topic, payload, qos, retain, properties = NO_PROPERTIES, expiresAt, publisher, frame }: MessageFields) {
+  constructor({ topic, payload, qos, retain, properties = NO_PROPERTIES, expiresAt, publisher, seed = 0, frame }: MessageFields) {
     this.topic = topic;
     this.payload = payload;
     this.qos = qos;
@@ -41,6 +44,7 @@ export class Message {
     this.properties = properties;
     this.expiresAt = expiresAt;
     this.publisher = publisher;
+    this.seed = seed;
     this.#plain = frame;
   }
 

@@ -4,7 +4,7 @@ import { PLATFORM } from "../core/principal.ts";
 import type { Topics } from "../core/topics.ts";
 import { findDevice } from "../store/devices.ts";
 import type { Store } from "../store/open.ts";
-import { listConnected } from "../store/presence.ts";
+import { createAbsences } from "./absences.ts";
 import type { Announce } from "./bus.ts";
 import type { DurableIngest } from "./ingest.ts";
 import { createLastSeen, type Heard } from "./last-seen.ts";
@@ -25,7 +25,7 @@ export interface PresenceContext {
   readonly clock: () => number;
   /** Silence that makes a device stale: 120 s. */
   readonly presenceTtlMs?: number | undefined;
-  /** How long a device that was connected before the start has to come back: 60 s. */
+  /** See {@link createAbsences}. */
   readonly presenceGraceMs?: number | undefined;
 }
 
@@ -50,8 +50,6 @@ export interface PresenceTracker extends AsyncDisposable {
   expectBack(): Promise<void>;
   /** Follows what other nodes see of the devices; to be called when they can be asked. */
   follow(): void;
-  /** Called for each device whose session begins here, before anything of it is read. */
-  onArrival(listener: (device: DeviceRef) => void): void;
 }
 
 interface Tracked extends Heard {
@@ -64,7 +62,6 @@ interface Tracked extends Heard {
 }
 
 const SWEEP_MS = 10_000;
-const GRACE_MS = 60_000;
 /** After the database could not store a change. */
 const RETRY_MS = 2_000;
 
@@ -73,30 +70,13 @@ const RETRY_MS = 2_000;
  * change is one row, one event and one retained availability, in the order in which they happened.
  */
 export function createPresence(context: PresenceContext): PresenceTracker {
-  const { store, directory, ingest, whereabouts, log, clock } = context;
+  const { store, whereabouts, clock } = context;
   const { presenceTtlMs: ttlMs = PRESENCE_TTL_MS } = context;
   const tracked = new Map<string, Tracked>();
   const lastSeen = createLastSeen(context, () => tracked.values());
-  const arrivals: ((device: DeviceRef) => void)[] = [];
   const stack = new AsyncDisposableStack();
-  ingest.handle("presence", presenceHandler(context));
-
-  function commit(device: DeviceRef, change: PresenceChange): Promise<void> {
-    // The directory knows a claim that came after the session began.
-    const known = directory.find(device.uid) ?? device;
-    return ingest.commit({ device: known, type: "presence", payload: change, receivedAt: clock() });
-  }
-
-  function change(device: DeviceRef, status: Presence, reason: string): void {
-    commit(device, { status, reason }).catch((error: unknown) => {
-      log.error({ err: error, deviceUid: device.uid }, "presence could not be stored");
-      setTimeout(() => {
-        // By then something newer may have been said.
-        const isStill = (tracked.get(device.uid)?.status ?? "offline") === status;
-        if (isStill && !stack.disposed && directory.find(device.uid)) change(device, status, reason);
-      }, RETRY_MS).unref();
-    });
-  }
+  const { change, changeIfGone } = createChanges(context, { tracked, isOver: () => stack.disposed });
+  const absent = createAbsences({ ...context, isHere: (uid) => tracked.has(uid), depart: changeIfGone });
 
   function untrack({ uid }: DeviceRef): Tracked | undefined {
     const one = tracked.get(uid);
@@ -107,20 +87,12 @@ export function createPresence(context: PresenceContext): PresenceTracker {
     return one;
   }
 
-  /** Offline, unless it is here or at another node by now. */
-  async function changeIfGone(device: DeviceRef, reason: string): Promise<void> {
-    if (tracked.has(device.uid) || (await whereabouts.isElsewhere(device.id))) return;
-    if (!tracked.has(device.uid)) await commit(device, { status: "offline", reason });
-  }
-
-  const absent = createAbsences({ ...context, isHere: (uid) => tracked.has(uid), depart: changeIfGone });
   const tracker: Omit<PresenceTracker, typeof Symbol.asyncDispose> = {
     online(device, { ip, credentialId }) {
       const known = tracked.get(device.uid);
       const now = clock();
       const one: Tracked = { device, ip, credentialId, lastSeenAt: now, notedAt: now, status: "online", isDirty: true };
       tracked.set(device.uid, one);
-      for (const listener of arrivals) listener(device);
       whereabouts.arrived(device.id, credentialId, () => tracked.get(device.uid) === one);
       // A take-over is the same device in a new session: it never was offline.
       if (known?.status !== "online") change(device, "online", "connected");
@@ -166,13 +138,48 @@ export function createPresence(context: PresenceContext): PresenceTracker {
       });
       if (!whereabouts.isAlone) stack.use(contradict(context, (uid) => tracked.get(uid), change));
     },
-    onArrival: (listener) => void arrivals.push(listener),
   };
   const sweeping = setInterval(() => tracker.sweep(clock()), Math.min(SWEEP_MS, ttlMs / 4)).unref();
   stack.use(lastSeen);
   stack.use(absent);
   stack.defer(() => clearInterval(sweeping));
   return { ...tracker, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+interface ChangesOptions {
+  readonly tracked: ReadonlyMap<string, Tracked>;
+  readonly isOver: () => boolean;
+}
+
+/** Says how devices are now, in the order of the calls, until it is stored. */
+function createChanges(context: PresenceContext, { tracked, isOver }: ChangesOptions) {
+  const { directory, ingest, whereabouts, log, clock } = context;
+  ingest.handle("presence", presenceHandler(context));
+
+  function commit(device: DeviceRef, payload: PresenceChange): Promise<void> {
+    // The directory knows a claim that came after the session began.
+    const known = directory.find(device.uid) ?? device;
+    return ingest.commit({ device: known, type: "presence", payload, receivedAt: clock() });
+  }
+
+  function change(device: DeviceRef, status: Presence, reason: string): void {
+    commit(device, { status, reason }).catch((error: unknown) => {
+      log.error({ err: error, deviceUid: device.uid }, "presence could not be stored");
+      setTimeout(() => {
+        // By then something newer may have been said.
+        const isStill = (tracked.get(device.uid)?.status ?? "offline") === status;
+        if (isStill && !isOver() && directory.find(device.uid)) change(device, status, reason);
+      }, RETRY_MS).unref();
+    });
+  }
+
+  /** Offline, unless it is here or at another node by now. Rejects when that could not be stored. */
+  async function changeIfGone(device: DeviceRef, reason: string): Promise<void> {
+    if (tracked.has(device.uid) || (await whereabouts.isElsewhere(device.id))) return;
+    if (!tracked.has(device.uid)) await commit(device, { status: "offline", reason });
+  }
+
+  return { change, changeIfGone };
 }
 
 /** A node that lost the others may say that a device is offline which is connected here: then it is said again that it is not. */
@@ -187,50 +194,4 @@ function contradict(
     const one = find(data.uid);
     if (one) change(one.device, one.status, "connected");
   });
-}
-
-interface AbsencesContext extends Pick<PresenceContext, "store" | "whereabouts" | "log" | "presenceGraceMs"> {
-  readonly isHere: (uid: string) => boolean;
-  readonly depart: (device: DeviceRef, reason: string) => Promise<void>;
-}
-
-/** Devices that are noted as connected and are not here: after a stop or the loss of what the nodes share. */
-function createAbsences({ store, whereabouts, log, presenceGraceMs = GRACE_MS, isHere, depart }: AbsencesContext) {
-  const timers = new Set<NodeJS.Timeout>();
-
-  function later(devices: readonly DeviceRef[], waitMs: number): void {
-    const timer = setTimeout(() => {
-      timers.delete(timer);
-      void settle(devices);
-    }, waitMs).unref();
-    timers.add(timer);
-  }
-
-  /** What cannot be known or stored now is tried again. */
-  async function settle(devices: readonly DeviceRef[]): Promise<void> {
-    if (!whereabouts.isKnown) return later(devices, RETRY_MS);
-    const failed: DeviceRef[] = [];
-    let reason: unknown;
-    await Promise.all(
-      devices.map((device) =>
-        depart(device, "it did not come back").catch((error: unknown) => {
-          failed.push(device);
-          reason = error;
-        }),
-      ),
-    );
-    if (failed.length === 0) return;
-    log.error({ err: reason, devices: failed.length }, "presence could not be stored");
-    later(failed, RETRY_MS);
-  }
-
-  return {
-    async expectBack(): Promise<void> {
-      const devices = (await listConnected(store.db)).filter(({ uid }) => !isHere(uid));
-      if (devices.length > 0) later(devices, presenceGraceMs);
-    },
-    async [Symbol.asyncDispose](): Promise<void> {
-      for (const timer of timers) clearTimeout(timer);
-    },
-  };
 }

@@ -11,6 +11,7 @@ import { Message } from "./message.ts";
 import { acceptPublish, offerUp, type PublishContext, topicError, type UpTopic } from "./publish.ts";
 import { reasonOf } from "./refusals.ts";
 import type { Session } from "./session.ts";
+import type { StorageWatch } from "./storage-watch.ts";
 import type { WriteBehind } from "./write-behind.ts";
 
 export interface PublishFlowContext extends PublishContext {
@@ -18,6 +19,7 @@ export interface PublishFlowContext extends PublishContext {
   readonly counters: Counters;
   readonly exchange: Exchange;
   readonly rows: WriteBehind;
+  readonly storage: Pick<StorageWatch, "failed">;
 }
 
 const PUBCOMP = 0x70;
@@ -156,7 +158,8 @@ export class PublishFlow {
 
   /** Could not be stored: nothing is acknowledged, and the client will send it again. QoS 0 goes on. */
   #giveUp(connection: Connection, { topic, qos }: Inbound, error: unknown): void {
-    this.#context.log.error({ err: error, topic, clientId: connection.client.id }, "a publish could not be stored");
+    const { storage, log } = this.#context;
+    if (!storage.failed(error)) log.error({ err: error, topic, clientId: connection.client.id }, "a publish could not be stored");
     if (qos > 0) connection.stream.destroy();
   }
 

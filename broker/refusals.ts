@@ -66,7 +66,7 @@ export function createRefusals({ announce, topics, log, metrics, clock }: Refusa
     principal: Principal | undefined,
     refused: { topic: string; error: HubError; qos: 0 | 1 },
   ): void {
-    const { topic, error, qos } = refused;
+    const { topic, error } = refused;
     const { code, message } = error;
     metrics.count("hexahub_mqtt_refused_total", { code });
     if (!maySpeak(client)) return;
@@ -84,6 +84,8 @@ export function createRefusals({ announce, topics, log, metrics, clock }: Refusa
   return {
     report: (client, principal, topic, error) => report(client, principal, { topic, error, qos: 0 }),
     reportSize(client, principal, bytes) {
+      // Whoever is nobody yet is logged with the packet; here it would be a way to fill the log.
+      if (!principal) return metrics.count("hexahub_mqtt_refused_total", { code: "payload_too_large" });
       const error = new HubError("payload_too_large", `the packet has ${bytes} bytes`, { details: { bytes } });
       report(client, principal, { topic: "", error, qos: 1 });
     },

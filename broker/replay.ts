@@ -70,12 +70,14 @@ export async function replay(
   until: number,
   only?: ReadonlySet<Session>,
 ): Promise<void> {
-  const queue = (message: Message): boolean => (only ? router.routeForeign(message, 0, only) : router.route(message));
+  const queue = (message: Message): boolean => (only ? router.routeForeign(message, only) : router.route(message));
   const from = until - MARGIN_MS;
   const events = await eventsSince(db, from, MAX_EVENTS);
   for (const event of events) if (event.organizationId !== null) queue(messageOf(eventMessage(topics, event, event.organizationId)));
   let states = 0;
-  const cameOrWent = new Set(events.filter(({ type }) => type === "device.online" || type === "device.offline").map(({ data }) => String(data["uid"])));
+  const cameOrWent = new Set(
+    events.filter(({ type }) => type === "device.online" || type === "device.offline").map(({ data }) => String(data["uid"])),
+  );
   for (const source of [eachAvailability(db, topics, cameOrWent), eachOutputState(db, topics, from)])
     for await (const { topic, payload } of source) {
       queue(messageOf({ topic, payload, qos: 1, retain: true }));

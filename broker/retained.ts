@@ -3,7 +3,7 @@ import { HubError } from "../core/errors.ts";
 import type { Principal } from "../core/principal.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import { keyOf } from "./authorize.ts";
-import { Message } from "./message.ts";
+import type { Message } from "./message.ts";
 import { messageOf, messageRow } from "./message-row.ts";
 import { WILDCARDS } from "./router.ts";
 import type { WriteBehind } from "./write-behind.ts";

@@ -22,13 +22,15 @@ const LIMIT_MS = 500;
 export function createRevocations({ board, log }: RevocationsContext): Revocations {
   return {
     async note(credentialIds) {
-      const noted = Promise.all(credentialIds.map((id) => board()?.revoke(id)));
-      if (!(await orElse(
+      const present = board();
+      if (!present) return;
+      const noted = Promise.all(credentialIds.map((id) => present.revoke(id)));
+      const isNoted = await orElse(
         noted.then(() => true),
         LIMIT_MS,
         false,
-      )))
-        log.warn({ credentialIds }, "a revocation is noted in the database alone");
+      );
+      if (!isNoted) log.warn({ credentialIds }, "a revocation is noted in the database alone");
     },
     async includes(principal) {
       const present = board();

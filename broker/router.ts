@@ -98,7 +98,7 @@ export class Router {
   }
 
   forget(session: Session): void {
-    for (const filter of [...session.subscriptions.keys()]) this.unsubscribe(session, filter);
+    for (const filter of session.subscriptions.keys()) this.unsubscribe(session, filter);
   }
 
   /** After a change of who may see what. */
@@ -107,27 +107,26 @@ export class Router {
   }
 
   /** Hands the message to everybody it is for on this node. Returns whether a durable session put it into a row. */
-  route(message: Message, seed = 0): boolean {
+  route(message: Message): boolean {
     const route = this.#routeOf(message.topic);
-    const isStored = this.#deliver(route, message, seed);
+    const isStored = this.#deliver(route, message);
     for (const handler of route.handlers) handler(message);
     return isStored;
   }
 
   /** The same for a message that another node published: the hub's own subscribers there have seen it, unless it is for all nodes. `only`: for nobody but these. */
-  routeForeign(message: Message, seed: number, only?: ReadonlySet<Session>): boolean {
+  routeForeign(message: Message, only?: Pick<ReadonlySet<Session>, "has">): boolean {
     const route = this.#routeOf(message.topic);
-    if (only)
-      return this.#deliver({ ...route, targets: route.targets.filter(({ session }) => only.has(session)), groups: [] }, message, seed);
+    if (only) return this.#deliver({ ...route, targets: route.targets.filter(({ session }) => only.has(session)), groups: [] }, message);
     if (message.topic.startsWith("$hub/")) for (const handler of route.handlers) handler(message);
-    return this.#deliver(route, message, seed);
+    return this.#deliver(route, message);
   }
 
-  #deliver({ targets, groups }: Route, message: Message, seed: number): boolean {
+  #deliver({ targets, groups }: Route, message: Message): boolean {
     let isStored = false;
     for (const target of targets) if (deliver(target, message)) isStored = true;
     for (const { name, members } of groups)
-      if (this.#neighbours.serves(name, seed) && this.#deliverToOne(name, members, message)) isStored = true;
+      if (this.#neighbours.serves(name, message.seed) && this.#deliverToOne(name, members, message)) isStored = true;
     return isStored;
   }
 
@@ -190,14 +189,15 @@ export class Router {
     return {
       version: this.#version,
       targets: [...bySession].map(([session, subscriptions]) => targetOf(session, subscriptions)),
-      groups: [...groups].map(([name, members]) => ({ name, members })),
+      groups: [...groups].map(([group, members]) => ({ name: group, members })),
       handlers: [...handlers],
     };
   }
 
   #mayReceive({ session, subscription }: Extract<Entry, { session: Session }>, name: string, topic: Topic): boolean {
     // A wildcard in the first level does not reach into $SYS [MQTT-4.7.2-1].
-    if (name.startsWith("$") && !subscription.filter.startsWith("$")) return false;
+    const { filter } = parseShared(subscription.filter) ?? subscription;
+    if (name.startsWith("$") && !filter.startsWith("$")) return false;
     return mayReceive(this.#rights, session.principal, topic);
   }
 }

@@ -1,5 +1,6 @@
 import type { Principal } from "../core/principal.ts";
 import type { Delivery } from "./delivery-queue.ts";
+import type { Message } from "./message.ts";
 import { messageOf, messageRow } from "./message-row.ts";
 import type { Router } from "./router.ts";
 import { type DeliveryRows, type Link, Session, type SessionContext, type Subscription } from "./session.ts";
@@ -27,6 +28,8 @@ interface SessionRow {
 type FollowingRows = DeliveryRows & { follow(key: string): void };
 
 const SWEEP_MS = 1_000;
+/** Longer than other nodes need to hear where a session went. */
+const PASSING_ON_MS = 5_000;
 
 /** Every session there is, connected or away, by client id. */
 export class SessionRegistry {
@@ -122,12 +125,16 @@ export class SessionRegistry {
     this.#context.onEnd(clientId);
   }
 
-  /** Lets a session go that another node takes: nothing of its rows changes. */
-  unload(clientId: string): void {
+  /**
+   * Lets a session go that another node takes: nothing of its rows changes. `passOn` gets what still comes here for it,
+   * for a while.
+   */
+  unload(clientId: string, passOn?: (message: Message) => void): void {
     const session = this.#sessions.get(clientId);
     if (!session) return;
-    this.#context.router.forget(session);
-    session.unload();
+    session.unload(passOn);
+    if (passOn) setTimeout(() => this.#context.router.forget(session), PASSING_ON_MS).unref();
+    else this.#context.router.forget(session);
     this.#sessions.delete(clientId);
     this.#endsAt.delete(clientId);
     this.#context.onUnload(clientId);

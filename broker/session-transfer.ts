@@ -24,6 +24,9 @@ export interface SessionTransferContext {
   readonly log: Log;
 }
 
+/** Some sessions, as whoever delivers to them alone needs them. */
+export type Sessions = Pick<WeakSet<Session>, "has">;
+
 /** Accounts do not share client ids: what one account claims ends nobody else's connection. */
 const claimKeyOf = (clientId: string, principal: Principal): string => `${keyOf(principal)}/${clientId}`;
 const clientIdOf = (claimKey: string): string => claimKey.slice(claimKey.indexOf("/") + 1);
@@ -35,8 +38,8 @@ const clientIdOf = (claimKey: string): string => claimKey.slice(claimKey.indexOf
 export class SessionTransfer {
   readonly #context: SessionTransferContext;
   readonly #held = new Map<string, Claim>();
-  /** What was taken from each dead node, as long as its mail is read. */
-  readonly #adopted = new Map<string, Set<Session>>();
+  /** What came from each other node: mail for that node may still be for it. */
+  readonly #cameFrom = new Map<string, WeakSet<Session>>();
 
   constructor(context: SessionTransferContext) {
     this.#context = context;
@@ -59,6 +62,8 @@ export class SessionTransfer {
     if (!cluster) return undefined;
     const claim = await cluster.claims.claim(claimKeyOf(clientId, principal));
     if (!registry.find(clientId)) await this.#load(clientId);
+    const session = registry.find(clientId);
+    if (session && claim.previous !== undefined) this.#from(claim.previous).add(session);
     return claim;
   }
 
@@ -75,12 +80,16 @@ export class SessionTransfer {
 
   /** Another node takes the session: ends its connection here and lets it go. Resolves when all its rows are written. */
   async release(claimKey: string): Promise<void> {
-    const { registry, rows } = this.#context;
+    const { registry, rows, wills, neighbours } = this.#context;
     const clientId = clientIdOf(claimKey);
     const session = registry.find(clientId);
     if (session && claimKeyOf(clientId, session.principal) === claimKey) {
       session.link?.takenOver();
-      registry.unload(clientId);
+      // Others still send here what is for it, until they know better.
+      registry.unload(clientId, (message) => neighbours.passOn(clientId, message));
+    } else if (!session) {
+      wills.unload(clientId);
+      this.letGo(clientId);
     }
     await rows.flushed();
   }
@@ -91,16 +100,20 @@ export class SessionTransfer {
     const { cluster } = neighbours;
     if (!cluster) return;
     const taken = new Set<Session>();
-    if (deadId !== undefined) this.#adopted.set(deadId, taken);
-    for await (const row of loadBrokerState(store.db, { kind: "owner" })) {
-      const { clientId } = row;
-      if (registry.find(clientId)) continue;
-      const claim = await cluster.claims.claimFree(claimKeyOf(clientId, rows.restore(row)["principal"] as Principal));
-      if (!claim) continue;
-      await this.#load(clientId);
-      this.hold(clientId, claim);
-      const session = registry.find(clientId);
-      if (session) taken.add(session);
+    // A client without a session that stays may have left a will.
+    for (const kind of ["owner", "will"] as const) {
+      for await (const row of loadBrokerState(store.db, { kind })) {
+        const { clientId } = row;
+        if (registry.find(clientId)) continue;
+        const claim = await cluster.claims.claimFree(claimKeyOf(clientId, rows.restore(row)["principal"] as Principal));
+        if (!claim) continue;
+        await this.#load(clientId);
+        this.hold(clientId, claim);
+        const session = registry.find(clientId);
+        if (!session) continue;
+        taken.add(session);
+        if (deadId !== undefined) this.#from(deadId).add(session);
+      }
     }
     await this.#replayFor(taken);
     if (taken.size > 0) log.info({ sessions: taken.size, deadId }, "sessions were taken over");
@@ -123,18 +136,24 @@ export class SessionTransfer {
     const { registry, rows, neighbours } = this.#context;
     if (!neighbours.cluster) return;
     await rows.flushed();
-    for (const { id } of [...registry.all()]) registry.unload(id);
+    for (const { id } of registry.all()) registry.unload(id);
   }
 
   /** The sessions that a message for a dead node is for. */
-  adoptedFrom(deadId: string): ReadonlySet<Session> {
-    return this.#adopted.get(deadId) ?? new Set();
+  cameFrom(deadId: string): Sessions {
+    return this.#cameFrom.get(deadId) ?? new WeakSet();
+  }
+
+  #from(nodeId: string): WeakSet<Session> {
+    let sessions = this.#cameFrom.get(nodeId);
+    if (!sessions) this.#cameFrom.set(nodeId, (sessions = new WeakSet()));
+    return sessions;
   }
 
   /** The others took this node for dead: what it had is theirs. */
   drop(): void {
     const { registry, rows } = this.#context;
-    for (const session of [...registry.all()]) {
+    for (const session of registry.all()) {
       session.link?.takenOver();
       registry.unload(session.id);
     }
@@ -152,7 +171,7 @@ export class SessionTransfer {
       else if (kind === "will") wills.restore(clientId, value);
       else if (kind === "subscription" || kind === "outgoing" || kind === "incoming") later.push({ kind, key, value });
     }
-    // Somebody who was quicker has it in memory, and newer.
+    registry.find(clientId)?.watchRepeats();
     for (const { kind, key, value } of later) registry.restore(kind, clientId, key, value);
   }
 }

@@ -66,6 +66,9 @@ export interface DeliveryRows {
  */
 export type Feed = Iterator<{ readonly message: Message; readonly reach: Reach } | undefined>;
 
+/** Longer than the node that a session came from passes on what still reaches it. */
+const REPEATS_MS = 10_000;
+const MAX_REPEATS = 10_000;
 /** With its reserved flags [MQTT-3.6.1-1]. */
 const PUBREL = 0x62;
 
@@ -85,6 +88,8 @@ export class Session {
   readonly #context: SessionContext;
   #queue: DeliveryQueue | undefined;
   /** By filter. */
+  #arrived: Set<number> | undefined;
+  #passOn: ((message: Message) => void) | undefined;
   #feeds: Map<string, Feed> | undefined;
   #isPumpPlanned = false;
 
@@ -102,9 +107,29 @@ export class Session {
   /** Hands the message over or puts it aside. Returns whether it became a row, which whoever acknowledges it waits for. */
   deliver(message: Message, reach: Reach): boolean {
     const qos = message.qos < reach.qos ? message.qos : reach.qos;
+    if (this.#arrived && this.#isRepeated(message)) return false;
+    if (this.#passOn) {
+      if (qos !== 0) this.#passOn(message);
+      return false;
+    }
     if (qos !== 0) return this.#enqueue(message, qos, reach);
     const { link } = this;
     if (link) this.#sendAtOnce(link, message, reach);
+    return false;
+  }
+
+  /** For a while messages may come twice: from whoever published them, and from the node that had the session. */
+  watchRepeats(): void {
+    this.#arrived = new Set();
+    setTimeout(() => {
+      this.#arrived = undefined;
+    }, REPEATS_MS).unref();
+  }
+
+  #isRepeated({ seed }: Message): boolean {
+    if (seed === 0 || !this.#arrived) return false;
+    if (this.#arrived.has(seed)) return true;
+    if (this.#arrived.size < MAX_REPEATS) this.#arrived.add(seed);
     return false;
   }
 
@@ -298,8 +323,9 @@ export class Session {
     this.#context.counters.queued++;
   }
 
-  /** Forgets what waits, and leaves its rows to whoever has the session now. */
-  unload(): void {
+  /** Forgets what waits, and leaves its rows to whoever has the session now. `passOn` gets what still comes. */
+  unload(passOn?: (message: Message) => void): void {
+    this.#passOn = passOn;
     this.#context.counters.queued -= this.queued;
     this.#queue = undefined;
     this.detach();

@@ -1,15 +1,21 @@
 import type { Bus, EndReason, NodeCalls, Sessions } from "../core/bus.ts";
 import { matches, type SessionSelector } from "../core/session-selector.ts";
+import type { Principal } from "../core/principal.ts";
 import type { Topics } from "../core/topics.ts";
+import { revokedAmong } from "../store/credentials.ts";
+import type { Store } from "../store/open.ts";
 import type { Admission } from "./connect.ts";
 import { Connection } from "./connection.ts";
 import type { PresenceTracker } from "./presence.ts";
+import type { Revocations } from "./revocations.ts";
 import type { Retained } from "./retained.ts";
 import type { Session } from "./session.ts";
 import type { SessionRegistry } from "./session-registry.ts";
+import type { Whereabouts } from "./whereabouts.ts";
 import type { WriteBehind } from "./write-behind.ts";
 
 export interface SessionsContext {
+  readonly store: Store;
   readonly registry: SessionRegistry;
   readonly retained: Retained;
   readonly rows: WriteBehind;
@@ -18,6 +24,8 @@ export interface SessionsContext {
   readonly topics: Topics;
   readonly admission: Pick<Admission, "turnAway">;
   readonly calls: NodeCalls;
+  readonly whereabouts: Whereabouts;
+  readonly revocations: Revocations;
 }
 
 /** What others are told of it within; a node that is slower does it when it hears of it. */
@@ -25,7 +33,7 @@ const OTHERS_MS = 1_000;
 
 /** The sessions of all nodes: what is asked of one is done on each. */
 export function createSessions(context: SessionsContext): Sessions {
-  const { registry, presence, topics, calls } = context;
+  const { store, registry, topics, calls, whereabouts, revocations } = context;
   const here = sessionsHere(context);
   calls.handle("sessions.disconnect", async (request) => {
     const { selector, reason } = request as { selector: SessionSelector; reason: EndReason };
@@ -40,21 +48,31 @@ export function createSessions(context: SessionsContext): Sessions {
 
   return {
     isReachableHere,
-    isReachable: async ({ id, uid }) => isReachableHere(uid) || (await presence.isElsewhere(id)),
+    isReachable: async ({ id, uid }) => isReachableHere(uid) || (await whereabouts.isElsewhere(id).catch(() => false)),
     async disconnect(selector, reason) {
-      const revoked = reason === "revoked" && selector.deviceId !== undefined ? presence.revoke(selector.credentialIds ?? []) : undefined;
+      const { deviceId, credentialIds } = selector;
       const [ended, others] = await Promise.all([
         here.disconnect(selector, reason),
         calls.askOthers("sessions.disconnect", { selector, reason }, OTHERS_MS),
-        revoked,
+        reason === "revoked" && deviceId !== undefined ? revocations.note(credentialIds ?? []) : undefined,
       ]);
       return others.reduce<number>((sum, count) => sum + (typeof count === "number" ? count : 0), ended);
     },
     async forgetDevice(uid) {
       await Promise.all([here.forgetDevice(uid), calls.askOthers("sessions.forget", { uid }, OTHERS_MS)]);
     },
+    async endRevoked() {
+      const live = [...registry.all()].filter(({ link }) => link instanceof Connection).map(({ principal }) => credentialsOf(principal));
+      const credentialIds = await revokedAmong(store.db, live.flat());
+      if (credentialIds.length > 0) await here.disconnect({ credentialIds }, "revoked");
+    },
     count: () => registry.connected,
   };
+}
+
+function credentialsOf(principal: Principal): string[] {
+  const certificate = principal.kind === "device" ? principal.certificate : undefined;
+  return certificate ? [principal.credentialId, certificate.credentialId] : [principal.credentialId];
 }
 
 function sessionsHere({ registry, retained, rows, presence, bus, topics, admission }: SessionsContext) {
@@ -64,7 +82,7 @@ function sessionsHere({ registry, retained, rows, presence, bus, topics, admissi
       const connections = connectionsOf(registry, selector);
       await Promise.all(connections.map((connection) => end(connection, reason)));
       // A machine's account ends with its token, and so does what is stored for it.
-      for (const { id, principal, link } of [...registry.all()])
+      for (const { id, principal, link } of registry.all())
         if (!link && matches(selector, principal) && (reason === "deleted" || principal.kind === "service")) registry.end(id);
       return connections.length;
     },

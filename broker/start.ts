@@ -1,5 +1,5 @@
 import { Aedes } from "aedes";
-import type { Bus, Commands, DeviceDirectory, DeviceRef, EventSink, Log, Metrics, Sessions } from "../core/bus.ts";
+import type { Bus, Commands, DeviceDirectory, DeviceRef, EventSink, Log, Metrics, NodeCalls, Sessions } from "../core/bus.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Store } from "../store/open.ts";
@@ -11,16 +11,19 @@ import { createAnnounce, createBus, createEventSink } from "./bus.ts";
 import { type Admission, createAdmission } from "./connect.ts";
 import type { Connection } from "./connection.ts";
 import type { Cluster } from "./cluster.ts";
+import { BOARD_SWEEP_MS, BOARD_TTL_MS } from "./cluster-presence.ts";
 import { Connections } from "./connections.ts";
 import { createCounters } from "./counters.ts";
 import { deviceHandlers } from "./device-handlers.ts";
 import { drain } from "./drain.ts";
 import { type DurableState, openDurableState } from "./durable-state.ts";
+import { type DevicePresence, openDevicePresence } from "./device-presence.ts";
 import { createFlapping } from "./flapping.ts";
+import { createFlappingAlarm } from "./flapping-alarm.ts";
 import { createIngest, type DurableIngest } from "./ingest.ts";
 import { type ListenerOptions, type Listeners, openListeners } from "./listeners.ts";
 import { createLoginFailures } from "./login-failures.ts";
-import { createPresence } from "./presence.ts";
+import { createNodeCalls } from "./node-calls.ts";
 import { PublishFlow } from "./publish-flow.ts";
 import { createRefusals } from "./refusals.ts";
 import { createSessions } from "./sessions.ts";
@@ -39,6 +42,9 @@ export interface BrokerContext {
   readonly limits: MqttLimits;
   /** Where the nodes of a cluster meet. */
   readonly redisUrl?: string | undefined;
+  /** See core/settings.ts; in ms. */
+  readonly presenceTtlMs?: number | undefined;
+  readonly presenceGraceMs?: number | undefined;
   /** Called when messages of other nodes may have been missed. */
   readonly onResync?: (() => void) | undefined;
   readonly version: string;
@@ -51,6 +57,7 @@ export interface Broker extends AsyncDisposable {
   readonly nodeId: string;
   readonly bus: Bus;
   readonly sessions: Sessions;
+  readonly calls: NodeCalls;
   readonly events: EventSink;
   readonly ingest: DurableIngest;
   /** For /metrics. */
@@ -62,9 +69,11 @@ export interface Broker extends AsyncDisposable {
 }
 
 /** The cluster's code is loaded by who has one. */
-async function joinOthers({ redisUrl, log, state }: { redisUrl: string; log: Log; state: DurableState }): Promise<Cluster> {
+async function joinOthers({ log, presenceTtlMs }: BrokerContext, redisUrl: string, state: DurableState): Promise<Cluster> {
   const { startCluster } = await import("./cluster.ts");
-  const cluster = await startCluster({ redisUrl, log, handlers: state.clusterHandlers });
+  const ttlMs = presenceTtlMs ?? BOARD_TTL_MS;
+  const presence = { ttlMs, sweepMs: Math.min(BOARD_SWEEP_MS, ttlMs / 4) };
+  const cluster = await startCluster({ redisUrl, log, presence, handlers: state.clusterHandlers });
   state.neighbours.join(cluster);
   await state.transfer.takeFree();
   return cluster;
@@ -74,17 +83,16 @@ const SHUTDOWN_MS = 5_000;
 
 /** Starts the embedded broker without any listener. It is the hub's bus from the first moment. */
 export async function startBroker(context: BrokerContext): Promise<Broker> {
-  const { directory, topics, log, limits } = context;
+  const { directory, topics, log, limits, redisUrl } = context;
   const rights: Rights = { topics, directory };
-  const counters = createCounters();
+  const shared = { ...context, rights, counters: createCounters(), onResync: (): void => online.resync() };
   const reachable: ((device: DeviceRef) => void)[] = [];
   let commands: Commands | undefined;
   let open: Listeners | undefined;
   let isStopping = false;
 
   await using stack = new AsyncDisposableStack();
-  const { redisUrl } = context;
-  const state = stack.use(await openDurableState({ ...context, rights, counters, isAlone: redisUrl === undefined }));
+  const state = stack.use(await openDurableState({ ...shared, isAlone: redisUrl === undefined }));
   const aedes = createAedes(limits);
   const inside = takeOverMessages(aedes);
   const bus = createBus({ ...context, ...state });
@@ -92,11 +100,11 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
   const events = createEventSink({ bus, topics, log });
   const ingest = stack.use(createIngest({ ...context, ...state, stored: () => state.exchange.stored() }));
   await state.follow(ingest);
-  const presence = stack.use(createPresence({ ...context, ingest, announce, events }));
+  const online: DevicePresence = stack.use(openDevicePresence({ ...context, ...state, ingest, bus, announce, events }));
   for (const [type, handler] of deviceHandlers({ ...context, announce, events })) ingest.handle(type, handler);
 
   const refusals = createRefusals({ ...context, announce });
-  const surroundings = { ...context, ...state, rights, directory, topics, counters, limits, refusals, presence };
+  const surroundings = { ...shared, ...state, ...online, refusals };
   const connections: Connections = new Connections({
     ...surroundings,
     aedes,
@@ -104,19 +112,20 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     subscription: createSubscribeFlow({ ...surroundings, onSubscribed: (connection) => connections.subscribed(connection) }),
     admission: () => admission,
     isStopping: () => isStopping,
-    onReachable: (device) => {
-      for (const listener of reachable) listener(device);
-    },
+    onReachable: (device) => reachable.forEach((listener) => listener(device)),
   });
   const admission: Admission = createAdmission({
     ...surroundings,
     connectionOf: (client) => connections.connectionOf(client) as Connection,
     failures: createLoginFailures(limits.mqttLoginFailures, monotonic),
-    flapping: createFlapping({ ...context, clock: monotonic, onFlapping: () => undefined }),
+    flapping: createFlapping({ ...context, clock: monotonic, onFlapping: createFlappingAlarm({ ...context, events }) }),
   });
   aedes.authenticate = admission.authenticate;
-  const cluster = redisUrl === undefined ? undefined : stack.use(await joinOthers({ redisUrl, log, state }));
+  const cluster = redisUrl === undefined ? undefined : stack.use(await joinOthers(context, redisUrl, state));
   stack.defer(() => state.transfer.leave());
+  const calls = stack.use(createNodeCalls({ bus, log, peerCount: () => cluster?.peers.size ?? 0 }));
+  const sessions = createSessions({ ...surroundings, bus, admission, calls });
+  await online.begin(sessions);
   await aedes.listen();
   const counted = { ...surroundings, connections: () => connections.open };
   stack.use(startStatistics(counted));
@@ -142,7 +151,8 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     get nodeId() {
       return cluster?.nodeId ?? "";
     },
-    sessions: createSessions({ ...state, presence, bus, topics, admission }),
+    sessions,
+    calls,
     events,
     ingest,
     readings: brokerReadings(counted),
@@ -164,7 +174,7 @@ function createAedes({ mqttConnectTimeoutS }: MqttLimits): Aedes {
     // Ours are the better checks: they hold for every version of MQTT and count bytes.
     maxClientsIdLength: Number.POSITIVE_INFINITY,
     heartbeatInterval: 2_147_483_647 / 4,
-  } as unknown as ConstructorParameters<typeof Aedes>[0]);
+  });
 }
 
 const monotonic = (): number => performance.now();

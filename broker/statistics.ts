@@ -21,7 +21,7 @@ export interface Reading {
   readonly type: "counter" | "gauge";
   readonly name: string;
   readonly help: string;
-  read(): number | readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
+  readonly read: () => number | readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
 }
 
 /** How often the statistics are published. */

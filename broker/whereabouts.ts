@@ -23,7 +23,7 @@ export interface Whereabouts {
   arrived(deviceId: string, credentialId: string, isStill: () => boolean): void;
   seen(deviceId: string): void;
   left(deviceId: string, credentialId: string): void;
-  /** The device is connected to another node that lives. False while that cannot be known. */
+  /** The device is connected to another node that lives. Rejects while that cannot be known. */
   isElsewhere(deviceId: string): Promise<boolean>;
   /** See {@link PresenceBoard.onExpired}. */
   onExpired(listener: (deviceId: string) => Promise<void>): void;
@@ -37,6 +37,7 @@ interface Waiting {
 
 /** A Redis that stands still keeps nobody waiting longer. */
 const ASK_MS = 500;
+const UNKNOWN = Symbol("unknown");
 
 export function createWhereabouts({ store, log, board, others, isAlone }: WhereaboutsContext): Whereabouts {
   let waiting: Waiting[] = [];
@@ -68,7 +69,9 @@ export function createWhereabouts({ store, log, board, others, isAlone }: Wherea
     left: (deviceId, credentialId) => board()?.offline(deviceId, credentialId),
     async isElsewhere(deviceId) {
       if (isAlone) return false;
-      const nodeId = await orElse(board()?.routeOf(deviceId) ?? Promise.resolve(undefined), ASK_MS, undefined);
+      const nodeId = await orElse(board()?.routeOf(deviceId) ?? Promise.resolve(undefined), ASK_MS, UNKNOWN);
+      if (nodeId === UNKNOWN || (nodeId === undefined && others()?.isConnected !== true))
+        throw new Error("the other nodes cannot be asked");
       return nodeId !== undefined && others()?.peers.has(nodeId) === true;
     },
     onExpired: (listener) => board()?.onExpired(listener),

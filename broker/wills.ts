@@ -13,6 +13,8 @@ export interface WillsContext {
   readonly rows: WriteBehind;
   readonly log: Log;
   readonly clock: () => number;
+  /** Called when the last word of a client is said. */
+  readonly onSaid: (clientId: string) => void;
 }
 
 /** A client's last words, as they were checked at its CONNECT. */
@@ -47,7 +49,23 @@ export class Wills {
   put(clientId: string, will: Will): void {
     this.#cancel(clientId);
     this.#wills.set(clientId, will);
-    const { message, ...rest } = will;
+    this.#write(clientId, will);
+  }
+
+  /** Writes the will of a client that is about to be let in. Resolves when it is committed: it may be all that is left of it. */
+  async promise(clientId: string, will: Will): Promise<void> {
+    this.#write(clientId, will);
+    await this.#context.rows.flushed();
+  }
+
+  /** The client was not let in after all. */
+  retract(clientId: string): void {
+    const will = this.#wills.get(clientId);
+    if (will) this.#write(clientId, will);
+    else this.#context.rows.delete("will", clientId, "");
+  }
+
+  #write(clientId: string, { message, ...rest }: Will): void {
     this.#context.rows.put("will", clientId, "", { ...messageRow(message), retain: message.retain, ...rest });
   }
 
@@ -103,6 +121,7 @@ export class Wills {
   #say(clientId: string): void {
     const will = this.#wills.get(clientId);
     this.forget(clientId);
+    this.#context.onSaid(clientId);
     if (!will) return;
     const { rights, exchange, log, clock } = this.#context;
     const { principal, message, expiryMs } = will;

@@ -34,6 +34,8 @@ export interface Sessions {
   disconnect(selector: SessionSelector, reason: EndReason): Promise<number>;
   /** Takes back everything of a removed device: its session, what is queued for it and every retained message below its uid. */
   forgetDevice(uid: string): Promise<void>;
+  /** Ends the sessions of this node whose credential was revoked while it could not hear of it. */
+  endRevoked(): Promise<void>;
   /** Sessions that are connected to this node. */
   count(): number;
 }
@@ -44,6 +46,15 @@ export interface NodeCalls {
   handle(name: string, work: (request: unknown) => Promise<unknown>): Disposable;
   /** Asks the other nodes. Resolves to the answers that came in time, undefined for the work that failed. */
   askOthers(name: string, request: unknown, timeoutMs: number): Promise<unknown[]>;
+}
+
+/** Work that one node of a cluster has at a time. */
+export interface Duties {
+  /**
+   * Runs `work` here when no other node does, until disposed of, which waits for it. It has to end when its signal aborts: then another
+   * node may have the duty. If it ends by itself, it is run again later, here or elsewhere.
+   */
+  hold(name: string, work: (signal: AbortSignal) => Promise<void>): AsyncDisposable;
 }
 
 /** The command path. Resolves with the answer, throws a {@link HubError} for every answer that is an error. */

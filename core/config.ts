@@ -83,8 +83,7 @@ export function describeConfig(config: Config): Record<string, string | number |
     SETTING_KEYS.map((key) => {
       const value = config[key];
       if (value === undefined) return [variableOf(key), null];
-      if (key === "databaseUrl" || key === "redisUrl")
-        return [variableOf(key), String(value).split(",").map(withoutCredentials).join(",")];
+      if (key === "databaseUrl" || key === "redisUrl") return [variableOf(key), String(value).split(",").map(withoutCredentials).join(",")];
       if (isSecret(key)) return [variableOf(key), "********"];
       return [variableOf(key), typeof value === "object" ? value.join(",") : value];
     }),

@@ -11,7 +11,6 @@ export const EVENT_TYPES = {
   "device.offline": "the device's session ended: uid, reason",
   "device.stale": "the device is connected and silent: uid",
   "device.flapping": "the device connects again and again, and is refused for a while: uid",
-  "device.flapping": "the device connects again and again, and is refused for a while: uid",
   "device.credential_rotated": "uid",
   "device.credential_revoked": "uid, credential_id",
   "device.certificate_issued": "uid, credential_id",

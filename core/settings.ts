@@ -119,23 +119,6 @@ export const Settings = Type.Object(
       86_400,
       "How long a device that was connected when the hub stopped has to come back before it is offline, in seconds.",
     ),
-    redisUrl: secret({
-      pattern: "^rediss?://",
-      description:
-        "Redis, for several hubs that work as one on the same DATABASE_URL; the servers of a Redis Cluster separated by commas. Each hub gets the same HEXA_MASTER_KEY and a data folder of its own.",
-    }),
-    presenceTtlS: limit(
-      120,
-      2,
-      86_400,
-      "How long a device counts as connected after its node has died, and may be silent before it is stale, in seconds.",
-    ),
-    presenceGraceS: limit(
-      60,
-      0,
-      86_400,
-      "How long a device that was connected when the hub stopped has to come back before it is offline, in seconds.",
-    ),
     enforceHttps: Type.Boolean({
       default: false,
       description:
@@ -301,7 +284,6 @@ export const SETTING_KEYS = Object.keys(Settings.properties) as SettingKey[];
 const FIXED_NAMES: Partial<Record<SettingKey, string>> = {
   provisionKey: "DEVICE_PROVISION_KEY",
   databaseUrl: "DATABASE_URL",
-  redisUrl: "REDIS_URL",
   redisUrl: "REDIS_URL",
   jwtSecret: "JWT_SECRET",
   enforceHttps: "ENFORCE_HTTPS",

@@ -4,12 +4,14 @@ import {
   type CommandRecord,
   type CommandRequest,
   type CommandResult,
+  type CommandStatus,
   DEFAULT_TIMEOUT_MS,
   FINAL_STATUSES,
   resolveCommand,
 } from "../core/command.ts";
 import type { Capabilities, Device } from "../core/device.ts";
 import { HubError } from "../core/errors.ts";
+import { HUB_TOPICS } from "../core/hub-topics.ts";
 import { PLATFORM } from "../core/principal.ts";
 import type { Topics } from "../core/topics.ts";
 import { findCommand, insertCommand, listOpenCommands, markSent, overdueCommands } from "../store/commands.ts";
@@ -20,7 +22,7 @@ import { readState } from "../store/state.ts";
 import { isOverdue, recordOf, repeatedRecord } from "./command-record.ts";
 import { DeviceTurns } from "./device-turns.ts";
 import { failCommand } from "./fail-command.ts";
-import { answerOf, goneWithDevice, outcomeOf } from "./outcome.ts";
+import { answerOf, goneWithDevice, type Outcome, outcomeOf } from "./outcome.ts";
 import { onOwnerChanged } from "./ownership.ts";
 import { PendingCommands } from "./pending-commands.ts";
 import type { StateCommits } from "./state-commits.ts";
@@ -36,17 +38,22 @@ export interface CommandPathContext {
   readonly metrics: Metrics;
   readonly clock: () => number;
   readonly timeoutMs?: number;
+  /** Other nodes send commands too, and have devices. */
+  readonly isShared?: boolean;
 }
 
 export interface CommandPath extends Commands, AsyncDisposable {
   /** The device listens again: what waits for it is sent, oldest first. */
   deviceReachable(device: DeviceRef): void;
+  /** Whoever still waits for a command of the former owner is told at once. */
+  ownerChanged(deviceId: string): void;
   /** Ends what is overdue; called by a timer, and by tests with their own time. */
   sweep(now: number): Promise<void>;
 }
 
 const SWEEP_MS = 5_000;
 const SWEEP_LIMIT = 500;
+const OPEN_STATUSES: readonly CommandStatus[] = ["queued", "sent"];
 
 /**
  * The one way in which anything changes a device: validate, publish, await the acknowledgement, commit (in
@@ -57,6 +64,7 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
   const running = new RunningCommands(context);
   states.onSettled((outcome) => running.pending.settle(outcome));
   const owners = onOwnerChanged(context, (deviceId) => running.ownerChanged(deviceId));
+  const others = context.isShared ? joinOtherPaths(context, running) : undefined;
   let sweeping: Promise<void> | undefined;
   const timer = setInterval(() => {
     sweeping ??= running.background(running.sweep(clock()), {}, "overdue commands could not be ended").finally(() => {
@@ -77,16 +85,36 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
   return {
     send: async (request) => running.result(await begin(request)),
     accept: async (request) => ({ commandId: (await begin(request)).record.id }),
-    deviceReachable: (device) => running.deviceReachable(device),
+    deviceReachable: (device) => running.deviceReachable(device, OPEN_STATUSES),
+    ownerChanged: (deviceId) => running.ownerChanged(deviceId),
     sweep: (now) => running.sweep(now),
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
       owners[Symbol.dispose]();
+      others?.[Symbol.dispose]();
       await running.turns.close();
       await sweeping;
       running.pending.abandon();
     },
   };
+}
+
+/** What another node must hear of, and does: the ends of commands, and that one waits for a device which may be there. */
+function joinOtherPaths({ bus, states, sessions, log }: CommandPathContext, running: RunningCommands): Disposable {
+  const stack = new DisposableStack();
+  states.onSettled((outcome) => {
+    bus
+      .publish({ topic: HUB_TOPICS.commandEnded, payload: JSON.stringify(outcome), qos: 1 })
+      .catch((error: unknown) => log.error({ err: error, commandId: outcome.record.id }, "the end of a command could not be told"));
+  });
+  stack.use(bus.subscribe(HUB_TOPICS.commandEnded, (_topic, payload) => running.pending.settle(JSON.parse(payload.toString()) as Outcome)));
+  stack.use(
+    bus.subscribe(HUB_TOPICS.commandQueued, (_topic, payload) => {
+      const device = JSON.parse(payload.toString()) as DeviceRef;
+      if (sessions.isReachableHere(device.uid)) running.deviceReachable(device, ["queued"]);
+    }),
+  );
+  return stack;
 }
 
 interface Begun {
@@ -122,7 +150,8 @@ class RunningCommands {
   }
 
   async result({ record, isRepeated }: Begun): Promise<CommandResult> {
-    const { store, states } = this.#context;
+    const { store, states, isShared } = this.#context;
+    if (isShared && isRepeated && record.status === "sent" && !this.pending.has(record.id)) this.#follow(record);
     const coming = this.pending.outcomeOf(record.id);
     if (coming) {
       const outcome = await coming;
@@ -134,15 +163,15 @@ class RunningCommands {
     return answerOf(latest ? outcomeOf(latest, await states.committed(latest.deviceId)) : goneWithDevice(record));
   }
 
-  deviceReachable(device: DeviceRef): void {
+  /** Sends what waits for a device that is connected here. */
+  deviceReachable(device: DeviceRef, statuses: readonly CommandStatus[]): void {
     void this.background(
-      this.turns.run(device.id, () => this.#resend(device)),
+      this.turns.run(device.id, () => this.#resend(device, statuses)),
       { deviceUid: device.uid },
       "waiting commands could not be sent",
     );
   }
 
-  /** Whoever still waits for a command of the former owner is told at once. */
   ownerChanged(deviceId: string): void {
     this.#context.states.forget(deviceId);
     const conclude = async (): Promise<void> => {
@@ -180,13 +209,13 @@ class RunningCommands {
     if (device.organizationId === null)
       throw new HubError("device_not_claimed", `${device.uid} belongs to no organisation yet: claim it first`);
     checkCapability(command, device.capabilities);
-    const isReachable = sessions.isReachable(device.uid);
+    const isReachable = await sessions.isReachable(device);
     if (!isReachable && queueForMs === undefined)
       throw new HubError("device_offline", `${device.uid} is not connected`, {
         details: { device_uid: device.uid, last_seen_at: device.lastSeenAt },
       });
     const record = recordOf(request, device, {
-      command: resolveCommand(command, await states.known(device.id)),
+      command: resolveCommand(command, await states.known(device)),
       status: isReachable ? "sent" : "queued",
       now: clock(),
       waitMs: isReachable ? timeoutMs : (queueForMs as number),
@@ -194,6 +223,7 @@ class RunningCommands {
     const inserted = await this.#insert(record, request);
     if (!inserted.inserted) return { record: repeatedRecord(inserted.existing, device, command), isRepeated: true };
     if (isReachable) this.#dispatch(device, record, timeoutMs);
+    else this.#tellQueued(device);
     return { record, isRepeated: false };
   }
 
@@ -221,9 +251,27 @@ class RunningCommands {
     }
   }
 
-  async #resend({ id, uid }: DeviceRef): Promise<void> {
+  /** It may have come back meanwhile, to another node perhaps, which found nothing to send then. */
+  #tellQueued({ id, uid, organizationId }: DeviceRef): void {
+    const { bus, log, isShared } = this.#context;
+    if (!isShared) return;
+    bus
+      .publish({ topic: HUB_TOPICS.commandQueued, payload: JSON.stringify({ id, uid, organizationId }), qos: 1 })
+      .catch((error: unknown) => log.error({ err: error, deviceUid: uid }, "a waiting command could not be told"));
+  }
+
+  /** Waits for a command that another node has sent. */
+  #follow(record: CommandRecord): void {
+    this.pending.watch(record, Math.max(0, Date.parse(record.deadlineAt) - this.#context.clock()), (one) => this.#onTimeout(one));
+    // It may have ended before this node listened.
+    const conclude = (): Promise<void> => this.#conclude(record);
+    void this.background(this.turns.run(record.deviceId, conclude), { commandId: record.id }, "a command could not be followed");
+  }
+
+  async #resend({ id, uid }: DeviceRef, statuses: readonly CommandStatus[]): Promise<void> {
     const { store, sessions, clock } = this.#context;
-    const waiting = (await listOpenCommands(store.db, id)).filter((record) => !this.pending.has(record.id));
+    const open = await listOpenCommands(store.db, id);
+    const waiting = open.filter((record) => statuses.includes(record.status) && !this.pending.has(record.id));
     const device = waiting.length > 0 ? await findDevice(store.db, PLATFORM, id) : undefined;
     if (!device) return;
     for (const record of waiting) {
@@ -233,7 +281,7 @@ class RunningCommands {
         continue;
       }
       // Gone again: the rest waits for the next time.
-      if (!sessions.isReachable(uid)) return;
+      if (!sessions.isReachableHere(uid)) return;
       // A queued command gets its full time to answer; one that a restart interrupted keeps its deadline.
       const deadlineAt = record.status === "queued" ? new Date(now + this.#timeoutMs).toISOString() : record.deadlineAt;
       if (record.status === "queued" && !(await markSent(store.db, record.id, deadlineAt))) continue;
@@ -276,8 +324,8 @@ class RunningCommands {
     const outcome = latest ? outcomeOf(latest, await readState(store.db, latest.deviceId)) : goneWithDevice(record);
     if (!this.pending.has(record.id)) return;
     if (!latest) states.forget(record.deviceId);
-    // An acknowledgement was counted when it was committed.
-    if (latest?.status === "ok" || latest?.status === "error") states.announce(outcome);
+    // What a device or the clock decided was counted when it was committed; the end of an ownership gives its reason.
+    if (latest && !(latest.status === "expired" && latest.error !== null)) states.announce(outcome);
     else states.settle(outcome);
   }
 }

@@ -19,11 +19,17 @@ interface Staged {
  */
 export class DeviceStates {
   readonly #committed = new LRUCache<string, DeviceState>({ max: CACHED_DEVICES });
+  readonly #isShared: boolean;
   /** Acknowledgements and reports of one group commit see each other's changes here. */
   readonly #staged = new WeakMap<Db, Staged>();
   /** By device, in the order of sending. */
   readonly #intended = new Map<string, Map<string, Partial<DeviceState>>>();
   #forgotten = 0;
+
+  /** `isShared`: other nodes write the tables too, so that nothing may be remembered of them. */
+  constructor(isShared: boolean) {
+    this.#isShared = isShared;
+  }
 
   /** As `db` sees it: inside a transaction with what that transaction staged. */
   async read(db: Db, deviceId: string): Promise<DeviceState> {
@@ -50,6 +56,7 @@ export class DeviceStates {
     const staged = this.#staged.get(trx);
     if (!staged) return;
     this.#staged.delete(trx);
+    if (this.#isShared) return;
     for (const [deviceId, state] of staged.states) {
       // What was read before the tables were emptied must not come back through the cache.
       if (staged.forgotten === this.#forgotten) this.#committed.set(deviceId, state);

@@ -33,6 +33,7 @@ export class PendingCommands {
     return [...this.#byId.values()].map(({ record }) => record).filter((record) => record.deviceId === deviceId);
   }
 
+  /** Harmless when nobody waits for it here. */
   settle(outcome: Outcome): void {
     this.#end(outcome.record.id, outcome);
   }

@@ -1,14 +1,16 @@
 import type { Bus, EventSink, Log, Metrics, UpHandler, UpMessage } from "../core/bus.ts";
-import type { CommandRecord } from "../core/command.ts";
-import type { Capabilities } from "../core/device.ts";
+import { type CommandRecord, effectOf } from "../core/command.ts";
+import type { Capabilities, Device } from "../core/device.ts";
 import type { Ack, StateReport } from "../core/payloads.ts";
 import { PLATFORM } from "../core/principal.ts";
-import { type DeviceState, lightPayload } from "../core/state.ts";
+import { type DeviceState, lightPayload, mergeState } from "../core/state.ts";
 import type { Topics } from "../core/topics.ts";
 import { insertAudit } from "../store/audit.ts";
+import { listOpenCommands } from "../store/commands.ts";
 import { findDevice } from "../store/devices.ts";
 import { insertEvents } from "../store/events.ts";
 import type { Db, Store } from "../store/open.ts";
+import { readState } from "../store/state.ts";
 import { commitAck, type Effect } from "./acknowledgement.ts";
 import { DeviceStates } from "./device-states.ts";
 import type { Outcome } from "./outcome.ts";
@@ -22,6 +24,8 @@ export interface StateContext {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: () => number;
+  /** Other nodes work on the same database. */
+  readonly isShared?: boolean;
 }
 
 export interface StateCommits {
@@ -30,7 +34,7 @@ export interface StateCommits {
   /** The outputs as committed. */
   committed(deviceId: string): Promise<DeviceState>;
   /** The outputs as committed, with what was asked and is not answered yet laid over them. */
-  known(deviceId: string): Promise<DeviceState>;
+  known(device: Pick<Device, "id" | "capabilities">): Promise<DeviceState>;
   /** The command is on its way: TOGGLE counts from what it will have done. */
   intend(record: CommandRecord, capabilities: Capabilities): void;
   onSettled(listener: (outcome: Outcome) => void): void;
@@ -44,8 +48,8 @@ export interface StateCommits {
 
 /** Commits device state from acknowledgements and reports: rows, audit and events together, then cache and topics. */
 export function createStateCommits(context: StateContext): StateCommits {
-  const { store, metrics } = context;
-  const states = new DeviceStates();
+  const { store, metrics, isShared = false } = context;
+  const states = new DeviceStates(isShared);
   const listeners: ((outcome: Outcome) => void)[] = [];
 
   function announce(outcome: Outcome): void {
@@ -91,13 +95,23 @@ export function createStateCommits(context: StateContext): StateCommits {
         ),
       ),
     committed: (deviceId) => states.read(store.db, deviceId),
-    known: (deviceId) => states.expected(store.db, deviceId),
-    intend: (command, capabilities) => states.intend(command, capabilities),
+    known: (device) => (isShared ? expectedByAll(store.db, device) : states.expected(store.db, device.id)),
+    intend(command, capabilities) {
+      // Among several nodes the open commands of the table say it, of all nodes.
+      if (!isShared) states.intend(command, capabilities);
+    },
     onSettled: (listener) => void listeners.push(listener),
     settle,
     announce,
     forget: (deviceId) => states.forget(deviceId),
   };
+}
+
+/** The outputs as committed, with what any node has asked and is not answered yet laid over them. */
+async function expectedByAll(db: Db, { id, capabilities }: Pick<Device, "id" | "capabilities">): Promise<DeviceState> {
+  const open = await listOpenCommands(db, id);
+  const effects = open.filter(({ status }) => status === "sent").map(({ command }) => effectOf(command, capabilities));
+  return effects.reduce<DeviceState>(mergeState, await readState(db, id));
 }
 
 /** One after the other, since each builds on the state that the one before left. */

@@ -3,7 +3,7 @@ import { newId, newSecret } from "../core/id.ts";
 import type { DevicePrincipal } from "../core/principal.ts";
 import type { Db } from "./open.ts";
 import { type KeyPurpose, type SigningKeys, tokenHash } from "./secrets.ts";
-import { isoOf, rowsOf } from "./sql.ts";
+import { engineOf, isoOf, rowsOf, toJson } from "./sql.ts";
 
 /** A 256-bit token, shown once and kept as HMAC-SHA-256. */
 export async function issueDeviceToken(db: Db, keys: SigningKeys, deviceId: string): Promise<{ credentialId: string; token: string }> {
@@ -169,6 +169,19 @@ export async function revokeCredentials(
   if (which.except !== undefined) query.whereNot({ id: which.except });
   const rows = (await query.update({ revoked_at: isoOf(now) }).returning("id")) as { id: string }[];
   return rows.map((row) => row.id);
+}
+
+/** Those of these credentials of devices and access tokens that were taken back. */
+export async function revokedAmong(db: Db, ids: readonly string[]): Promise<string[]> {
+  if (ids.length === 0) return [];
+  const among = engineOf(db) === "postgres" ? "(select jsonb_array_elements_text(?::jsonb))" : "(select value from json_each(?))";
+  const rows = await rowsOf<{ id: string }>(
+    db,
+    `select id from device_credentials where revoked_at is not null and id in ${among}
+     union all select id from access_tokens where revoked_at is not null and id in ${among}`,
+    [toJson(ids), toJson(ids)],
+  );
+  return rows.map(({ id }) => id);
 }
 
 /** The claims of a JWT that one of our keys of that purpose signed and that has not expired. The algorithm is ours to say, never the token's. */

@@ -1,3 +1,4 @@
+import type { DeviceRef } from "../core/bus.ts";
 import type { Capabilities, Device, DeviceClass, DeviceSettings, Presence } from "../core/device.ts";
 import { HubError } from "../core/errors.ts";
 import { isUuid, newDeviceUid, newId } from "../core/id.ts";
@@ -163,13 +164,11 @@ export async function deleteDevice(db: Db, scope: Scope, id: string): Promise<bo
   });
 }
 
-/** Every device of the hub, for the directory that turns topics into devices. */
-export async function listDeviceRefs(db: Db): Promise<{ id: string; uid: string; organizationId: string | null }[]> {
-  return (await db("devices").orderBy("id").select({ id: "id", uid: "uid", organizationId: "organization_id" })) as {
-    id: string;
-    uid: string;
-    organizationId: string | null;
-  }[];
+/** Every device of the hub, or those with these uids, for the directory that turns topics into devices. */
+export async function listDeviceRefs(db: Db, uids?: readonly string[]): Promise<DeviceRef[]> {
+  const query = db("devices").orderBy("id").select({ id: "id", uid: "uid", organizationId: "organization_id" });
+  if (uids) query.whereIn("uid", uids);
+  return (await query) as DeviceRef[];
 }
 
 async function updateEntity(trx: Db, id: string, patch: DevicePatch, now: string): Promise<void> {

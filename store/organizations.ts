@@ -1,4 +1,5 @@
 import { newId } from "../core/id.ts";
+import { lockFirstStart } from "./first-start.ts";
 import type { Db } from "./open.ts";
 import { inTransaction } from "./open.ts";
 import { isoOf, storableText } from "./sql.ts";
@@ -39,7 +40,12 @@ export async function firstOrganization(db: Db): Promise<Organization | undefine
 
 /** The organisation that every hub has from its first start, and which its first administrator may name. */
 export async function homeOrganization(db: Db): Promise<Organization> {
-  return (await firstOrganization(db)) ?? (await createOrganization(db, { name: HOME }));
+  const present = await firstOrganization(db);
+  if (present) return present;
+  return await inTransaction(db, async (trx) => {
+    await lockFirstStart(trx);
+    return (await firstOrganization(trx)) ?? (await createOrganization(trx, { name: HOME }));
+  });
 }
 
 export async function renameOrganization(db: Db, id: string, name: string): Promise<void> {

@@ -68,6 +68,7 @@ export async function releaseDevice(db: Db, scope: Scope, id: string, newClaimCo
         claim_code_hash: claimCodeHash(newClaimCode),
         claimed_at: null,
         released_at: at,
+        connection_status: "offline",
         updated_at: at,
       });
     await trx("entities").where({ id }).update({ organization_id: null, last_updated: at });

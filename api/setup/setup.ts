@@ -1,6 +1,7 @@
 import Type from "typebox";
 import { HubError } from "../../core/errors.ts";
 import { issueUserJwt } from "../../store/access-tokens.ts";
+import { lockFirstStart } from "../../store/first-start.ts";
 import { HOME, homeOrganization, renameOrganization } from "../../store/organizations.ts";
 import { hashPassword } from "../../store/passwords.ts";
 import { countUsers, createUser } from "../../store/users.ts";
@@ -58,6 +59,7 @@ export const setup = defineRoute({
 async function makeFirst({ context, commit }: Pick<Call, "context" | "commit">, first: First): Promise<Answer> {
   const passwordHash = await hashPassword(first.password);
   return commit(async (db) => {
+    await lockFirstStart(db);
     if ((await countUsers(db)) > 0) throw new HubError("already_set_up", "the hub has its administrator already");
     const organization = await homeOrganization(db);
     if (first.organization !== undefined) await renameOrganization(db, organization.id, first.organization);

@@ -1,4 +1,7 @@
-import type { Demo, DemoDevice, Log } from "../../core/bus.ts";
+import { once } from "node:events";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Demo, DemoDevice, Duties, Log, NodeCalls } from "../../core/bus.ts";
+import { HubError } from "../../core/errors.ts";
 import type { DemoConnection, DemoDefinition } from "./demo-home.ts";
 import type { VirtualDevice } from "./device.ts";
 
@@ -20,14 +23,85 @@ export interface DemoCredentials {
 
 export interface DemoContext extends DemoEnrolment {
   readonly connection: () => Promise<Omit<DemoConnection, "uid" | "password">>;
+  readonly calls: NodeCalls;
+  readonly duties: Duties;
   readonly log: Log;
 }
 
 /** The devices bring an MQTT client with them, 4 MB that a hub without a demo home does not need. */
 const home = () => import("./demo-home.ts");
+/** Six devices over TLS, one after the other. */
+const CHANGE_MS = 30_000;
+const STATUS_MS = 1_000;
+/** Somebody takes the duty within that, even after the node that had it died. */
+const TAKEN_MS = 20_000;
+const RETRY_MS = 250;
 
-/** The demo home inside the hub's process: real credentials, real MQTT over TLS, nothing taken as a short cut. */
-export function createDemo(context: DemoContext): Demo & AsyncDisposable & { resume(): Promise<void> } {
+/**
+ * The demo home: real credentials, real MQTT over TLS, nothing taken as a short cut. One node of a cluster runs it, and
+ * the others ask that one. It runs from `begin` on, which nobody waits for.
+ */
+export function createDemo(context: DemoContext): Demo & AsyncDisposable & { begin(): void } {
+  const { calls, duties, log } = context;
+  const stack = new AsyncDisposableStack();
+  const here = demoHere(context);
+  let isHere = false;
+
+  async function run(signal: AbortSignal): Promise<void> {
+    isHere = true;
+    try {
+      await here.resume().catch((error: unknown) => log.warn({ err: error }, "the demo home could not be resumed"));
+      if (!signal.aborted) await once(signal, "abort");
+    } finally {
+      isHere = false;
+      await here.suspend();
+    }
+  }
+
+  /** The answer of the node that runs the demo home: this one or another. */
+  async function ask<T>(name: string, request: object, timeoutMs: number, does: () => Promise<T>): Promise<T> {
+    for (const end = performance.now() + TAKEN_MS; ; await pause(RETRY_MS)) {
+      if (isHere) return does();
+      const answer = (await calls.askOthers(name, request, timeoutMs)).find((one) => one !== undefined);
+      if (answer !== undefined) return answer as T;
+      if (performance.now() > end || stack.disposed) throw new HubError("unavailable", "no node runs the demo home now");
+    }
+  }
+
+  const onlyHere = (does: (request: unknown) => Promise<unknown>) => async (request: unknown) => (isHere ? does(request) : undefined);
+  stack.use(
+    calls.handle(
+      "demo.start",
+      onlyHere((request) => here.start((request as { organizationId: string }).organizationId)),
+    ),
+  );
+  stack.use(
+    calls.handle(
+      "demo.stop",
+      onlyHere(() => here.stop()),
+    ),
+  );
+  stack.use(
+    calls.handle(
+      "demo.status",
+      onlyHere(async () => here.status()),
+    ),
+  );
+  return {
+    begin: () => void stack.use(duties.hold("demo", run)),
+    start: (organizationId) => ask("demo.start", { organizationId }, CHANGE_MS, () => here.start(organizationId)),
+    stop: () => ask("demo.stop", {}, CHANGE_MS, () => here.stop()),
+    async status() {
+      if (isHere) return here.status();
+      const answers = await calls.askOthers("demo.status", {}, STATUS_MS);
+      return (answers.find((one) => one !== undefined) ?? []) as DemoDevice[];
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+/** The demo home inside this process. */
+function demoHere(context: DemoContext) {
   const running = new Map<string, { definition: DemoDefinition; device: VirtualDevice }>();
   let starting: Promise<void> = Promise.resolve();
 
@@ -58,9 +132,14 @@ export function createDemo(context: DemoContext): Demo & AsyncDisposable & { res
       );
   }
 
+  async function disconnect(): Promise<void> {
+    for (const { device } of running.values()) await device[Symbol.asyncDispose]();
+    running.clear();
+  }
+
   return {
     status,
-    start: (organizationId) =>
+    start: (organizationId: string) =>
       inTurn(async () => {
         const { DEMO_DEVICES } = await home();
         // What an earlier start made comes first: half a home is completed, not doubled.
@@ -71,14 +150,11 @@ export function createDemo(context: DemoContext): Demo & AsyncDisposable & { res
       }),
     stop: () =>
       inTurn(async () => {
-        for (const { device } of running.values()) await device[Symbol.asyncDispose]();
-        running.clear();
+        await disconnect();
         return await context.removeAll();
       }),
     resume: () => inTurn(resume),
-    async [Symbol.asyncDispose]() {
-      await starting;
-      for (const { device } of running.values()) await device[Symbol.asyncDispose]();
-    },
+    /** Nothing of it is removed: it goes on elsewhere, or at the next start. */
+    suspend: () => inTurn(disconnect),
   };
 }

@@ -92,6 +92,7 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
     sessions: {
       isReachable: async () => false,
       isReachableHere: () => false,
+      endRevoked: async () => {},
       disconnect: async () => 0,
       forgetDevice: async (uid) => void forgotten.push(uid),
       count: () => 0,

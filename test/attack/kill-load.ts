@@ -52,17 +52,18 @@ export async function startLoad({ device, person, relay, organizationId, firstTs
     retained: [],
     subscriptions: [],
   };
-  let isOver = false;
+  const over = new AbortController();
   let numbers = 0;
   const repeat = async (act: (n: number) => Promise<unknown>): Promise<void> => {
-    while (!isOver) await act(numbers++);
+    while (!over.signal.aborted) await act(numbers++);
   };
   const say = async (type: string, body: object, qos: 1 | 2): Promise<boolean> =>
     deliver(own, `hexa/${device.clientId}/up/${type}`, JSON.stringify(body), { qos });
   const note = (list: number[], n: number) => (isTaken: boolean) => void (isTaken && list.push(n));
   const toggle = async (index: number, qos: 1 | 2, n: number): Promise<void> => {
-    await until(() => relay.connected || isOver, { what: "the relay", timeoutMs: 30_000 });
-    if (!isOver) await deliver(client, `hexa/${relay.uid}/relay/${index}/set`, "TOGGLE", { qos }).then(note(acknowledged.toggles, n));
+    await until(() => relay.connected || over.signal.aborted, { what: "the relay", timeoutMs: 30_000 });
+    if (!over.signal.aborted)
+      await deliver(client, `hexa/${relay.uid}/relay/${index}/set`, "TOGGLE", { qos }).then(note(acknowledged.toggles, n));
   };
   const bus = `hexa-app/${organizationId}/bus`;
   let isOn = false;
@@ -93,11 +94,11 @@ export async function startLoad({ device, person, relay, organizationId, firstTs
     changing,
     total: () => Object.values(acknowledged).reduce((sum, { length }) => sum + length, 0),
     async finish() {
-      isOver = true;
+      over.abort();
       await work;
     },
     async [Symbol.asyncDispose]() {
-      isOver = true;
+      over.abort();
       await Promise.all(clients.map((one) => one.endAsync(true)));
     },
   };

@@ -4,7 +4,7 @@ import { until } from "../support/wait.ts";
 /** MQTT.js sends again without DUP, against [MQTT-3.3.1-1]: what this store gives back has the flag. */
 class RepeatingStore extends Store {
   override put(packet: Packet, done?: (error?: Error) => void): this {
-    return super.put(packet.cmd === "publish" ? { ...packet, dup: true } : packet, done as () => void) as unknown as this;
+    return super.put(packet.cmd === "publish" ? { ...packet, dup: true } : packet, done as () => void);
   }
 }
 

@@ -46,7 +46,7 @@ const UNLIMITED = {
 };
 const ADMIN = { email: "bench@example.org", password: "bench-password-1" };
 
-export async function startHubProcess(dataDir?: string): Promise<HubProcess> {
+export async function startHubProcess(dataDir?: string, settings: Readonly<Record<string, string>> = {}): Promise<HubProcess> {
   await using stack = new AsyncDisposableStack();
   const env = {
     ...process.env,
@@ -60,6 +60,7 @@ export async function startHubProcess(dataDir?: string): Promise<HubProcess> {
     DEVICE_PROVISION_KEY: "bench-provision-key",
     HEXA_ADMIN_EMAIL: ADMIN.email,
     HEXA_ADMIN_PASSWORD: ADMIN.password,
+    ...settings,
   };
   const startedAt = performance.now();
   const child = spawn(fileURLToPath(new URL("hexahub.js", ROOT)), ["serve", "--json"], {

@@ -4,6 +4,7 @@ import { measureCommands } from "./measure-commands.ts";
 import { measureDurable } from "./measure-durable.ts";
 import { measureMemory, measureStart } from "./measure-footprint.ts";
 import { measureIdle } from "./measure-idle.ts";
+import { measureNodes } from "./measure-nodes.ts";
 import { measureLatency, measureMqtt5, measurePattern, measureTransport } from "./measure-traffic.ts";
 import { mosquittoVersion, natsVersion } from "./peers.ts";
 import { isMet, type Row, table } from "./report.ts";
@@ -17,6 +18,7 @@ const SCENARIOS: Readonly<Record<string, (plan: Plan) => Promise<Row[]>>> = {
   tls: measureTransport("tls"),
   websocket: measureTransport("websocket"),
   latency: measureLatency,
+  nodes: measureNodes,
   idle: measureIdle,
   durable: measureDurable,
   commands: measureCommands,

@@ -16,6 +16,8 @@ export interface StreamSpec extends Target, Framing {
   readonly kind: "stream";
   /** Topics of one length, so that every frame has the same size and counting is a division. */
   readonly groups: readonly Group[];
+  /** Where the subscribers connect, when that is another node than the publishers'. */
+  readonly readAt?: Target | undefined;
   readonly payload: string;
   /** Under way to one subscriber at most, so that no broker has a reason to drop any. */
   readonly windowMessages: number;
@@ -98,7 +100,7 @@ async function openGroups(spec: StreamSpec): Promise<OpenGroup[]> {
   const { qos, version } = spec;
   const subscribers = await openAll(
     spec.groups.flatMap((group) => group.subscribers),
-    (subscriber) => openConnection(spec, subscriber, { filter: subscriber.filter, qos, version }),
+    (subscriber) => openConnection(spec.readAt ?? spec, subscriber, { filter: subscriber.filter, qos, version }),
   );
   const publishers = await openAll(
     spec.groups.flatMap((group) => group.publishers),

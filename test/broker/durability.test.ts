@@ -4,11 +4,10 @@ import { createIngest, type IngestMessage } from "../../broker/ingest.ts";
 import type { Log } from "../../core/bus.ts";
 import { newEvent } from "../../core/event.ts";
 import { SYSTEM } from "../../core/principal.ts";
-import { loadBrokerState, saveBrokerState } from "../../store/broker-state.ts";
+import { saveBrokerState } from "../../store/broker-state.ts";
 import { loadDeviceDirectory } from "../../store/device-directory.ts";
 import { insertEvents } from "../../store/events.ts";
 import { type Db, openStore } from "../../store/open.ts";
-import { setConnectionStatus } from "../../store/presence.ts";
 import { rowsOf } from "../../store/sql.ts";
 import { writeState } from "../../store/state.ts";
 import { databases } from "../support/databases.ts";
@@ -165,7 +164,7 @@ async function accounts(hub: TestHub): Promise<{ organizationId: string; person:
   return { organizationId, person: { clientId: "watcher", username: "admin@example.test", password: made.body.token } };
 }
 
-/** What a hub may leave that ended between a commit and the queues: an event, a state, and who was connected. */
+/** What a hub may leave that ended between a commit and the queues: an event and a state. */
 async function leaveUnannounced(db: Db, device: { id: string; organizationId: string }, now: number): Promise<string> {
   const about = { organizationId: device.organizationId, entityId: device.id, actor: SYSTEM, now };
   const event = newEvent("device.input_event", about, { uid: "x", input: 1 });
@@ -176,7 +175,6 @@ async function leaveUnannounced(db: Db, device: { id: string; organizationId: st
     { relays: [{ index: 1, state: "ON" }], lights: [{ index: 0, state: "ON", brightness: 7 }] },
     { now, actor: SYSTEM, source: "device", commandId: null, correlationId: null },
   );
-  await setConnectionStatus(db, device.id, "online", now);
   return event.id;
 }
 
@@ -198,7 +196,7 @@ for (const { name, skip, open } of databases()) {
         found = await accounts(hub);
         ({ uid, id } = await hub.api.addDevice());
         const client = await connected(hub, found.person);
-        const filters = [`hexa-app/${found.organizationId}/events/#`, `hexa/${uid}/availability`, `hexa/${uid}/+/+/state`];
+        const filters = [`hexa-app/${found.organizationId}/events/#`, `hexa/${uid}/+/+/state`];
         await client.subscribe(filters.map((topic) => ({ topic, qos: 1 as const })));
         await client.drop();
         await until(async () => (await hub.api.call<{ sessions: number }>("GET", "/health")).body.sessions === 0, { what: "nobody" });
@@ -229,7 +227,7 @@ for (const { name, skip, open } of databases()) {
     const mark = (db: Db, ms: number): Promise<void> =>
       saveBrokerState(db, [{ kind: "replay", clientId: "", key: "", value: serialize({ until: ms }) }]);
 
-    test("hears of the events and states that were committed and not queued, and that nobody is connected", async () => {
+    test("hears of the events and states that were committed and not queued", async () => {
       const now = Date.now();
       let eventId = "";
       const came = await received(async (db, device) => {
@@ -246,7 +244,6 @@ for (const { name, skip, open } of databases()) {
         of("hexa/uid/light/0/state").map((text) => (JSON.parse(text) as { brightness: number }).brightness),
         [7],
       );
-      assert.deepEqual(of("hexa/uid/availability"), ["offline"]);
     });
 
     test("hears nothing again of what was queued long before", async () => {
@@ -254,10 +251,7 @@ for (const { name, skip, open } of databases()) {
         await leaveUnannounced(db, device, Date.now());
         await mark(db, Date.now() + 60_000);
       });
-      assert.deepEqual(
-        came.map(([topic]) => topic),
-        ["hexa/uid/availability"],
-      );
+      assert.deepEqual(came, []);
     });
 
     test("hears nothing again after a stop in good order", async () => {

@@ -19,7 +19,11 @@ export interface FrozenClient extends AsyncDisposable {
   thaw(): readonly Packet[];
 }
 
-export async function freeze(target: RawTarget, account: Account, { version = 4, filters = [] }: FrozenOptions = {}): Promise<FrozenClient> {
+export async function freeze(
+  target: RawTarget,
+  account: Account,
+  { version = 4, filters = [] }: FrozenOptions = {},
+): Promise<FrozenClient> {
   const socket = connectTcp(target.port, target.host);
   await once(socket, "connect");
   socket.on("error", () => undefined);

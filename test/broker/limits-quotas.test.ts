@@ -95,7 +95,7 @@ describe("what one client may have", () => {
         [0, 1, 200, 201, 202, 203].map((index) => kept.get(topic(index))),
         ["changed", undefined, undefined, undefined, "of another account", "in its place"],
       );
-      for (const name of kept.keys()) await client.publish(name, "", { retain: true });
+      for (const taken of kept.keys()) await client.publish(taken, "", { retain: true });
     });
   }
 

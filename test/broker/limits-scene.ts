@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import type { IConnectPacket } from "mqtt-packet";
 import { ADMIN, type HubOptions, startHub, type TestHub } from "../support/hub.ts";
-import { openRawClient, type RawClient, type RawOptions, type ReceivedOf, type Version } from "../support/raw-client.ts";
+import { openRawClient, type RawClient, type RawOptions, type ReceivedOf } from "../support/raw-client.ts";
 
 export interface Account {
   readonly username: string;
@@ -62,7 +62,7 @@ export const ADMINISTRATOR: Account = { username: ADMIN.email, password: ADMIN.p
 
 /** CONNECT, whatever the CONNACK says. */
 export async function connectRaw(hub: Pick<TestHub, "mqtt">, account: Account, how: ConnectOptions = {}): Promise<Connected> {
-  const { version = 5 as Version, acknowledges = true, clientId = account.username, ...packet } = how;
+  const { version = 5, acknowledges = true, clientId = account.username, ...packet } = how;
   const client = await openRawClient({ host: "127.0.0.1", port: Number(new URL(hub.mqtt).port) }, { version, acknowledges });
   const connack = await client.connect({
     cmd: "connect",
@@ -82,4 +82,14 @@ export async function metricOf(hub: Pick<TestHub, "http">, name: string): Promis
   const text = await (await fetch(new URL("/metrics", hub.http))).text();
   const line = text.split("\n").find((one) => one.startsWith(`${name} `));
   return line === undefined ? Number.NaN : Number(line.slice(name.length + 1));
+}
+
+/**
+ * The least of up to four measurements; the first within the limit is the last. A machine that is busy with other things
+ * makes some of them longer, a hub that keeps others waiting makes all.
+ */
+export async function leastOf(limit: number, measure: () => Promise<number>): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 4 && least > limit; round++) least = Math.min(least, await measure());
+  return least;
 }

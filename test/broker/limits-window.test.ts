@@ -131,11 +131,11 @@ describe("what waits for a session", () => {
     await first.subscribe({ topic, qos: 1 });
     await first.drop();
     await until(async () => (await scene.metric("hexahub_mqtt_sessions_away")) >= 1, { what: "the session to be away" });
-    const before = await dropped();
+    const earlier = await dropped();
     const publisher = await scene.connect(await scene.service());
     const sent = Array.from({ length: 1_010 }, (_, index) => publisher.publish(topic, String(index + 1), { qos: 1 }));
     for (const answer of await Promise.all(sent)) assert.equal(answer?.reasonCode ?? 0, 0);
-    assert.equal((await dropped()) - before, 10);
+    assert.equal((await dropped()) - earlier, 10);
     const again = await scene.connect(account, lasting);
     for (const index of upTo(1_000)) assert.equal(String((await again.take("publish")).payload), String(index));
     await publisher.publish(topic, "new", { qos: 1 });
@@ -148,10 +148,10 @@ describe("what waits for a session", () => {
     const first = await scene.connect(account, lasting);
     await first.subscribe({ topic, qos: 1 });
     await first.drop();
-    const before = await dropped();
+    const earlier = await dropped();
     const publisher = await scene.connect(await scene.service());
     for (let index = 0; index < 30; index++) await publisher.publish(topic, Buffer.alloc(50_000, index), { qos: 1 });
-    assert.equal((await dropped()) - before, 10);
+    assert.equal((await dropped()) - earlier, 10);
     const again = await scene.connect(account, lasting);
     for (let index = 0; index < 20; index++) assert.equal((await again.take("publish")).payload[0], index);
     await again.ping();

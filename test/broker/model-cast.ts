@@ -5,7 +5,7 @@ import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
 import { createUser } from "../../store/users.ts";
 import { ADMIN, ApiClient, startHub, type TestHub } from "../support/hub.ts";
 import { temporaryFolder } from "../support/wait.ts";
-import type { Account } from "./model.ts";
+import type { Account } from "./model-terms.ts";
 
 /** Somebody who can log in. */
 export interface Player {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describePacket, type RawClient, type Received } from "../support/raw-client.ts";
 import type { Player } from "./model-cast.ts";
 import { type Arrival, Ledger } from "./model-ledger.ts";
-import type { Debt, Model, Qos } from "./model.ts";
+import type { Model } from "./model.ts";
+import type { Debt } from "./model-terms.ts";
 
 /** One connection of the world. */
 export interface Live {
@@ -17,7 +18,7 @@ export interface Live {
 }
 
 /** How long a message that must come is waited for. */
-const PATIENCE_MS = Number(process.env.PATIENCE ?? 5_000);
+const PATIENCE_MS = 5_000;
 
 /** The connections that are open, and the comparison of what comes on them with what the model owes them. */
 export class Clients {
@@ -131,7 +132,7 @@ function arrivalOf(packet: Extract<Received, { cmd: "publish" }>, version: 4 | 5
       : topic.endsWith("/registered")
         ? "registered"
         : text,
-    qos: qos as Qos,
+    qos,
     retain,
     dup,
     ids: version === 5 ? [ids ?? []].flat() : undefined,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Debt, Form, Qos } from "./model.ts";
+import type { Debt, Form, Qos } from "./model-terms.ts";
 
 /** A PUBLISH as a client saw it. */
 export interface Arrival {
@@ -28,9 +28,9 @@ interface Entry {
 export interface Reader {
   /** QoS 1 and 2 messages that it takes without an acknowledgement. */
   readonly window: number;
-  sees(topic: string): boolean;
+  readonly sees: (topic: string) => boolean;
   /** Whether all that may get it are there. */
-  isShareSettled(debt: Debt): boolean;
+  readonly isShareSettled: (debt: Debt) => boolean;
 }
 
 /** What the model says that is to come, against what came: nothing that is not owed, and all that is. */
@@ -52,8 +52,8 @@ export class Ledger {
     this.arrivals++;
     const owed = this.#of(client).filter(({ state, debt }) => state === "owed" && debt.message.topic === came.topic);
     const like = owed.filter((one) => isLike(one, came));
-    // Nobody else can take what is owed to this client alone.
-    const entry = like.find(({ debt }) => debt.to.size === 1) ?? like[0];
+    // What is owed to this client for sure, and to nobody else, comes before what another may have got.
+    const entry = like.find(isDemand) ?? like[0];
     const text = (): string => `${client} got ${JSON.stringify(came)}; owed on that topic: ${JSON.stringify(owed.map(textOf))}`;
     assert.ok(entry, `not owed: ${text()}`);
     // A message that comes for several reasons comes in any order of those.
@@ -163,9 +163,11 @@ function isLike({ debt: { message }, form, isAgain, isOptional, packetId }: Entr
     form.retain === came.retain &&
     (isAgain === came.dup || isAgain === "maybe" || isOptional) &&
     (isAgain !== true || packetId === came.packetId) &&
-    (came.ids === undefined || form.ids.toSorted().join() === came.ids.toSorted().join())
+    (came.ids === undefined || sorted(form.ids) === sorted(came.ids))
   );
 }
+
+const sorted = (ids: readonly number[]): string => ids.toSorted((a, b) => a - b).join();
 
 function textOf({ debt: { message, to, isSure }, form, state, isAgain }: Entry): string {
   const { topic, payload } = message;

@@ -4,6 +4,8 @@ import { beginnings, type Step, steps } from "./model-steps.ts";
 import { startWorld, type World } from "./model-world.ts";
 
 const MOST_STEPS = 400;
+/** Runs of one seed; the next has the next number. */
+const RUNS = 5;
 
 export interface ModelRun {
   readonly seed: number;
@@ -15,14 +17,18 @@ export interface ModelRun {
   readonly shrinkMs: number;
 }
 
+export interface ModelReport {
+  steps: number;
+  deliveries: number;
+}
+
 /** Takes random steps in runs of up to 400, each from the same beginning. Rejects with the shortest run that the model does not agree with. */
-export async function runModel({ seed, path, steps: least, shrinkMs }: ModelRun): Promise<{ steps: number; deliveries: number }> {
+export async function runModel({ seed, path, steps: least, shrinkMs }: ModelRun): Promise<ModelReport> {
+  const report: ModelReport = { steps: 0, deliveries: 0 };
   let world: World | undefined;
-  let taken = 0;
-  let deliveries = 0;
   let failedAt: number | undefined;
   const close = async (): Promise<void> => {
-    deliveries += world?.deliveries ?? 0;
+    report.deliveries += world?.deliveries ?? 0;
     await world?.[Symbol.asyncDispose]();
     world = undefined;
   };
@@ -31,26 +37,26 @@ export async function runModel({ seed, path, steps: least, shrinkMs }: ModelRun)
     world ??= await startWorld();
     try {
       await world.begin(owners);
-      for (const step of list) if (await world.take(step)) taken++;
+      for (const step of list) if (await world.take(step)) report.steps++;
       await world.finish();
     } catch (error) {
       failedAt ??= performance.now();
-      const trace = world.trace;
+      const { trace } = world;
       await close();
       throw new Error(`${error instanceof Error ? error.message : String(error)}\n${trace}`, { cause: error });
     }
   }
   try {
-    for (let round = 0; taken < least; round++) {
-      const parameters = { seed: seed + round, numRuns: 5, ...(path === undefined ? {} : { path }) };
-      const lists = fc.noBias(fc.array(steps, { maxLength: MOST_STEPS, size: "max" }));
-      await fc.assert(fc.asyncProperty(beginnings, lists, run), parameters);
+    const lists = fc.noBias(fc.array(steps, { maxLength: MOST_STEPS, size: "max" }));
+    const property = fc.asyncProperty(beginnings, lists, run);
+    for (let round = seed; report.steps < least; round++) {
+      await fc.assert(property, { seed: round, numRuns: RUNS, ...(path === undefined ? {} : { path }) });
       if (path !== undefined) break;
     }
   } finally {
     await close();
   }
-  return { steps: taken, deliveries };
+  return report;
 }
 
 /** The seed of this time, unless one is given to see its run again: MODEL_SEED, and MODEL_PATH of the failure. */

@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import mqttPacket, { type ISubscription, type Packet } from "mqtt-packet";
+import mqttPacket, { type Packet } from "mqtt-packet";
 import { readSubscribe, readUnsubscribe, subackFrame, unsubackFrame } from "../../broker/subscribe-frame.ts";
 
 const packetId = fc.integer({ min: 1, max: 65_535 });
 const version = fc.constantFrom(4, 5);
-const userProperties = fc.option(fc.dictionary(fc.stringMatching(/^[a-zäöü]{1,8}$/), fc.string({ maxLength: 200 }), { minKeys: 1, maxKeys: 20, noNullPrototype: true }), {
-  nil: undefined,
-});
+const userProperties = fc.option(
+  fc.dictionary(fc.stringMatching(/^[a-zäöü]{1,8}$/), fc.string({ maxLength: 200 }), { minKeys: 1, maxKeys: 20, noNullPrototype: true }),
+  {
+    nil: undefined,
+  },
+);
 const subscription = fc.record({
   topic: fc.string({ minLength: 1, maxLength: 60, unit: "grapheme" }),
   qos: fc.constantFrom(0 as const, 1 as const, 2 as const),
@@ -41,10 +44,7 @@ test("a SUBSCRIBE is read as mqtt-packet wrote it, and no further than asked", (
           ...(subscriptionIdentifier === undefined ? {} : { subscriptionIdentifier }),
           ...(user === undefined ? {} : { userProperties: user }),
         };
-        const frame = mqttPacket.generate(
-          { cmd: "subscribe", messageId, subscriptions: subscriptions as ISubscription[], properties },
-          { protocolVersion },
-        );
+        const frame = mqttPacket.generate({ cmd: "subscribe", messageId, subscriptions, properties }, { protocolVersion });
         const isV5 = protocolVersion === 5;
         assert.deepEqual(readSubscribe(frame, protocolVersion, most), {
           packetId: messageId,
@@ -65,11 +65,17 @@ test("a SUBSCRIBE is read as mqtt-packet wrote it, and no further than asked", (
 
 test("an UNSUBSCRIBE is read as mqtt-packet wrote it", () => {
   fc.assert(
-    fc.property(version, packetId, fc.array(fc.string({ minLength: 1, maxLength: 300 }), { minLength: 1, maxLength: 40 }), userProperties, (protocolVersion, messageId, unsubscriptions, user) => {
-      const properties = user === undefined ? {} : { userProperties: user };
-      const frame = mqttPacket.generate({ cmd: "unsubscribe", messageId, unsubscriptions, properties }, { protocolVersion });
-      assert.deepEqual(readUnsubscribe(frame, protocolVersion), { packetId: messageId, filters: unsubscriptions });
-    }),
+    fc.property(
+      version,
+      packetId,
+      fc.array(fc.string({ minLength: 1, maxLength: 300 }), { minLength: 1, maxLength: 40 }),
+      userProperties,
+      (protocolVersion, messageId, unsubscriptions, user) => {
+        const properties = user === undefined ? {} : { userProperties: user };
+        const frame = mqttPacket.generate({ cmd: "unsubscribe", messageId, unsubscriptions, properties }, { protocolVersion });
+        assert.deepEqual(readUnsubscribe(frame, protocolVersion), { packetId: messageId, filters: unsubscriptions });
+      },
+    ),
   );
 });
 
@@ -80,11 +86,29 @@ test("SUBACK and UNSUBACK are what mqtt-packet reads, of any length", () => {
       const suback = parse(subackFrame(protocolVersion, messageId, granted), protocolVersion);
       assert.ok(suback.cmd === "suback" && suback.messageId === messageId);
       assert.deepEqual(suback.granted, granted);
-      const unsuback = parse(unsubackFrame(protocolVersion, messageId, granted.map(() => 0x11)), protocolVersion);
+      const unsuback = parse(
+        unsubackFrame(
+          protocolVersion,
+          messageId,
+          granted.map(() => 0x11),
+        ),
+        protocolVersion,
+      );
       assert.ok(unsuback.cmd === "unsuback" && unsuback.messageId === messageId);
-      if (protocolVersion === 5) assert.deepEqual(unsuback.granted, granted.map(() => 0x11));
+      if (protocolVersion === 5)
+        assert.deepEqual(
+          unsuback.granted,
+          granted.map(() => 0x11),
+        );
       else assert.equal(unsubackFrame(4, messageId, granted).length, 4);
     }),
   );
-  assert.equal(subackFrame(4, 1, Array.from({ length: 20_000 }, () => 0)).length, 1 + 3 + 2 + 20_000);
+  assert.equal(
+    subackFrame(
+      4,
+      1,
+      Array.from({ length: 20_000 }, () => 0),
+    ).length,
+    1 + 3 + 2 + 20_000,
+  );
 });

@@ -35,6 +35,8 @@ test("without an environment every setting has its default", () => {
       enforceHttps: false,
       trustProxy: [],
       nodeEnv: "production",
+      presenceTtlS: 120,
+      presenceGraceS: 60,
       accessTokenTtlS: 3600,
       commandTimeoutMs: 5000,
       maxPacketBytes: 262_144,
@@ -92,6 +94,10 @@ for (const [env, expected] of [
   [{ HEXA_MASTER_KEY: "ab".repeat(32) }, { masterKey: "ab".repeat(32) }],
   [{ HEXA_ADMIN_EMAIL: "ada@example.com", HEXA_ADMIN_PASSWORD: "correct horse" }, { adminEmail: "ada@example.com" }],
   [{ DATABASE_URL: "postgres://u:p@localhost:5432/hub" }, { databaseUrl: "postgres://u:p@localhost:5432/hub" }],
+  [
+    { DATABASE_URL: "postgres://x", REDIS_URL: "redis://a:1,rediss://b:2" },
+    { redisUrl: "redis://a:1,rediss://b:2", presenceTtlS: 120, presenceGraceS: 60 },
+  ],
   [{ HEXA_PUBLIC_URL: "https://hub.example" }, { publicUrl: "https://hub.example" }],
   [{ ENFORCE_HTTPS: "true" }, { enforceHttps: true }],
   [{ ENFORCE_HTTPS: "true", NODE_ENV: "development" }, { enforceHttps: false }],
@@ -140,7 +146,10 @@ for (const [env, variable, what, mend] of [
   [{ ENFORCE_HTTPS: "yes" }, "ENFORCE_HTTPS", /"yes"/, /true or false/],
   [{ TRUST_PROXY: "1.2.3.4/33" }, "TRUST_PROXY", /1\.2\.3\.4\/33/, /192\.168\.0\.0\/24/],
   [{ NODE_ENV: "staging" }, "NODE_ENV", /"staging"/, /production/],
-  [{ REDIS_URL: "redis://x" }, "REDIS_URL", /not part of this release/, /remove/],
+  [{ REDIS_URL: "redis://x" }, "REDIS_URL", /without DATABASE_URL/, /same PostgreSQL database/],
+  [{ REDIS_URL: "http://x", DATABASE_URL: "postgres://x" }, "REDIS_URL", /cannot be used$/, /Redis/],
+  [{ REDIS_URL: "redis://a,b:6379", DATABASE_URL: "postgres://x" }, "REDIS_URL", /not a URL, or a list/, /rediss:/],
+  [{ HEXA_PRESENCE_TTL_S: "1" }, "HEXA_PRESENCE_TTL_S", /"1"/, /2 to 86400/],
   [{ HA_MQTT_ENABLED: "true" }, "HA_MQTT_ENABLED", /not part of this release/, /remove/],
   [{ BACKUP_ENCRYPTION_KEY: "x" }, "BACKUP_ENCRYPTION_KEY", /not part of this release/, /remove/],
 ] as const) {
@@ -196,8 +205,15 @@ test("no secret is printed, neither in force nor in an error", () => {
   assert.ok(secrets.length >= 6);
   fc.assert(
     fc.property(fc.constantFrom(...secrets), fc.stringMatching(/^[g-z]{70}$/), ({ name }, secret) => {
-      const value = name === "DATABASE_URL" ? `postgres://user:${secret}@h/d` : secret;
-      const env = name === "HEXA_ADMIN_PASSWORD" ? { [name]: value, HEXA_ADMIN_EMAIL: "a@b.example" } : { [name]: value };
+      const urls: Record<string, string> = {
+        DATABASE_URL: `postgres://user:${secret}@h/d`,
+        REDIS_URL: `redis://user:${secret}@h,redis://:${secret}@i`,
+      };
+      const others: Record<string, object> = {
+        HEXA_ADMIN_PASSWORD: { HEXA_ADMIN_EMAIL: "a@b.example" },
+        REDIS_URL: { DATABASE_URL: "postgres://h/d" },
+      };
+      const env = { [name]: urls[name] ?? secret, ...others[name] };
       const shown = name === "HEXA_MASTER_KEY" ? JSON.stringify(problemsOf(env)) : JSON.stringify(describeConfig(readConfig(env, noFile)));
       assert.ok(shown.includes(name) && !shown.includes(secret));
     }),

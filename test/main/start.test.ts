@@ -44,7 +44,7 @@ test("a reason not to start is what, where and how to mend, code 3, and never a 
     [{ HEXA_MQTT_PORT: "many" }, /HEXA_MQTT_PORT.*0 to 65535/s],
     [{ HEXA_HOST: "192.0.2.1" }, /HEXA_HOST/],
     [{ DATABASE_URL: "postgres://127.0.0.1:1/none" }, /database cannot be reached.*DATABASE_URL/s],
-    [{ REDIS_URL: "redis://127.0.0.1" }, /REDIS_URL.*not part of this release/s],
+    [{ REDIS_URL: "redis://127.0.0.1" }, /REDIS_URL.*without DATABASE_URL/s],
   ];
   for (const [env, said] of cases) {
     const { code, stdout, stderr } = await refusedStart({ HEXA_DATA_DIR: join(folder.path, "data"), ...env });

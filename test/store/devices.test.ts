@@ -13,7 +13,7 @@ import {
   updateDevice,
 } from "../../store/devices.ts";
 import { claimDevice, releaseDevice } from "../../store/ownership.ts";
-import { recordSeen, resetConnectionStatus, setConnectionStatus } from "../../store/presence.ts";
+import { capabilitiesOf, listConnected, recordSeen, setConnectionStatus } from "../../store/presence.ts";
 import { rowsOf } from "../../store/sql.ts";
 import { createTelemetryStore, listSeries, queryReadings } from "../../store/telemetry.ts";
 import { insertCommand, findCommand } from "../../store/commands.ts";
@@ -275,7 +275,19 @@ forEachEngine(({ test }) => {
     assert.deepEqual(await listDeviceRefs(db), [{ id: kept.id, uid: kept.uid, organizationId: a.organization.id }]);
   });
 
-  test("last-seen times only go forward, and presence is reset at a start", async (db) => {
+  test("an address that is noted in the same millisecond as the sign of life is kept", async (db) => {
+    const { id } = await device(db, null);
+    await setConnectionStatus(db, id, "online", NOW);
+    await recordSeen(db, [{ id, at: NOW, ip: "10.0.0.1" }]);
+    assert.equal((await getDevice(db, PLATFORM, id)).lastIp, "10.0.0.1");
+  });
+
+  test("knows what several devices can do, without those that are gone", async (db) => {
+    const { id } = await device(db, null, { capabilities: { relays: 2 } });
+    assert.deepEqual(await capabilitiesOf(db, [id, newId()]), new Map([[id, { relays: 2 }]]));
+  });
+
+  test("last-seen times only go forward, and whoever is not offline counts as connected", async (db) => {
     const a = await tenant(db, "a");
     const [one, two] = [await device(db, a), await device(db, a)];
     const { credentialId } = await issueDeviceToken(db, await signingKeys(db), one.id);
@@ -298,8 +310,11 @@ forEachEngine(({ test }) => {
     await setConnectionStatus(db, one.id, "stale", NOW + 7);
     assert.deepEqual(await seen(two.id), [new Date(NOW + 7).toISOString(), null, "online"]);
     assert.deepEqual(await seen(one.id), [new Date(NOW).toISOString(), "10.0.0.1", "stale"]);
-    await resetConnectionStatus(db);
-    assert.deepEqual([(await seen(one.id))[2], (await seen(two.id))[2]], ["offline", "offline"]);
+    await device(db, a);
+    assert.deepEqual(
+      await listConnected(db),
+      [one, two].map(({ id, uid }) => ({ id, uid, organizationId: a.organization.id })),
+    );
   });
 
   test("batches of last-seen times from several sides at once all get through", async (db) => {

@@ -10,10 +10,13 @@ import { temporaryFolder } from "./wait.ts";
 export const ADMIN = { email: "admin@example.test", password: "correct horse battery" };
 export const PROVISION_KEY = "a-provision-key-for-tests";
 
+const MASTER_KEY = "ab".repeat(32);
+
 /** What a hub under test is started with; `env` adds to it. */
 export interface HubOptions {
   readonly dataDir?: string;
   readonly databaseUrl?: string | undefined;
+  readonly redisUrl?: string | undefined;
   readonly env?: Readonly<Record<string, string>>;
   readonly log?: Log;
 }
@@ -48,7 +51,7 @@ const silent: Log = {
   },
 };
 
-function environment({ databaseUrl, env }: HubOptions, dataDir: string): Record<string, string> {
+function environment({ databaseUrl, redisUrl, env }: HubOptions, dataDir: string): Record<string, string> {
   return {
     HEXA_DATA_DIR: dataDir,
     HEXA_HTTP_PORT: "0",
@@ -59,6 +62,8 @@ function environment({ databaseUrl, env }: HubOptions, dataDir: string): Record<
     DEVICE_PROVISION_KEY: PROVISION_KEY,
     ...WITHOUT_RATES,
     ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
+    // The nodes of a cluster read the same secrets.
+    ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl, HEXA_MASTER_KEY: MASTER_KEY }),
     ...env,
   };
 }

@@ -1,0 +1,21 @@
+import { lockFirstStart } from "./first-start.ts";
+import { type Db, inTransaction } from "./open.ts";
+import { homeOrganization } from "./organizations.ts";
+import { hashPassword } from "./passwords.ts";
+import { countUsers, createUser } from "./users.ts";
+
+export interface FirstAdministrator {
+  readonly email: string;
+  readonly password: string;
+}
+
+/** The hub's own organisation, and with `admin` its first administrator, unless there is somebody already. Several nodes may do it at once. */
+export async function prepareFirstStart(db: Db, admin: FirstAdministrator | undefined): Promise<void> {
+  const { id: organizationId } = await homeOrganization(db);
+  if (!admin || (await countUsers(db)) > 0) return;
+  const passwordHash = await hashPassword(admin.password);
+  await inTransaction(db, async (trx) => {
+    await lockFirstStart(trx);
+    if ((await countUsers(trx)) === 0) await createUser(trx, { email: admin.email, passwordHash, role: "admin", organizationId });
+  });
+}

@@ -1,0 +1,34 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { Duties, Log } from "../core/bus.ts";
+import { purgeIdempotencyKeys } from "./idempotency.ts";
+import type { Db } from "./open.ts";
+import { purgeReceived } from "./received-messages.ts";
+import type { TelemetryStore } from "./telemetry.ts";
+
+export interface MaintenanceContext {
+  readonly db: Db;
+  readonly telemetry: Pick<TelemetryStore, "maintain">;
+  readonly duties: Duties;
+  readonly log: Log;
+  /** ms since 1970 */
+  readonly clock: () => number;
+  /** An hour. */
+  readonly everyMs?: number;
+}
+
+const EVERY_MS = 3_600_000;
+
+/** Removes what has had its day and makes room for what comes: every hour, on one node of a cluster. */
+export function startMaintenance({ db, telemetry, duties, log, clock, everyMs = EVERY_MS }: MaintenanceContext): AsyncDisposable {
+  async function maintain(): Promise<void> {
+    await telemetry.maintain(clock());
+    await purgeIdempotencyKeys(db, clock());
+    await purgeReceived(db, clock());
+  }
+  return duties.hold("maintenance", async (signal) => {
+    while (!signal.aborted) {
+      await pause(everyMs, undefined, { signal, ref: false }).catch(() => undefined);
+      if (!signal.aborted) await maintain().catch((error: unknown) => log.error({ err: error }, "the hourly maintenance failed"));
+    }
+  });
+}
