@@ -20,7 +20,7 @@ test("every other node does what is asked, and the answers come back to the one 
   c.handle("double", async (request) => (request as number) * 20);
   const answers = await Promise.all([a.askOthers("double", 1, 5_000), a.askOthers("double", 2, 5_000)]);
   assert.deepEqual(
-    answers.map((one) => one.toSorted()),
+    answers.map((one) => (one as number[]).toSorted((x, y) => x - y)),
     [
       [2, 20],
       [4, 40],
@@ -51,7 +51,7 @@ test("a node that does not answer keeps nobody waiting longer than the limit, an
   assert.ok(performance.now() - from < 2_000);
   resolve("late");
   c.handle("work", async () => "again");
-  assert.deepEqual((await a.askOthers("work", {}, 5_000)).toSorted(), ["again", "in time"]);
+  assert.deepEqual(new Set(await a.askOthers("work", {}, 5_000)), new Set(["again", "in time"]));
 });
 
 test("a node that is alone asks nobody", async () => {
