@@ -11,7 +11,7 @@ const INFLIGHT = 3;
 
 /** Nothing is committed, so that nothing is acknowledged, until the block ends; the hub's own patience is 5 s. */
 function blockCommits(dataDir: string): Disposable {
-  const db = new DatabaseSync(join(dataDir, "hexahub.db"), { timeout: 2_000 });
+  const db = new DatabaseSync(join(dataDir, "hexahub.db"), { timeout: 20_000 });
   db.exec("BEGIN IMMEDIATE");
   return { [Symbol.dispose]: () => db.close() };
 }
