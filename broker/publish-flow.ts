@@ -76,14 +76,23 @@ export class PublishFlow {
     refusals.reportRate(connection.client, connection.principal, limits.mqttPublishRate);
   }
 
+  /** QoS 2 sent again: it was taken, and only the answer is repeated [MQTT-4.3.3-2], once what followed from the first is committed. */
+  #answerAgain(connection: Connection, packet: Inbound): void {
+    const pending = connection.acknowledgements.reserve(2, packet.packetId);
+    void this.#context.exchange.stored().then(
+      () => pending.settle(),
+      (error: unknown) => this.#giveUp(connection, packet, error),
+    );
+  }
+
   /** Whether there is room for one more unanswered message; ends or holds the connection where there is none. */
-  #hasRoom(connection: Connection, { packetId, qos }: Inbound): boolean {
+  #hasRoom(connection: Connection, packet: Inbound): boolean {
+    const { packetId, qos } = packet;
     const { mqttReceiveMaximum } = this.#context.limits;
     const { acknowledgements, version } = connection;
     const { unreleased } = connection.session as Session;
     if (qos === 2 && unreleased.has(packetId)) {
-      // Sent again: it was taken, and only the answer is repeated [MQTT-4.3.3-2].
-      acknowledgements.answer(2, packetId);
+      this.#answerAgain(connection, packet);
       return false;
     }
     const open = acknowledgements.unkept + unreleased.size;
