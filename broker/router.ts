@@ -52,7 +52,7 @@ export function parseShared(filter: string): SharedFilter | undefined {
 
 /**
  * Brings each message to the sessions and handlers whose filters match and whose rights allow it. Rights are asked when
- * a route is worked out, so that a delivery costs no decision; {@link forgetRoutes} is called whenever they change.
+ * a route is worked out, so that a delivery costs no decision; after a change of the directory all are worked out anew.
  */
 export class Router {
   readonly #rights: Rights;
@@ -101,9 +101,10 @@ export class Router {
     for (const filter of session.subscriptions.keys()) this.unsubscribe(session, filter);
   }
 
-  /** After a change of who may see what. */
-  forgetRoutes(): void {
-    this.#version++;
+  /** The session's account has other rights than before: what was worked out with those is void. */
+  rightsChanged(session: Session): void {
+    const all = [...session.subscriptions.values()];
+    for (const subscription of all) this.subscribe(session, subscription);
   }
 
   /** Hands the message to everybody it is for on this node. Returns whether a durable session put it into a row. */

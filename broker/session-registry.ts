@@ -92,7 +92,9 @@ export class SessionRegistry {
     const isResumed = old !== undefined && !isClean && old.isDurable;
     if (old && !isResumed) this.#drop(old);
     const session = isResumed ? old : this.#create(clientId, principal, isDurable);
+    const hasOtherRights = isResumed && rightsOf(session.principal) !== rightsOf(principal);
     session.principal = principal;
+    if (hasOtherRights) this.#context.router.rightsChanged(session);
     this.#endsAt.delete(clientId);
     return { session, isResumed };
   }
@@ -190,6 +192,10 @@ export class SessionRegistry {
     this.#context.rows.put("owner", clientId, "", row);
   }
 }
+
+/** What of an account decides what it may see. */
+const rightsOf = (principal: Principal): string =>
+  principal.kind === "device" ? principal.uid : `${principal.organizationId}/${principal.kind === "user" ? principal.role : ""}`;
 
 function deliveryRows(rows: WriteBehind): FollowingRows {
   let sequence = Date.now() * 1_000;

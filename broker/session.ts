@@ -87,9 +87,9 @@ export class Session {
   link: Link | undefined;
   readonly #context: SessionContext;
   #queue: DeliveryQueue | undefined;
-  /** By filter. */
   #arrived: Set<number> | undefined;
   #passOn: ((message: Message) => void) | undefined;
+  /** By filter. */
   #feeds: Map<string, Feed> | undefined;
   #isPumpPlanned = false;
 
@@ -106,12 +106,16 @@ export class Session {
 
   /** Hands the message over or puts it aside. Returns whether it became a row, which whoever acknowledges it waits for. */
   deliver(message: Message, reach: Reach): boolean {
-    const qos = message.qos < reach.qos ? message.qos : reach.qos;
     if (this.#arrived && this.#isRepeated(message)) return false;
     if (this.#passOn) {
-      if (qos !== 0) this.#passOn(message);
+      if (message.qos > 0 && reach.qos > 0) this.#passOn(message);
       return false;
     }
+    return this.#hand(message, reach);
+  }
+
+  #hand(message: Message, reach: Reach): boolean {
+    const qos = message.qos < reach.qos ? message.qos : reach.qos;
     if (qos !== 0) return this.#enqueue(message, qos, reach);
     const { link } = this;
     if (link) this.#sendAtOnce(link, message, reach);
@@ -280,7 +284,7 @@ export class Session {
           break;
         }
         if (value === undefined) return this.#planPump();
-        this.deliver(value.message, value.reach);
+        this.#hand(value.message, value.reach);
       }
       if (!hasRoom()) break;
     }

@@ -30,15 +30,14 @@ export class WriteBehind {
     this.#options = options;
   }
 
-  /** Notes a row that the database has, and returns its value. */
+  /** Notes a row that the database has, and returns its value. Where a Buffer went in, a plain typed array comes back. */
   restore({ kind, clientId, key, value }: { kind: string; clientId: string; key: string; value: Buffer }): Record<string, unknown> {
     this.#written.add(rowKey(kind, clientId, key));
-    return revive(deserialize(value));
+    return deserialize(value) as Record<string, unknown>;
   }
 
-  /** Own properties only: the packet's class is Aedes' business, and a stored packet must outlive it. */
   put(kind: BrokerStateKind, clientId: string, key: string, value: object): void {
-    this.#dirty.set(rowKey(kind, clientId, key), { kind, clientId, key, value: serialize({ ...value }) });
+    this.#dirty.set(rowKey(kind, clientId, key), { kind, clientId, key, value: serialize(value) });
     this.#soon();
   }
 
@@ -103,18 +102,3 @@ export class WriteBehind {
 }
 
 const rowKey = (kind: string, clientId: string, key: string): string => `${kind}\0${clientId}\0${key}`;
-
-/** v8 gives typed arrays back where Buffers went in. */
-function revive(data: unknown): Record<string, unknown> {
-  const out = { ...(data as Record<string, unknown>) };
-  if (out["payload"] instanceof Uint8Array) out["payload"] = asBuffer(out["payload"]);
-  const properties = out["properties"];
-  if (typeof properties === "object" && properties !== null) {
-    out["properties"] = Object.fromEntries(
-      Object.entries(properties).map(([name, value]) => [name, value instanceof Uint8Array ? asBuffer(value) : value]),
-    );
-  }
-  return out;
-}
-
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

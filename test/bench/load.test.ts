@@ -62,18 +62,20 @@ describe("the load generator", () => {
     test(`keeps a steady rate at QoS ${qos} and measures every message`, { skip: mosquittoMissing() }, async () => {
       await using mosquitto = await startMosquitto(ROOM);
       const place = openPlace({ host: "127.0.0.1", port: mosquitto.port });
-      const { deliveredPerS, latency } = await generate<LatencyResult>(steadyPairs(place, { ...SHAPE, qos }, 1_000));
-      // A machine that is busy falls behind; it must never send more.
-      assert.ok(deliveredPerS > 200 && deliveredPerS < 1_150, `${deliveredPerS}/s`);
+      const turn = (): Promise<LatencyResult> => generate(steadyPairs(place, { ...SHAPE, qos }, 1_000));
+      const { deliveredPerS, latency } = await bestOf(turn, (result) => Math.abs(result.deliveredPerS - 1_000) < 150);
+      assert.ok(Math.abs(deliveredPerS - 1_000) < 150, `${deliveredPerS}/s`);
       assert.ok(latency.p50Ms > 0 && latency.p50Ms <= latency.p99Ms && latency.p99Ms <= latency.maxMs);
     });
 
   for (const ratePerS of [undefined, 1_000])
     test(`counts PUBACKs and their latency at QoS 1, ${ratePerS ?? "without a"} rate`, { skip: mosquittoMissing() }, async () => {
       await using mosquitto = await startMosquitto();
-      const result = await generate<DurableResult>({ ...durable({ host: "127.0.0.1", port: mosquitto.port }), ratePerS });
-      assert.ok(result.ackedPerS > 200, `${result.ackedPerS}/s`);
-      assert.ok(ratePerS === undefined || result.ackedPerS < 1.15 * ratePerS, `${result.ackedPerS}/s`);
+      const keepsRate = ({ ackedPerS }: DurableResult): boolean =>
+        ratePerS === undefined ? ackedPerS > 500 : Math.abs(ackedPerS - ratePerS) < 0.15 * ratePerS;
+      const turn = (): Promise<DurableResult> => generate({ ...durable({ host: "127.0.0.1", port: mosquitto.port }), ratePerS });
+      const result = await bestOf(turn, keepsRate);
+      assert.ok(keepsRate(result), `${result.ackedPerS}/s`);
       assert.ok(Math.abs(result.latency.count - result.ackedPerS * 0.5) < 0.2 * result.latency.count);
       assert.ok(result.latency.p50Ms > 0 && result.latency.p50Ms <= result.latency.p99Ms && result.latency.p99Ms <= result.latency.maxMs);
     });
@@ -115,4 +117,11 @@ function openPlace(target: Target): Place {
 function durable(target: Target) {
   const publishers = [1, 2].map((n) => ({ clientId: `durable-${n}`, topic: `hexa/durable-${n}/up/telemetry` }));
   return { kind: "durable", ...target, publishers, inFlight: 10, firstTs: 1_700_000_000_000, ...SHORT } as const;
+}
+
+/** The first of up to four turns that is good, or the last: a machine that is busy with other things makes the generator fall behind. */
+async function bestOf<T>(turn: () => Promise<T>, isGood: (result: T) => boolean): Promise<T> {
+  let result = await turn();
+  for (let more = 3; more > 0 && !isGood(result); more--) result = await turn();
+  return result;
 }
