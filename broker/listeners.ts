@@ -1,7 +1,5 @@
 import type { IncomingMessage, Server as HttpServer } from "node:http";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import type { Log, Metrics } from "../core/bus.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import { rangeMatcher, withoutMapping } from "./addresses.ts";
@@ -9,7 +7,8 @@ import type { Expiry } from "./certificate-expiry.ts";
 import type { CertificateOptions } from "./certificates.ts";
 import { ConnectionRates } from "./connection-rates.ts";
 import { type DoorContext, openTcpDoor, type TcpDoor } from "./tcp-door.ts";
-import { openTls, type Tls, type TlsOptions } from "./tls.ts";
+import { openTls, type TlsOptions } from "./tls.ts";
+import { createTlsHandshakes } from "./tls-handshakes.ts";
 import { createTurnAway } from "./turned-away.ts";
 import { openWebSocketDoor } from "./websocket.ts";
 
@@ -61,7 +60,7 @@ export async function openListeners(options: ListenerOptions, accept: Accept): P
   const tls = stack.use(
     await openTls({ clientCertificates: "off", handshakeTimeoutMs, ...options.tls, certificates: options.certificates }),
   );
-  const handshake = createHandshake(tls, turnAway, accept);
+  const handshake = createTlsHandshakes({ tls, timeoutMs: handshakeTimeoutMs, turnAway }, accept);
   const secure = stack.use(await openTcpDoor({ ...door, host, port: options.mqttsPort, setting: "HEXA_MQTTS_PORT" }, handshake));
   let plain: TcpDoor | undefined;
   if (plainHost !== undefined)
@@ -84,34 +83,5 @@ export async function openListeners(options: ListenerOptions, accept: Accept): P
       plain?.stop();
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
-  };
-}
-
-/** TLS over sockets that are through the door. The server never listens itself. */
-function createHandshake(
-  tls: Tls,
-  turnAway: DoorContext["turnAway"],
-  accept: Accept,
-): (socket: Socket, remoteAddress: string | undefined) => void {
-  /** Behind a balancer, by the balancer's own address and port: all that a socket and the TLS socket over it have in common. */
-  const clients = new Map<string, string>();
-  const keyOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress ?? ""} ${remotePort ?? ""}`;
-  const peerOf = ({ remoteAddress }: Socket): string | undefined => remoteAddress && withoutMapping(remoteAddress);
-  const server = createTlsServer(tls.serverOptions, (socket: TLSSocket) => {
-    if (tls.admits(socket)) accept(socket, clients.get(keyOf(socket)) ?? peerOf(socket));
-  });
-  // A handshake that fails is the peer's affair; without a listener it would be ours.
-  server.on("tlsClientError", (_error, socket) => {
-    turnAway("tls_handshake", clients.get(keyOf(socket)) ?? peerOf(socket));
-    socket.destroy();
-  });
-  tls.keep(server);
-  return (socket, remoteAddress) => {
-    if (remoteAddress !== undefined && remoteAddress !== peerOf(socket)) {
-      const key = keyOf(socket);
-      clients.set(key, remoteAddress);
-      socket.once("close", () => clients.delete(key));
-    }
-    server.emit("connection", socket);
   };
 }

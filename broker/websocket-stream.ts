@@ -82,27 +82,45 @@ export function webSocketStream(socket: WebSocket): WebSocketDuplex {
     },
   );
 
-  socket.on("message", (data: RawData, isBinary: boolean) => {
-    isAlive = true;
-    if (stream.destroyed) return;
-    if (!isBinary) {
+  receive(socket, stream, {
+    alive() {
+      isAlive = true;
+    },
+    refuseText() {
       closing = { code: 1_003, reason: "MQTT is binary" };
       stream.destroy();
-    } else if (!stream.push(data)) socket.pause();
+    },
   });
-  for (const sign of ["ping", "pong"] as const)
-    socket.on(sign, () => {
-      isAlive = true;
-    });
+  return stream;
+}
+
+/** From the socket into the stream. */
+function receive(socket: WebSocket, stream: Duplex, { alive, refuseText }: { alive: () => void; refuseText: () => void }): void {
+  /** What one read of the socket brought: a push costs more than a small packet. */
+  let came: Buffer[] = [];
+  function pushAll(): void {
+    const chunks = came;
+    came = [];
+    if (chunks.length > 0 && !stream.destroyed && !stream.push(joined(chunks))) socket.pause();
+  }
+  socket.on("message", (data: RawData, isBinary: boolean) => {
+    alive();
+    if (!isBinary) {
+      pushAll();
+      refuseText();
+      // After this read, and before the next.
+    } else if (came.push(data as Buffer) === 1) process.nextTick(pushAll);
+  });
+  for (const sign of ["ping", "pong"] as const) socket.on(sign, alive);
   // A frame that is none: `ws` closes with the code for it.
   socket.on("error", () => stream.destroy());
   socket.on("close", () => {
+    pushAll();
     // What came before is still read, and the stream is destroyed after that.
     if (stream.destroyed) return;
     stream.push(null);
     stream.end();
   });
-  return stream;
 }
 
 /** Chunks that fit together are joined; a large one stays as it is. */
@@ -111,15 +129,14 @@ function* framesOf(chunks: readonly Buffer[]): Generator<Buffer> {
   let bytes = 0;
   for (const chunk of chunks) {
     if (frame.length > 0 && bytes + chunk.length > FRAME_BYTES) {
-      yield joined(frame, bytes);
+      yield joined(frame);
       frame = [];
       bytes = 0;
     }
     frame.push(chunk);
     bytes += chunk.length;
   }
-  if (frame.length > 0) yield joined(frame, bytes);
+  if (frame.length > 0) yield joined(frame);
 }
 
-const joined = (chunks: readonly Buffer[], bytes: number): Buffer =>
-  chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes);
+const joined = (chunks: readonly Buffer[]): Buffer => (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));

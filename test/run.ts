@@ -8,8 +8,9 @@ import type { FileLimits, FileResult } from "./support/run-file.ts";
 
 const USAGE = `Usage: node test/run.ts [options] [path …]
 
-Runs test/**/*.test.ts, or those below the paths given, each in a process of its own. Servers that some suites need (PostgreSQL,
-Redis, mosquitto, paho-mqtt) are installed through apt-get when this runs as root; where they stay missing, those suites are skipped.
+Runs test/**/*.test.ts, or those below the paths given, each in a process of its own; *.alone.test.ts, which measure or need the whole
+machine, after the others and one at a time. Servers that some suites need (PostgreSQL, Redis, mosquitto, paho-mqtt) are installed
+through apt-get when this runs as root; where they stay missing, those suites are skipped.
 
   --ci             a skipped suite is a failure (also when CI is set)
   --concurrency N  files at a time (2)
@@ -46,7 +47,7 @@ async function main(): Promise<number> {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => interrupted.abort(name));
   try {
     const job = { limits: limitsOf(options), env: testEnvironment(scratch, options.minutes), signal: interrupted.signal };
-    const results = await runAll(files, options.concurrency, (file) => runFile(file, job), interrupted.signal);
+    const results = await runAll(files, options.concurrency, job);
     const failed = summarise(results, { ...options, totalMs: performance.now() - startedAt });
     if (!interrupted.signal.aborted) return failed ? 1 : 0;
     console.log(`interrupted by ${String(interrupted.signal.reason)}: ${files.length - results.length} files not run`);
@@ -119,22 +120,18 @@ function testEnvironment(scratch: string, minutes: number): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(own), PATH: folders.join(path.delimiter), TMPDIR: scratch, SOAK_MINUTES: String(minutes), NO_COLOR: "1" };
 }
 
-async function runAll(
-  files: readonly string[],
-  concurrency: number,
-  run: (file: string) => Promise<FileResult>,
-  signal: AbortSignal,
-): Promise<FileResult[]> {
+async function runAll(files: readonly string[], concurrency: number, job: Parameters<typeof runFile>[1]): Promise<FileResult[]> {
   const results: FileResult[] = [];
-  const waiting = [...files];
-  const worker = async () => {
-    for (let file = waiting.shift(); file !== undefined && !signal.aborted; file = waiting.shift()) {
-      const result = await run(file);
+  const worker = async (waiting: string[]) => {
+    for (let file = waiting.shift(); file !== undefined && !job.signal.aborted; file = waiting.shift()) {
+      const result = await runFile(file, job);
       results.push(result);
       printFile(result);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(concurrency, files.length) }, worker));
+  const { alone = [], together = [] } = Object.groupBy(files, (file) => (file.endsWith(".alone.test.ts") ? "alone" : "together"));
+  await Promise.all(Array.from({ length: Math.min(concurrency, together.length) }, () => worker(together)));
+  await worker(alone);
   return results;
 }
 
@@ -151,7 +148,7 @@ function printFile(result: FileResult): void {
 
 /** Prints the closing summary; true when the run failed. */
 function summarise(results: readonly FileResult[], { ci, totalMs }: { ci: boolean; totalMs: number }): boolean {
-  const failed = results.flatMap(({ file, failed: all }) => all.map(({ name }) => `${nameOf(file)}: ${name}`));
+  const failed = results.flatMap(({ file, failed: all }) => all.map(({ name, details }) => `${nameOf(file)}: ${name}${reasonIn(details)}`));
   const skipped = results.flatMap(({ file, skipped: all }) => all.map((skip) => ({ ...skip, file })));
   const passed = results.reduce((sum, result) => sum + result.passed, 0);
   console.log("");
@@ -165,6 +162,12 @@ function summarise(results: readonly FileResult[], { ci, totalMs }: { ci: boolea
   console.log(`${passed} passed, ${failed.length} failed, ${skipped.length} skipped in ${results.length} files, ${seconds(totalMs)}`);
   if (ci && skipped.length > 0) console.log("a skipped suite is a failure here (CI)");
   return failed.length > 0 || (ci && skipped.length > 0);
+}
+
+/** What went wrong, in a line to put after a name; the place is not it. */
+function reasonIn(details: string): string {
+  const line = details.split("\n").find((one) => one.trim() !== "" && !/^\S+:\d+$/.test(one.trim()));
+  return line === undefined ? "" : ` (${line.trim().slice(0, 160)})`;
 }
 
 function nameOf(file: string): string {

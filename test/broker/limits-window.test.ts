@@ -10,9 +10,10 @@ const RECEIVE_MAXIMUM = 5;
 const INFLIGHT = 3;
 
 /** Nothing is committed, so that nothing is acknowledged, until the block ends; the hub's own patience is 5 s. */
-function blockCommits(dataDir: string): Disposable {
-  const db = new DatabaseSync(join(dataDir, "hexahub.db"), { timeout: 20_000 });
-  db.exec("BEGIN IMMEDIATE");
+async function blockCommits(dataDir: string): Promise<Disposable> {
+  const db = new DatabaseSync(join(dataDir, "hexahub.db"), { timeout: 0 });
+  // A wait inside SQLite would stop this thread, and with it the hub, whose open transaction could then never end.
+  await until(() => db.exec("BEGIN IMMEDIATE") ?? true, { what: "the write lock" });
   return { [Symbol.dispose]: () => db.close() };
 }
 
@@ -37,7 +38,7 @@ describe("receive maximum of the hub and window of the client", () => {
     const client = await scene.connect(device);
     assert.equal(client.connack.properties?.receiveMaximum, RECEIVE_MAXIMUM);
     {
-      using _blocked = blockCommits(scene.hub.dataDir);
+      using _blocked = await blockCommits(scene.hub.dataDir);
       sendMany(client, `hexa/${device.username}/up/log`, upTo(RECEIVE_MAXIMUM + 1));
       const { reasonCode } = await client.take("disconnect");
       assert.equal(reasonCode, 0x93);
@@ -55,7 +56,7 @@ describe("receive maximum of the hub and window of the client", () => {
     const received = () => scene.metric('hexahub_mqtt_accepted_total{topic="up"}');
     const start = await received();
     {
-      using _blocked = blockCommits(scene.hub.dataDir);
+      using _blocked = await blockCommits(scene.hub.dataDir);
       sendMany(client, `hexa/${device.username}/up/log`, upTo(50));
       await until(async () => (await received()) >= start + RECEIVE_MAXIMUM, { what: "the first messages" });
       for (let round = 0; round < 20; round++) await other.ping();

@@ -8,14 +8,19 @@ test("1,000 half-open connections and 20 packets of 256 MB that are only announc
   assert.ok(growthBytes <= 50 * MIB, `${Math.round(growthBytes / MIB)} MiB`);
 });
 
-test("2,000 clients that come back at once after kill -9 are all served, and the hub answers meanwhile", async (context) => {
-  const { tookMs, healthMs, loopP99Ms } = await comeBack({ count: 2_000, isTls: false });
-  context.diagnostic(`${Math.round(tookMs)} ms, /health ${Math.round(healthMs)} ms, loop p99 ${Math.round(loopP99Ms)} ms`);
-  // A build machine is busy with other things; the soak has the limits themselves.
-  assert.ok(tookMs <= 25_000, `it took ${Math.round(tookMs)} ms`);
-  assert.ok(healthMs <= 1_000, `/health took ${Math.round(healthMs)} ms`);
-  assert.ok(loopP99Ms <= 500, `the loop was ${Math.round(loopP99Ms)} ms late`);
-});
+for (const [name, count, isTls] of [
+  ["2,000 clients", 2_000, false],
+  ["500 clients over TLS", 500, true],
+] as const) {
+  test(`${name} that come back at once after kill -9 are all served, and the hub answers meanwhile`, async (context) => {
+    const { tookMs, healthMs, loopP99Ms } = await comeBack({ count, isTls });
+    context.diagnostic(`${Math.round(tookMs)} ms, /health ${Math.round(healthMs)} ms, loop p99 ${Math.round(loopP99Ms)} ms`);
+    assert.ok(tookMs <= 30_000, `it took ${Math.round(tookMs)} ms`);
+    assert.ok(healthMs <= 1_000, `/health took ${Math.round(healthMs)} ms`);
+    // A machine that builds may be busy with other things; the soak has the limit itself, 200 ms.
+    assert.ok(loopP99Ms <= 500, `the loop was ${Math.round(loopP99Ms)} ms late`);
+  });
+}
 
 test("30,000 connects leave nothing behind", { timeout: 240_000 }, async (context) => {
   const { memoriesMib } = await visits(30_000, 100_000);
