@@ -1,11 +1,13 @@
 /**
  * The thread that owns the SQLite file, so that the hub's main loop never waits for an fsync.
- * Messages are `[id, sql, bindings]`, answers are {@link Reply}; `close` checkpoints and ends the thread.
+ * Messages are `[id, sql, bindings, place]`, answers are {@link Reply}; `close` checkpoints and ends the thread.
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
 
-export type Request = readonly [id: number, sql: string, bindings: SQLInputValue[]] | "close";
+/** Where a statement stands: by itself, first in a transaction that begins with it, or further in. */
+export type Place = "alone" | "first" | "within";
+export type Request = readonly [id: number, sql: string, bindings: SQLInputValue[], place: Place] | "close";
 export type Reply =
   | { readonly id: number; readonly columns: readonly string[]; readonly rows: readonly (readonly unknown[])[] }
   | { readonly id: number; readonly changes: number; readonly lastId: number }
@@ -17,6 +19,8 @@ interface Prepared {
   readonly columns: readonly string[];
 }
 
+/** SQLITE_ABORT_ROLLBACK */
+const ROLLED_BACK = { message: "the transaction was rolled back", errcode: 516 };
 const MAX_STATEMENTS = 300;
 const MAX_CACHED_SQL = 4_000;
 const PRAGMAS = [
@@ -57,10 +61,14 @@ function open(filename: string, fail: (error: { message: string; errcode: number
   }
 }
 
-function run(db: DatabaseSync, statements: Map<string, Prepared>, [id, sql, bindings]: Exclude<Request, "close">): Reply {
+function run(db: DatabaseSync, statements: Map<string, Prepared>, [id, sql, bindings, place]: Exclude<Request, "close">): Reply {
   // A full disk makes SQLite roll back by itself; the ROLLBACK that follows must not hide the first error.
   if (sql === "ROLLBACK" && !db.isTransaction) return { id, changes: 0, lastId: 0 };
+  // Nor may what was sent behind the statement that failed be done without the rest.
+  if (place === "within" && !db.isTransaction) return { id, error: ROLLED_BACK };
   try {
+    // The write lock at once, so that a transaction never fails half-way for want of it.
+    if (place === "first") db.exec("BEGIN IMMEDIATE");
     const { statement, columns } = prepare(db, statements, sql);
     if (columns.length > 0) return { id, columns, rows: statement.all(...bindings) as unknown as unknown[][] };
     const { changes, lastInsertRowid } = statement.run(...bindings);

@@ -4,7 +4,7 @@ import type { SQLInputValue } from "node:sqlite";
 import { Worker } from "node:worker_threads";
 import { HubError } from "../core/errors.ts";
 import { hubErrorOf, SqliteError } from "./database-errors.ts";
-import type { Reply, Request } from "./sqlite-worker.ts";
+import type { Place, Reply, Request } from "./sqlite-worker.ts";
 
 /** What this file uses of knex's own classes, which have no type declarations. */
 interface DialectBase {
@@ -29,10 +29,10 @@ const SqliteTransaction = require("knex/lib/dialects/sqlite3/execution/sqlite-tr
 
 const CLOSE_LIMIT_MS = 10_000;
 
-/** A transaction that takes the write lock at once, so that it never fails half-way for want of it. */
-class ImmediateTransaction extends SqliteTransaction {
-  begin(connection: SqliteConnection): Promise<unknown> {
-    return this.query(connection, "BEGIN IMMEDIATE;");
+/** A transaction that begins with its first statement: a busy loop is slow to fetch an answer, and that of BEGIN says nothing. */
+class PromptTransaction extends SqliteTransaction {
+  async begin(connection: SqliteConnection): Promise<void> {
+    connection.beginWithNext();
   }
 }
 
@@ -43,7 +43,7 @@ export class SqliteClient extends BetterSqlite3Client {
   }
 
   transaction(...args: unknown[]): TransactionBase {
-    return new ImmediateTransaction(this, ...args);
+    return new PromptTransaction(this, ...args);
   }
 
   acquireRawConnection(): Promise<SqliteConnection> {
@@ -84,6 +84,7 @@ export class SqliteConnection {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, PromiseWithResolvers<Answer>>();
   #lastId = 0;
+  #next: Place = "alone";
 
   private constructor(worker: Worker) {
     this.#worker = worker;
@@ -105,13 +106,21 @@ export class SqliteConnection {
     return connection;
   }
 
+  /** The next statement is the first of a transaction. */
+  beginWithNext(): void {
+    this.#next = "first";
+  }
+
   query(sql: string, bindings: SQLInputValue[]): Promise<Answer> {
+    const place = this.#next;
+    if (place === "first") this.#next = "within";
+    if (sql === "COMMIT;" || sql === "ROLLBACK") this.#next = "alone";
     if (this.__knex__disposed)
       return Promise.reject(new HubError("unavailable", "the database thread has ended", { cause: this.__knex__disposed }));
     const id = ++this.#lastId;
     const answer = Promise.withResolvers<Answer>();
     this.#waiting.set(id, answer);
-    this.#worker.postMessage([id, sql, bindings] satisfies Request);
+    this.#worker.postMessage([id, sql, bindings, place] satisfies Request);
     return answer.promise;
   }
 

@@ -2,7 +2,7 @@ import { LRUCache } from "lru-cache";
 import type { SensorValue } from "../core/payloads.ts";
 import type { Db, Store } from "./open.ts";
 import { afterCommit, inTransaction } from "./open.ts";
-import { engineOf, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
+import { engineOf, inOrder, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
 import { dayOf, makePartitions } from "./telemetry-partitions.ts";
 
 export { listSeries, queryReadings, type ReadingsQuery } from "./readings.ts";
@@ -74,12 +74,8 @@ export function createTelemetryStore(store: Store): TelemetryStore {
         const kept = readings.filter((reading) => owners.has(reading.deviceId));
         if (kept.length === 0) return;
         const seriesOf = await resolveSeries(trx, cache, owners, kept);
-        await insertTelemetry(
-          trx,
-          kept.map((reading) => ({ ...reading, series: seriesOf(reading).id })),
-        );
-        await lowerFirstTs(trx, kept, seriesOf);
-        await upsertSensorState(trx, kept);
+        const rows = kept.map((reading) => ({ ...reading, series: seriesOf(reading).id }));
+        await inOrder(trx, [() => insertTelemetry(trx, rows), () => lowerFirstTs(trx, kept, seriesOf), () => upsertSensorState(trx, kept)]);
       });
     },
     ensurePartitions: (timestamps) => ensure(store.db, timestamps),

@@ -10,7 +10,8 @@ import { Worker } from "node:worker_threads";
 import { SetupError } from "../../core/errors.ts";
 import { isUniqueViolation } from "../../store/database-errors.ts";
 import { migrate, migrationStatus } from "../../store/migrate.ts";
-import { inTransaction, openStore, openStoreForMigration } from "../../store/open.ts";
+import { type Db, inTransaction, openStore, openStoreForMigration } from "../../store/open.ts";
+import { inOrder, rowsOf } from "../../store/sql.ts";
 import { freePort } from "../support/services.ts";
 import { temporaryFolder } from "../support/wait.ts";
 import { forEachEngine, type Place } from "./engines.ts";
@@ -184,6 +185,30 @@ describe("on SQLite", () => {
     await store.db.raw("pragma max_page_count = 1000000");
     await store.db("entities").insert(entity("after"));
     assert.deepEqual(await store.db("entities").orderBy("id").pluck("id"), ["after", "before"]);
+  });
+
+  test("what was sent behind a statement that rolled the transaction back is not done without it", async () => {
+    using folder = temporaryFolder();
+    await using store = await openStore({ dataDir: folder.path });
+    const insert =
+      "insert or rollback into entities (id, entity_type, name, properties, created_at, last_updated) values (?, 'project', '', '{}', '', '')";
+    const add = (trx: Db, id: string) => trx.raw(insert, [id]);
+    const all = (ids: string[]) =>
+      inTransaction(store.db, (trx) =>
+        inOrder(
+          trx,
+          ids.map((id) => () => add(trx, id)),
+        ),
+      );
+    await all(["one", "two"]);
+    await assert.rejects(all(["three", "two", "four"]), isUniqueViolation);
+    await inTransaction(store.db, () => Promise.resolve());
+    await all(["five"]);
+    const rows = await rowsOf<{ id: string }>(store.db, "select id from entities order by id");
+    assert.deepEqual(
+      rows.map(({ id }) => id),
+      ["five", "one", "two"],
+    );
   });
 
   test("when the database thread dies, its queries fail as unavailable and the next ones get a new thread", async () => {
