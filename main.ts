@@ -155,7 +155,7 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
 /** The HTTP side: the API and the demo home, whose devices connect like any other. */
 async function openApi(hub: Rooms, base: Base, { broker, commands, duties }: Messaging, urls: Urls, stack: AsyncDisposableStack) {
   const { config, caFile, store, log } = base;
-  const { bus, sessions, events, ingest, calls } = broker;
+  const { bus, sessions, events, ingest, storage, calls } = broker;
   const operatorToken = hub.newSecret("hxo");
   const setup = { token: (await hub.countUsers(store.db)) === 0 ? randomBytes(24).toString("base64url") : undefined };
   const demo = stack.use(
@@ -189,7 +189,7 @@ async function openApi(hub: Rooms, base: Base, { broker, commands, duties }: Mes
     clock: base.clock,
   });
   const api = stack.use(
-    await hub.startApi({ ...base, bus, commands, sessions, events, ingest, demo, deviceCertificates, setup, settings }),
+    await hub.startApi({ ...base, bus, commands, sessions, events, ingest, storage, demo, deviceCertificates, setup, settings }),
   );
   return { api, demo, setup, operatorToken };
 }

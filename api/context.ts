@@ -1,5 +1,5 @@
 import type { Server } from "node:http";
-import type { Bus, Commands, Demo, DeviceDirectory, EventSink, Ingest, Log, Sessions } from "../core/bus.ts";
+import type { Bus, Commands, Demo, DeviceDirectory, EventSink, Ingest, Log, Sessions, StorageState } from "../core/bus.ts";
 import type { DeviceCertificates } from "../core/certificate.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Store } from "../store/open.ts";
@@ -40,6 +40,7 @@ export interface ApiContext {
   readonly sessions: Sessions;
   readonly events: EventSink;
   readonly ingest: Ingest;
+  readonly storage: StorageState;
   readonly directory: DeviceDirectory;
   readonly deviceCertificates: DeviceCertificates;
   readonly demo: Demo;

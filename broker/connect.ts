@@ -50,10 +50,11 @@ export function createAdmission(context: AdmissionContext): Admission {
   async function admit(connection: Connection, username: string | undefined, password: string | undefined): Promise<void> {
     const { client } = connection;
     const { rights } = context;
+    let hasClaimed = false;
     pending.set(connection, []);
     connection.stream.once("close", () => {
       pending.delete(connection);
-      if (!connection.session) abandon(context, connection);
+      if (!connection.session) abandon(context, connection, hasClaimed);
     });
     const { remoteAddress } = client.conn;
     // Before anything is looked at: the same answer, as fast, for an account that exists and one that does not.
@@ -77,7 +78,12 @@ export function createAdmission(context: AdmissionContext): Admission {
       connection.will = willOf(will, principal);
       await context.wills.promise(client.id, connection.will);
     }
-    if (!client.clean) await context.registry.claim(client.id, principal, client.sessionExpiryInterval * 1_000);
+    if (client.clean) return;
+    // With nothing between the question and the claim: many may ask at once.
+    if (!context.registry.hasRoom(client.id, principal, mostSessions(context.limits, principal)))
+      throw new ConnectRefusal(3, "session_quota", 0x97);
+    hasClaimed = true;
+    await context.registry.claim(client.id, principal, client.sessionExpiryInterval * 1_000);
   }
 
   type Done = Parameters<Aedes["authenticate"]>[3];
@@ -109,8 +115,9 @@ export function createAdmission(context: AdmissionContext): Admission {
 }
 
 /** A login that became no session. What it brought here from another node stays here. */
-function abandon({ registry, transfer, wills }: AdmissionContext, { client, claim, will }: Connection): void {
-  registry.unclaim(client.id);
+function abandon({ registry, transfer, wills }: AdmissionContext, { client, claim, will }: Connection, hasClaimed: boolean): void {
+  // What another node has taken meanwhile is not this one's to forget.
+  if (hasClaimed) registry.unclaim(client.id, { isOurs: claim?.isCurrent !== false });
   if (will) wills.retract(client.id);
   if (registry.find(client.id)) transfer.hold(client.id, claim);
   else claim?.end();
@@ -119,6 +126,10 @@ function abandon({ registry, transfer, wills }: AdmissionContext, { client, clai
 /** How long a session of this account outlives its connection at most, in seconds. */
 export function longestExpiryS({ mqttSessionExpiryS, mqttServiceSessionExpiryS }: MqttLimits, { kind }: Principal): number {
   return kind === "service" ? mqttServiceSessionExpiryS : mqttSessionExpiryS;
+}
+
+function mostSessions({ mqttSessionsPerAccount, mqttServiceSessionsPerAccount }: MqttLimits, { kind }: Principal): number {
+  return kind === "service" ? mqttServiceSessionsPerAccount : mqttSessionsPerAccount;
 }
 
 /** What the client asked for, within what its kind of account may have. MQTT 5 reads it in the CONNACK. */

@@ -27,6 +27,7 @@ export interface PacketHandlers {
   alive(connection: Connection): void;
   refused(connection: Connection, fault: FrameFault, head: Buffer): void;
   tooLarge(connection: Connection, bytes: number): void;
+  tooFast(connection: Connection): void;
   failed(connection: Connection, error: unknown): void;
 }
 
@@ -88,7 +89,7 @@ export class Connection implements Link, Answered {
   /** Topic names by alias, of this connection. */
   aliases: Map<number, string> | undefined;
   grants: Grants | undefined;
-  readonly throttle: Throttle;
+  readonly #throttle: Throttle;
   readonly #context: ConnectionContext;
   readonly #topicLimits: TopicLimits;
   readonly #unread = new UnreadBytes();
@@ -102,7 +103,7 @@ export class Connection implements Link, Answered {
     this.client = client;
     this.stream = client.conn;
     this.output = new Output(client.conn, context.turn);
-    this.throttle = createThrottle(context.limits, () => this.release(HOLD.rate));
+    this.#throttle = createThrottle(context.limits, () => this.release(HOLD.rate));
   }
 
   get wantsReasons(): boolean {
@@ -139,6 +140,22 @@ export class Connection implements Link, Answered {
     if (this.#holds !== 0 || this.#isReading || this.isClosed) return;
     this.#take(NOTHING);
     if (this.#holds === 0 && !this.isClosed) this.stream.resume();
+  }
+
+  /**
+   * Counts what the client asked for, in messages. Of a client that asks for more than
+   * its rate nothing is refused: it is read no faster.
+   */
+  spend(units: number): void {
+    if (this.#throttle.spend(units) === 0) return;
+    this.#context.counters.throttled++;
+    this.hold(HOLD.rate);
+    this.#context.handlers.tooFast(this);
+  }
+
+  /** Its connection is over. */
+  stop(): void {
+    this.#throttle.stop();
   }
 
   /** Ends the connection; MQTT 5 hears why. Only the first reason counts. */

@@ -34,7 +34,7 @@ export interface ConnectionsContext {
   readonly subscription: PacketHandlers["subscription"];
   /** Asked when somebody has logged in. */
   readonly admission: () => Pick<Admission, "isWelcome">;
-  readonly refusals: Pick<Refusals, "reportSize">;
+  readonly refusals: Pick<Refusals, "reportSize" | "reportRate">;
   readonly presence: PresenceTracker;
   readonly directory: DeviceDirectory;
   readonly topics: Topics;
@@ -146,6 +146,11 @@ export class Connections implements PacketHandlers {
     this.#context.refusals.reportSize(client, principal, bytes);
   }
 
+  tooFast({ client, principal }: Connection): void {
+    const { refusals, limits } = this.#context;
+    refusals.reportRate(client, principal, limits.mqttPublishRate);
+  }
+
   failed({ client }: Connection, error: unknown): void {
     this.#context.metrics.count("hexahub_mqtt_connection_errors_total");
     this.#context.log.error({ err: error, clientId: client.id }, "a packet could not be handled");
@@ -231,7 +236,7 @@ export class Connections implements PacketHandlers {
     const { isStopping, limits, wills, registry, presence } = this.#context;
     const { client, session, principal } = connection;
     this.open--;
-    connection.throttle.stop();
+    connection.stop();
     // In a take-over the new connection answers for the device, and goes on with the session.
     if (!session || !principal) return;
     if (connection.isSuperseded) return this.#superseded(connection);

@@ -40,7 +40,7 @@ export class PublishFlow {
     const packet = readPublish(connection, buffer, start, end, connection.version === 5 ? clock() : 0);
     if (!packet) return connection.end(0x94, "[MQTT-3.3.2-8] a topic alias that is not in use");
     counters.received[packet.qos]++;
-    if (connection.throttle.spend() > 0) this.#throttle(connection);
+    connection.spend(1);
     if (packet.qos !== 0 && !this.#hasRoom(connection, packet)) return;
     const { topic, mayPublish } = (connection.grants as Grants).of(packet.topic);
     if (!topic || !mayPublish) return this.#refuse(connection, packet, topicError(rights, connection.principal, packet.topic, topic));
@@ -66,14 +66,6 @@ export class PublishFlow {
       default:
         return this.#release(connection, session, packetId);
     }
-  }
-
-  /** Reads no faster than the client may send. Nothing is lost by that. */
-  #throttle(connection: Connection): void {
-    const { counters, refusals, limits } = this.#context;
-    counters.throttled++;
-    connection.hold(HOLD.rate);
-    refusals.reportRate(connection.client, connection.principal, limits.mqttPublishRate);
   }
 
   /** QoS 2 sent again: it was taken, and only the answer is repeated [MQTT-4.3.3-2], once what followed from the first is committed. */

@@ -1,4 +1,5 @@
 import type { Principal } from "../core/principal.ts";
+import { AccountSessions } from "./account-sessions.ts";
 import type { Delivery } from "./delivery-queue.ts";
 import type { Message } from "./message.ts";
 import { messageOf, messageRow } from "./message-row.ts";
@@ -24,6 +25,12 @@ interface SessionRow {
   readonly expiryMs: number;
 }
 
+/** Whose a client id will be, and how many of the account's logins are on their way to it. */
+interface ClaimedId {
+  readonly principal: Principal;
+  logins: number;
+}
+
 /** Rows that sort behind those of another run or node, whatever its clock said. */
 type FollowingRows = DeliveryRows & { follow(key: string): void };
 
@@ -38,8 +45,9 @@ export class SessionRegistry {
   readonly #sessions = new Map<string, Session>();
   /** When sessions that are away end, in ms since 1970. */
   readonly #endsAt = new Map<string, number>();
-  /** Client ids that a login has taken for a session that begins when it is done. */
-  readonly #claims = new Map<string, Principal>();
+  /** Client ids that logins have taken for a session that begins when one of them is done. */
+  readonly #claims = new Map<string, ClaimedId>();
+  readonly #accounts = new AccountSessions();
   readonly #sweeping: NodeJS.Timeout;
 
   constructor(context: SessionRegistryContext) {
@@ -66,19 +74,31 @@ export class SessionRegistry {
 
   /** Who has the client id: its session's account, or the one that is logging in with it. */
   ownerOf(clientId: string): Principal | undefined {
-    return this.#sessions.get(clientId)?.principal ?? this.#claims.get(clientId);
+    return this.#sessions.get(clientId)?.principal ?? this.#claims.get(clientId)?.principal;
+  }
+
+  /** Whether the account may have one more durable session on this node, or has this one already. */
+  hasRoom(clientId: string, principal: Principal, most: number): boolean {
+    return this.#accounts.hasRoom(principal, clientId, most);
   }
 
   /** Binds the client id of a session that will be durable to its owner. Resolves when that is committed. */
   async claim(clientId: string, principal: Principal, expiryMs: number): Promise<void> {
-    this.#claims.set(clientId, principal);
+    this.#claims.set(clientId, { principal, logins: (this.#claims.get(clientId)?.logins ?? 0) + 1 });
+    this.#accounts.add(principal, clientId);
     if (this.#sessions.get(clientId)?.isDurable) return;
     this.#putRow(clientId, { principal, expiryMs, endsAt: this.#context.clock() + expiryMs });
     await this.#context.rows.flushed();
   }
 
-  unclaim(clientId: string): void {
+  /** A login ended that had claimed the client id. After the last one it is nobody's again; `isOurs`: and no other node's. */
+  unclaim(clientId: string, { isOurs }: { readonly isOurs: boolean }): void {
+    const claimed = this.#claims.get(clientId);
+    if (!claimed || --claimed.logins > 0) return;
     this.#claims.delete(clientId);
+    if (this.#sessions.get(clientId)?.isDurable) return;
+    this.#accounts.delete(claimed.principal, clientId);
+    if (isOurs) this.#context.rows.delete("owner", clientId, "");
   }
 
   /**
@@ -137,8 +157,7 @@ export class SessionRegistry {
     session.unload(passOn);
     if (passOn) setTimeout(() => this.#context.router.forget(session), PASSING_ON_MS).unref();
     else this.#context.router.forget(session);
-    this.#sessions.delete(clientId);
-    this.#endsAt.delete(clientId);
+    this.#remove(session);
     this.#context.onUnload(clientId);
   }
 
@@ -172,6 +191,7 @@ export class SessionRegistry {
   #create(id: string, principal: Principal, isDurable: boolean): Session {
     const session = new Session({ ...this.#context, rows: this.#deliveryRows }, { id, principal, isDurable });
     this.#sessions.set(id, session);
+    if (isDurable) this.#accounts.add(principal, id);
     return session;
   }
 
@@ -184,8 +204,13 @@ export class SessionRegistry {
     router.forget(session);
     session.clear();
     session.detach();
-    this.#sessions.delete(session.id);
-    this.#endsAt.delete(session.id);
+    this.#remove(session);
+  }
+
+  #remove({ id, principal }: Session): void {
+    this.#sessions.delete(id);
+    this.#endsAt.delete(id);
+    if (!this.#claims.has(id)) this.#accounts.delete(principal, id);
   }
 
   #putRow(clientId: string, row: SessionRow): void {

@@ -66,6 +66,8 @@ export interface DeliveryRows {
  */
 export type Feed = Iterator<{ readonly message: Message; readonly reach: Reach } | undefined>;
 
+/** Feeds of one filter that may wait: each SUBSCRIBE has its own [MQTT-3.8.4-4], up to where asking is a way to pile them up. */
+const MAX_FEEDS = 10;
 /** Longer than the node that a session came from passes on what still reaches it. */
 const REPEATS_MS = 10_000;
 const MAX_REPEATS = 10_000;
@@ -89,8 +91,8 @@ export class Session {
   #queue: DeliveryQueue | undefined;
   #arrived: Set<number> | undefined;
   #passOn: ((message: Message) => void) | undefined;
-  /** By filter. */
-  #feeds: Map<string, Feed> | undefined;
+  /** By filter, in the order in which they were asked for. */
+  #feeds: Map<string, Feed[]> | undefined;
   #isPumpPlanned = false;
 
   constructor(context: SessionContext, { id, principal, isDurable }: Pick<Session, "id" | "principal" | "isDurable">) {
@@ -258,12 +260,14 @@ export class Session {
 
   /**
    * Adds messages of a subscription that follow as there is room; each is pulled when it can go out, so that a long list
-   * costs no memory. One of the same filter that is not done begins again, or asking often would be a way to pile them up.
+   * costs no memory. Too many of one filter that are not done begin again as one.
    */
   feed(filter: string, feed: Feed): void {
-    const feeds = (this.#feeds ??= new Map());
+    const feeds = (this.#feeds ??= new Map<string, Feed[]>());
+    const before = feeds.get(filter) ?? [];
+    // To the end, or the others would never have their turn.
     feeds.delete(filter);
-    feeds.set(filter, feed);
+    feeds.set(filter, before.length < MAX_FEEDS ? [...before, feed] : [feed]);
     this.pump();
   }
 
@@ -272,21 +276,19 @@ export class Session {
     this.#feeds?.delete(filter);
   }
 
-  #pumpFeeds(link: Link, feeds: Map<string, Feed>): void {
+  #pumpFeeds(link: Link, feeds: Map<string, Feed[]>): void {
     const { limits } = this.#context;
     const hasRoom = (): boolean =>
       this.#hasRoom(link) && (!this.#queue || (!this.#queue.isWaiting && this.#queue.hasWindow(link.window, limits)));
-    for (const [filter, feed] of feeds) {
-      while (hasRoom()) {
-        const { done, value } = feed.next();
-        if (done) {
-          feeds.delete(filter);
-          break;
-        }
-        if (value === undefined) return this.#planPump();
-        this.#hand(value.message, value.reach);
+    for (const [filter, line] of feeds) {
+      while (hasRoom() && line.length > 0) {
+        const { done, value } = (line[0] as Feed).next();
+        if (done) line.shift();
+        else if (value === undefined) return this.#planPump();
+        else this.#hand(value.message, value.reach);
       }
-      if (!hasRoom()) break;
+      if (line.length > 0) break;
+      feeds.delete(filter);
     }
     if (feeds.size === 0) this.#feeds = undefined;
   }

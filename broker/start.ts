@@ -1,5 +1,5 @@
 import { Aedes } from "aedes";
-import type { Bus, Commands, DeviceDirectory, DeviceRef, EventSink, Log, Metrics, NodeCalls, Sessions } from "../core/bus.ts";
+import type { Bus, Commands, DeviceDirectory, DeviceRef, EventSink, Log, Metrics, NodeCalls, Sessions, StorageState } from "../core/bus.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Store } from "../store/open.ts";
@@ -60,6 +60,7 @@ export interface Broker extends AsyncDisposable {
   readonly calls: NodeCalls;
   readonly events: EventSink;
   readonly ingest: DurableIngest;
+  readonly storage: StorageState;
   /** For /metrics. */
   readonly readings: readonly Reading[];
   /** Called when a device is connected and listens to its commands, also after every reconnect. */
@@ -155,6 +156,7 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     calls,
     events,
     ingest,
+    storage: state.storage,
     readings: brokerReadings(counted),
     onReachable: (listener) => void reachable.push(listener),
     async listen(options, commandPath) {

@@ -1,11 +1,10 @@
-import type { Log } from "../core/bus.ts";
+import type { Log, StorageState } from "../core/bus.ts";
 import { TOPICS, type TopicKind, type Topics } from "../core/topics.ts";
 import type { Counters } from "./counters.ts";
 import type { Exchange } from "./exchange.ts";
 import { Message } from "./message.ts";
 import type { Retained } from "./retained.ts";
 import type { SessionRegistry } from "./session-registry.ts";
-import type { StorageWatch } from "./storage-watch.ts";
 
 export interface StatisticsContext {
   readonly counters: Counters;
@@ -13,7 +12,7 @@ export interface StatisticsContext {
   readonly retained: Retained;
   /** Network connections that are open, those without a session too. */
   readonly connections: () => number;
-  readonly storage: Pick<StorageWatch, "isFull">;
+  readonly storage: StorageState;
 }
 
 /** A number of the broker as Prometheus has it, read when somebody looks. */

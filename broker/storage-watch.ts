@@ -1,9 +1,8 @@
-import type { Log } from "../core/bus.ts";
+import type { Log, StorageState } from "../core/bus.ts";
 import { hubErrorOf } from "../store/database-errors.ts";
 
 /** Whether the database has room: an alarm that is raised once, and ends by itself. */
-export interface StorageWatch extends Disposable {
-  readonly isFull: boolean;
+export interface StorageWatch extends StorageState, Disposable {
   /** A write failed. Returns whether that was for want of room, and so is told. */
   failed(error: unknown): boolean;
   /** A write that needs room was committed. */

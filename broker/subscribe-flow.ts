@@ -23,6 +23,8 @@ export interface SubscribeFlowContext {
   readonly onSubscribed: (connection: Connection) => void;
 }
 
+/** A filter costs less than a message, and Home Assistant asks for a thousand when it starts. */
+const FILTERS_A_MESSAGE = 10;
 /** SUBACK's reasons of MQTT 5; 3.1.1 has one for all. */
 const REFUSED = { notAuthorized: 0x87, filterInvalid: 0x8f, quota: 0x97, any: 0x80 } as const;
 const NO_SUBSCRIPTION = 0x11;
@@ -52,6 +54,7 @@ export function createSubscribeFlow(context: SubscribeFlowContext): (connection:
     const session = connection.session as Session;
     // More than there may be in all are not looked at, or everybody would wait for one packet of 65,000.
     const { packetId, id, asked, count } = readSubscribe(frame, version, mostOf(limits, session.principal));
+    connection.spend(Math.ceil(count / FILTERS_A_MESSAGE));
     const grants = asked.map((one) => grant(session, one, id));
     const codes = grants.map((one) => reasonOf(one, version));
     while (codes.length < count) codes.push(version === 5 ? REFUSED.quota : REFUSED.any);
@@ -66,6 +69,7 @@ export function createSubscribeFlow(context: SubscribeFlowContext): (connection:
     const { version } = connection;
     const session = connection.session as Session;
     const { packetId, filters } = readUnsubscribe(frame, version);
+    connection.spend(Math.ceil(filters.length / FILTERS_A_MESSAGE));
     const codes = filters.map((filter) => {
       if (!router.unsubscribe(session, filter)) return NO_SUBSCRIPTION;
       session.stopFeed(filter);

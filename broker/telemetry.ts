@@ -1,4 +1,4 @@
-import type { DeviceDirectory, UpMessage } from "../core/bus.ts";
+import type { DeviceDirectory, DeviceRef, UpMessage } from "../core/bus.ts";
 import type { SensorValue, Telemetry } from "../core/payloads.ts";
 import { readingsOf, sensorStateText } from "../core/telemetry.ts";
 import type { Topics } from "../core/topics.ts";
@@ -18,7 +18,8 @@ export interface TelemetryContext {
  * comes late is stored and changes no state.
  */
 export function telemetryHandler({ telemetry, directory, announce, topics }: TelemetryContext) {
-  const publishedTs = new Map<string, number>();
+  /** By device and key. The directory's entry holds a device's part: with the device it goes by itself. */
+  const published = new WeakMap<DeviceRef, Map<string, number>>();
   return async (trx: Db, messages: readonly UpMessage[]): Promise<() => void> => {
     const newest = new Map<string, { uid: string; key: string; ts: number; value: SensorValue }>();
     const rows = messages.flatMap(({ device, payload, receivedAt }) => {
@@ -33,10 +34,14 @@ export function telemetryHandler({ telemetry, directory, announce, topics }: Tel
     });
     await telemetry.insert(trx, rows);
     return () => {
-      for (const [series, { uid, key, ts, value }] of newest) {
+      for (const { uid, key, ts, value } of newest.values()) {
+        const device = directory.find(uid);
         // A device that was removed meanwhile must not leave a retained message behind.
-        if (ts < (publishedTs.get(series) ?? 0) || !directory.find(uid)) continue;
-        publishedTs.set(series, ts);
+        if (!device) continue;
+        let byKey = published.get(device);
+        if (!byKey) published.set(device, (byKey = new Map<string, number>()));
+        if (ts < (byKey.get(key) ?? 0)) continue;
+        byKey.set(key, ts);
         announce({ topic: topics.build({ kind: "sensor_state", uid, key }), payload: sensorStateText(value), retain: true });
       }
     };

@@ -96,9 +96,15 @@ export interface DeviceRef {
 export interface DeviceDirectory {
   /** Another one after every change: what was decided before has to be decided again. */
   readonly version: number;
+  /** The same object until the device changes. */
   find(uid: string): DeviceRef | undefined;
   put(device: DeviceRef): void;
   remove(uid: string): void;
+}
+
+/** Whether the database has room for what must be kept. */
+export interface StorageState {
+  readonly isFull: boolean;
 }
 
 export interface DemoDevice {

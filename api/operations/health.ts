@@ -11,7 +11,7 @@ export const health = defineRoute({
   method: "GET",
   path: "/health",
   tag: "Operations",
-  summary: "Whether the hub works: it answers, and its database does",
+  summary: "Whether the hub works: it answers, its database does, and there is room to write",
   access: "none",
   replies: {
     200: {
@@ -21,6 +21,7 @@ export const health = defineRoute({
           status: Type.Literal("ok"),
           version: Type.String(),
           database: Type.Literal("ok"),
+          storage: Type.Literal("ok"),
           sessions: Type.Integer({ description: "MQTT sessions that are connected" }),
           time: Type.String(),
         },
@@ -31,12 +32,14 @@ export const health = defineRoute({
   errors: ["unavailable"],
   async handler({ context }) {
     await checkDatabase(context);
+    checkStorage(context);
     return {
       status: 200,
       body: {
         status: "ok",
         version: context.settings.version,
         database: "ok",
+        storage: "ok",
         sessions: context.sessions.count(),
         time: new Date(context.clock()).toISOString(),
       },
@@ -44,7 +47,23 @@ export const health = defineRoute({
   },
 });
 
-async function checkDatabase({ store, log, sessions }: ApiContext): Promise<void> {
+interface Components {
+  readonly database: "ok" | "late" | "failed";
+  readonly storage: "ok" | "full";
+}
+
+/** What does not work, and what is known of the rest. */
+function degraded({ sessions }: ApiContext, message: string, components: Components): HubError {
+  return new HubError("unavailable", message, { details: { ...components, sessions: sessions.count() } });
+}
+
+function checkStorage(context: ApiContext): void {
+  if (context.storage.isFull)
+    throw degraded(context, "the storage is full: nothing that must be kept is acknowledged", { database: "ok", storage: "full" });
+}
+
+async function checkDatabase(context: ApiContext): Promise<void> {
+  const { store, log, storage } = context;
   const end = new AbortController();
   const limit = delay(DATABASE_LIMIT_MS, "late" as const, { signal: end.signal }).catch(() => "late" as const);
   const answer = firstOrganization(store.db).then(
@@ -57,9 +76,9 @@ async function checkDatabase({ store, log, sessions }: ApiContext): Promise<void
   const result = await Promise.race([answer, limit]);
   end.abort();
   if (result !== "ok")
-    throw new HubError(
-      "unavailable",
+    throw degraded(
+      context,
       result === "late" ? `the database did not answer within ${DATABASE_LIMIT_MS} ms` : "the database does not work",
-      { details: { database: result, sessions: sessions.count() } },
+      { database: result, storage: storage.isFull ? "full" : "ok" },
     );
 }

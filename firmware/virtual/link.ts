@@ -1,5 +1,6 @@
 import { Socket } from "node:net";
 import { connect, type IClientOptions, type MqttClient } from "mqtt";
+import { RepeatingStore } from "./repeating-store.ts";
 
 /** How to reach the hub. */
 export interface LinkOptions {
@@ -26,6 +27,7 @@ const SESSION_EXPIRY_S = 7 * 86_400;
 /** The MQTT client of a device. It connects at once and by itself again after a loss; the caller must listen to its `error`. */
 export function openLink(options: LinkOptions, will: { readonly topic: string; readonly payload: string }): MqttClient {
   const { protocolVersion = 4, clean = false } = options;
+  const outgoingStore = new RepeatingStore();
   const settings: IClientOptions = {
     clientId: options.uid,
     username: options.uid,
@@ -40,11 +42,13 @@ export function openLink(options: LinkOptions, will: { readonly topic: string; r
     // The device subscribes itself, before it says that it is online.
     resubscribe: false,
     queueQoSZero: false,
+    outgoingStore,
     will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true },
     ...(protocolVersion === 5 && !clean ? { properties: { sessionExpiryInterval: SESSION_EXPIRY_S } } : {}),
     ...(options.ca === undefined ? {} : { ca: options.ca }),
   };
   const client = connect(options.url, settings);
+  outgoingStore.follow(client);
   // MQTT.js leaves Nagle's algorithm on: with a peer that delays its ACKs, a report behind an acknowledgement waits 40 ms.
   client.on("connect", () => {
     if (client.stream instanceof Socket) client.stream.setNoDelay(true);

@@ -13,6 +13,22 @@ test("/health answers while the database does, and 503 when it does not", async 
   await hub.context.store.db.destroy();
   const ill = await hub.ask("GET", "/health");
   assertEnvelope(ill, 503, "unavailable");
+  assert.deepEqual(ill.json["details"], { database: "failed", storage: "ok", sessions: 0 });
+});
+
+test("/health names the storage among what works, and is 503 while it is full", async () => {
+  await using hub = await startTestApi();
+  const isWell = async (): Promise<void> => {
+    const { status, json } = await hub.ask("GET", "/health");
+    assert.deepEqual([status, json["database"], json["storage"]], [200, "ok", "ok"]);
+  };
+  await isWell();
+  hub.storage.isFull = true;
+  const full = await hub.ask("GET", "/health");
+  assertEnvelope(full, 503, "unavailable");
+  assert.deepEqual(full.json["details"], { database: "ok", storage: "full", sessions: 0 });
+  hub.storage.isFull = false;
+  await isWell();
 });
 
 test("/metrics counts requests by route pattern, never by path", async () => {

@@ -43,6 +43,8 @@ export interface TestApi extends AsyncDisposable {
   readonly published: BusMessage[];
   readonly emitted: HubEvent[];
   readonly forgotten: string[];
+  /** What the broker says of the disk. */
+  readonly storage: { isFull: boolean };
   readonly sent: CommandRequest[];
   readonly logged: { level: string; data: Record<string, unknown>; message: string }[];
   readonly commandAnswer: { next: (request: CommandRequest) => Promise<CommandResult> };
@@ -68,6 +70,7 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
   const published: BusMessage[] = [];
   const emitted: HubEvent[] = [];
   const forgotten: string[] = [];
+  const storage = { isFull: false };
   const sent: CommandRequest[] = [];
   const logged: TestApi["logged"] = [];
   const directory = new Map<string, DeviceRef>();
@@ -107,6 +110,7 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
         await inTransaction(store.db, (trx) => telemetry.insert(trx, readings));
       },
     },
+    storage,
     directory: {
       version: 0,
       find: (uid) => directory.get(uid),
@@ -144,6 +148,7 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
     published,
     emitted,
     forgotten,
+    storage,
     sent,
     logged,
     commandAnswer,

@@ -48,6 +48,12 @@ async function isFull(hub: TestHub): Promise<boolean> {
   return value === "1";
 }
 
+/** What /health answers, and what it says of the storage. */
+async function health(hub: TestHub): Promise<[status: number, storage: string | undefined]> {
+  const { status, body } = await hub.api.call<{ storage?: string; details?: { storage?: string } }>("GET", "/health");
+  return [status, body.storage ?? body.details?.storage];
+}
+
 /** Fills the disk until a reading finds no place; the caller makes room again. */
 async function fillUp(path: string, report: () => Promise<boolean>): Promise<void> {
   fill(path);
@@ -110,7 +116,7 @@ test("a full disk takes no reading that it cannot keep, is answered as storage_f
   }
 });
 
-test("while the disk is full QoS 0 goes on, one alarm is raised, and with new space everything that waits is taken within 10 s", async (context) => {
+test("while the disk is full QoS 0 goes on, one alarm is raised, /health says so, and with new space everything that waits is taken within 10 s", async (context) => {
   await using folder = temporaryFolder();
   using mounted = mountSmall(folder.path);
   if (!mounted) return context.skip("this user may not mount a file system");
@@ -130,6 +136,7 @@ test("while the disk is full QoS 0 goes on, one alarm is raised, and with new sp
     const speaker = await connectStubborn({ ...person, clientId: "speaker" });
     const keeper = await connectStubborn({ ...person, clientId: "keeper" });
     assert.equal(await isFull(hub), false);
+    assert.deepEqual(await health(hub), [200, "ok"]);
 
     const ballast = join(folder.path, "ballast");
     fill(ballast);
@@ -146,6 +153,7 @@ test("while the disk is full QoS 0 goes on, one alarm is raised, and with new sp
       while (!last.signal.aborted) await keep();
     })();
     await until(() => isFull(hub), { what: "the alarm" });
+    assert.deepEqual(await health(hub), [503, "full"]);
     const before = taken.length;
     for (const n of [1, 2, 3]) {
       await speaker.publishAsync(`${bus}/live`, String(n), { qos: 0 });
@@ -163,6 +171,7 @@ test("while the disk is full QoS 0 goes on, one alarm is raised, and with new sp
     await keeping;
     await until(async () => !(await isFull(hub)), { what: "the end of the alarm", timeoutMs: SPACE_MS });
     assert.ok(performance.now() - freedAt < SPACE_MS);
+    assert.deepEqual(await health(hub), [200, "ok"]);
     assert.equal(told.filter((message) => message === "the storage has room again").length, 1);
     await away.come();
     await away.has("/bus/kept", taken);

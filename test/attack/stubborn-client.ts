@@ -1,12 +1,6 @@
-import { connect, type IClientOptions, type MqttClient, type Packet, Store } from "mqtt";
+import { connect, type IClientOptions, type MqttClient } from "mqtt";
+import { RepeatingStore } from "../../firmware/virtual/repeating-store.ts";
 import { until } from "../support/wait.ts";
-
-/** MQTT.js sends again without DUP, against [MQTT-3.3.1-1]: what this store gives back has the flag. */
-class RepeatingStore extends Store {
-  override put(packet: Packet, done?: (error?: Error) => void): this {
-    return super.put(packet.cmd === "publish" ? { ...packet, dup: true } : packet, done as () => void);
-  }
-}
 
 export interface Account {
   readonly url: string;
@@ -26,6 +20,7 @@ export interface StubbornOptions extends IClientOptions {
 
 /** A client with a session that outlives everything: it comes back by itself, and sends again what was not acknowledged. */
 export async function connectStubborn({ url, ...account }: Account, { onMessage, ...options }: StubbornOptions = {}): Promise<MqttClient> {
+  const outgoingStore = new RepeatingStore();
   const client = connect(url, {
     ...account,
     protocolVersion: 5,
@@ -34,9 +29,10 @@ export async function connectStubborn({ url, ...account }: Account, { onMessage,
     reconnectPeriod: RECONNECT_MS,
     reconnectOnConnackError: true,
     resubscribe: false,
-    outgoingStore: new RepeatingStore({ clean: false }),
+    outgoingStore,
     ...options,
   });
+  outgoingStore.follow(client);
   client.on("error", () => undefined);
   if (onMessage) client.on("message", onMessage);
   await until(() => client.connected, { what: `the connection of ${account.clientId}`, timeoutMs: CONNECT_MS });

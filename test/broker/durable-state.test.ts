@@ -10,6 +10,7 @@ import type { Log } from "../../core/bus.ts";
 import { readConfig } from "../../core/config.ts";
 import type { Principal } from "../../core/principal.ts";
 import { createTopics } from "../../core/topics.ts";
+import { loadBrokerState } from "../../store/broker-state.ts";
 import { loadDeviceDirectory } from "../../store/device-directory.ts";
 import { openStore, type Store } from "../../store/open.ts";
 import { temporaryFolder } from "../support/wait.ts";
@@ -80,4 +81,34 @@ test("a session that comes back with fewer rights gets nothing by what was worke
   state.registry.open("reader", { ...ADMIN, role: "user" }, { isDurable: true, isClean: false });
   assert.equal(foreign(), false);
   assert.equal(state.exchange.publish(message("hexa-app/acme/bus/x", false)), true);
+});
+
+test("a login that became no session leaves no row, unless another login or another node has the client id", async () => {
+  await using folder = temporaryFolder();
+  await using store = await openStore({ dataDir: folder.path });
+  await using state = await stateOver(store);
+  const { registry, rows } = state;
+  const owners = async (): Promise<string[]> => {
+    await rows.flushed();
+    return (await Array.fromAsync(loadBrokerState(store.db, { kind: "owner" }))).map(({ clientId }) => clientId);
+  };
+  await registry.claim("alone", ADMIN, 60_000);
+  await registry.claim("twice", ADMIN, 60_000);
+  await registry.claim("twice", ADMIN, 60_000);
+  await registry.claim("elsewhere", ADMIN, 60_000);
+  assert.deepEqual(await owners(), ["alone", "elsewhere", "twice"]);
+  registry.unclaim("alone", { isOurs: true });
+  registry.unclaim("twice", { isOurs: true });
+  registry.unclaim("elsewhere", { isOurs: false });
+  assert.deepEqual(await owners(), ["elsewhere", "twice"]);
+  assert.equal(registry.ownerOf("alone"), undefined);
+  assert.equal(registry.ownerOf("twice"), ADMIN);
+  registry.open("twice", ADMIN, { isDurable: true, isClean: false });
+  registry.unclaim("twice", { isOurs: true });
+  assert.deepEqual(await owners(), ["elsewhere", "twice"]);
+  assert.deepEqual(
+    ["twice", "third"].map((clientId) => registry.hasRoom(clientId, ADMIN, 1)),
+    [true, false],
+    "what was given up is not counted",
+  );
 });

@@ -56,6 +56,8 @@ test("without an environment every setting has its default", () => {
       mqttQueueBytes: 1_048_576,
       mqttSubscriptions: 50,
       mqttServiceSubscriptions: 1_000,
+      mqttSessionsPerAccount: 100,
+      mqttServiceSessionsPerAccount: 1_000,
       mqttRetainedTopics: 200,
       mqttRetainedBytes: 262_144,
       mqttKeepaliveMinS: 10,

@@ -1,7 +1,24 @@
 import assert from "node:assert/strict";
 import type { ISubscription } from "mqtt-packet";
+import type { RawClient } from "../support/raw-client.ts";
 import { until } from "../support/wait.ts";
 import { chapter, payloadsOf, shown } from "./chapter.ts";
+
+/** More than a broker may look at in one go. */
+const MANY = 150;
+
+/** Returns the payloads, one to a topic below the given one. */
+async function retainMany(publisher: RawClient, topic: string): Promise<string[]> {
+  const names = Array.from({ length: MANY }, (_, index) => String(index));
+  for (const name of names) await publisher.publish(`${topic}/${name}`, name, { qos: 1, retain: true });
+  return names;
+}
+
+async function messagesOf(client: RawClient, count: number): Promise<string[]> {
+  const got: string[] = [];
+  while (got.length < count) got.push(...payloadsOf([await client.pick("publish")]));
+  return got;
+}
 
 export const page = chapter(import.meta, "retain", (statement) => {
   statement(
@@ -124,6 +141,38 @@ export const page = chapter(import.meta, "retain", (statement) => {
         const { payload, retain } = await client.take("publish");
         assert.deepEqual([payload.toString(), retain], ["kept", true]);
       }
+    },
+  );
+
+  statement(
+    { v3: ["MQTT-3.8.4-4", "MQTT-3.8.4-3"], v5: ["MQTT-3.8.4-5", "MQTT-3.8.4-4", "MQTT-3.3.1-9"] },
+    "a filter that stands twice in one SUBSCRIBE gets its retained messages twice, as it would in two",
+    async (at) => {
+      const publisher = await at.connect();
+      const names = await retainMany(publisher, at.topic);
+      const filter = { topic: `${at.topic}/+`, qos: 1 as const };
+      for (const packets of [[[filter, filter]], [[filter], [filter]]]) {
+        const subscriber = await at.connect();
+        for (const [index, subscriptions] of packets.entries())
+          subscriber.send({ cmd: "subscribe", messageId: 100 + index, subscriptions });
+        for (const _ of packets) await subscriber.pick("suback");
+        assert.deepEqual((await messagesOf(subscriber, 2 * names.length)).toSorted(), [...names, ...names].toSorted());
+        assert.deepEqual(shown(await at.settled(subscriber, publisher)), []);
+      }
+    },
+  );
+
+  statement(
+    { v5: ["MQTT-3.8.4-5", "MQTT-3.3.1-10"] },
+    "a filter that stands twice in one SUBSCRIBE with retain handling 1 gets its retained messages once",
+    async (at) => {
+      const publisher = await at.connect();
+      const names = await retainMany(publisher, at.topic);
+      const filter = { topic: `${at.topic}/+`, qos: 1, rh: 1 } satisfies ISubscription;
+      const subscriber = await at.connect();
+      await subscriber.subscribe([filter, filter]);
+      assert.deepEqual((await messagesOf(subscriber, names.length)).toSorted(), names.toSorted());
+      assert.deepEqual(shown(await at.settled(subscriber, publisher)), []);
     },
   );
 
