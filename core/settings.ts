@@ -159,12 +159,7 @@ export const Settings = Type.Object(
       1_000_000,
       "Messages a second that one client may publish on average, ten filters of a SUBSCRIBE or UNSUBSCRIBE counted as one; its socket is read no faster. 0 is no limit.",
     ),
-    mqttPublishBurst: limit(
-      200,
-      1,
-      1_000_000,
-      "Messages that one client may publish at once, above its rate.",
-    ),
+    mqttPublishBurst: limit(200, 1, 1_000_000, "Messages that one client may publish at once, above its rate."),
     mqttConnectRate: limit(
       300,
       0,
