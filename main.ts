@@ -128,7 +128,7 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
   const { bus, cluster, sessions, events, ingest } = broker;
   const duties = hub.createDuties(cluster?.leases, log);
   stack.use(hub.startMaintenance({ db: store.db, telemetry, duties, log, clock }));
-  for (const { type, name, help, read } of broker.readings) metrics[type](name, help, read);
+  for (const { type, name, help, read, labelNames } of broker.readings) metrics[type](name, help, read, labelNames);
   metrics.gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => sessions.count());
   const shared = { store, bus, events, topics, log, metrics, clock, isShared: cluster !== undefined };
   const states = hub.createStateCommits(shared);
@@ -350,6 +350,7 @@ export async function run(args: readonly string[]): Promise<void> {
       docs: async ({ check }) => ({ changed: await docs(check) }),
       dbMigrate: (config) => database(config, "migrate"),
       dbStatus: (config) => database(config, "status"),
+      redisServers: async (redisUrl) => (await import("./broker/cluster-inspection.ts")).inspectRedis(redisUrl),
     },
     args,
   );

@@ -3,10 +3,10 @@ import type { Metrics } from "../core/bus.ts";
 
 /** The hub's metrics and their Prometheus text. Made before everything else, since every room counts. */
 export interface MetricsRegistry extends Metrics {
-  /** A value, or one a set of labels, that is read whenever somebody looks. */
-  gauge(name: string, help: string, read: Read): void;
+  /** A value, or one a set of labels, that is read whenever somebody looks. `labelNames` are needed where there may be none yet. */
+  gauge(name: string, help: string, read: Read, labelNames?: readonly string[]): void;
   /** The same for what only grows. */
-  counter(name: string, help: string, read: Read): void;
+  counter(name: string, help: string, read: Read, labelNames?: readonly string[]): void;
   text(): Promise<string>;
   readonly contentType: string;
 }
@@ -47,10 +47,10 @@ export function createMetrics(): MetricsRegistry {
       if (!histogram) histograms.set(name, (histogram = new Histogram({ ...base(name, labels), buckets: BUCKETS })));
       histogram.observe({ ...labels }, seconds);
     },
-    gauge(name, help, read) {
+    gauge(name, help, read, labelNames) {
       registry.registerMetric(
         new Gauge({
-          ...onDemand(name, help, read),
+          ...onDemand({ name, help, read, labelNames }),
           collect() {
             this.reset();
             for (const { labels, value } of valuesOf(read())) this.set({ ...labels }, value);
@@ -58,10 +58,10 @@ export function createMetrics(): MetricsRegistry {
         }),
       );
     },
-    counter(name, help, read) {
+    counter(name, help, read, labelNames) {
       registry.registerMetric(
         new Counter({
-          ...onDemand(name, help, read),
+          ...onDemand({ name, help, read, labelNames }),
           collect() {
             this.reset();
             for (const { labels, value } of valuesOf(read())) this.inc({ ...labels }, value);
@@ -74,7 +74,19 @@ export function createMetrics(): MetricsRegistry {
   };
 }
 
-const onDemand = (name: string, help: string, read: Read) => ({ name, help, labelNames: labelNamesOf(read()), registers: [] });
+interface OnDemand {
+  readonly name: string;
+  readonly help: string;
+  readonly read: Read;
+  readonly labelNames: readonly string[] | undefined;
+}
+
+const onDemand = ({ name, help, read, labelNames }: OnDemand) => ({
+  name,
+  help,
+  labelNames: [...(labelNames ?? labelNamesOf(read()))],
+  registers: [],
+});
 
 const valuesOf = (value: ReturnType<Read>): readonly LabelledValue[] => (typeof value === "number" ? [{ labels: {}, value }] : value);
 

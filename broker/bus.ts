@@ -20,7 +20,8 @@ export function createBus({ exchange, router, clock, log }: BusContext): Bus {
   return {
     async publish(message) {
       // Sessions that are connected have it within this turn, in the order of the calls.
-      if (exchange.publish(messageOf(message, clock))) await exchange.stored();
+      const followed = exchange.publish(messageOf(message, clock));
+      if (followed) await exchange.stored(followed);
     },
     subscribe: (filter, handler) =>
       router.handle(filter, ({ topic, payload }) => {

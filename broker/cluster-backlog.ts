@@ -29,6 +29,7 @@ export class Backlog {
   /** No droppable message lies before this position. */
   #droppableFrom = 0;
   #bytes = 0;
+  #size = 0;
 
   /** Position after the last message. */
   get end(): number {
@@ -40,6 +41,11 @@ export class Backlog {
     return this.#bytes;
   }
 
+  /** Messages that wait. */
+  get size(): number {
+    return this.#size;
+  }
+
   get isEmpty(): boolean {
     return this.#letters.length === this.#head;
   }
@@ -47,6 +53,7 @@ export class Backlog {
   add(letter: OutgoingLetter): void {
     this.#letters.push(letter);
     this.#bytes += cost(letter);
+    this.#size += 1;
   }
 
   /** From the head, at least one message and as many as fit into `maxBytes`; they stay until they are settled. */
@@ -69,7 +76,7 @@ export class Backlog {
   settle(upTo: number): void {
     while (this.#start < upTo && this.#head < this.#letters.length) {
       const letter = this.#letters[this.#head];
-      if (letter) this.#bytes -= cost(letter);
+      if (letter) this.#removed(letter);
       this.#letters[this.#head] = undefined;
       this.#head += 1;
       this.#start += 1;
@@ -86,12 +93,17 @@ export class Backlog {
       const letter = this.#letters[index];
       if (!letter?.droppable) continue;
       this.#letters[index] = undefined;
-      this.#bytes -= cost(letter);
+      this.#removed(letter);
       this.#droppableFrom = at + 1;
       return true;
     }
     this.#droppableFrom = this.end;
     return false;
+  }
+
+  #removed(letter: OutgoingLetter): void {
+    this.#bytes -= cost(letter);
+    this.#size -= 1;
   }
 
   /** Everything that is left, and nothing is left after it. */

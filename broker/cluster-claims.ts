@@ -10,6 +10,8 @@ export interface ClaimsOptions {
   readonly log: Log;
   readonly self: () => string;
   readonly send: SendLetter;
+  /** The other nodes that live, as they are known here. */
+  readonly peers: () => Iterable<string>;
   /** Whether the node lives, after a look if it is not known here. */
   readonly isAlive: (nodeId: string) => Promise<boolean>;
   /**
@@ -121,7 +123,8 @@ export class ClientClaims implements Claims {
     try {
       const present = await link.command(key, "GET", key);
       const holder = present === null ? undefined : parseToken(String(present));
-      if (holder && (holder.nodeId === self() || (await isAlive(holder.nodeId)))) return undefined;
+      // This node's own without a claim is one of which the answer was lost.
+      if (holder && holder.nodeId !== self() && (await isAlive(holder.nodeId))) return undefined;
       this.#count += 1;
       const token = formatToken({ nodeId: self(), claimedAt: clock(), count: this.#count });
       // Held before it is taken: somebody else may ask for it as soon as it is.
@@ -205,7 +208,7 @@ export class ClientClaims implements Claims {
     if (!(await isAlive(nodeId))) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#asked.set(token, { nodeId, resolve });
-    send(nodeId, OWN_KINDS.release, Buffer.from(JSON.stringify({ clientId, token })));
+    send(nodeId, OWN_KINDS.release, releaseOf(clientId, token));
     await within(promise, RELEASE_MS);
     this.#asked.delete(token);
   }
@@ -213,6 +216,9 @@ export class ClientClaims implements Claims {
   /** Somebody else has taken the id from the claim `token` of this node. Never rejects. */
   async #letGo(clientId: string, token: string): Promise<void> {
     const holding = this.#held.get(clientId);
+    // Somebody has it and does not know from whom: Redis does.
+    if (parseToken(token)?.nodeId !== this.#options.self())
+      return holding?.isSettled ? this.#reassertOne(holding).catch(() => {}) : undefined;
     // A newer claim of this node that was let in already has ended the connection of that one.
     if (holding && holding.token !== token && holding.isSettled) return;
     if (holding?.token === token) {
@@ -245,15 +251,18 @@ export class ClientClaims implements Claims {
 
   async #reassertOne(holding: Holding): Promise<void> {
     const { clientId, token } = holding;
-    const { link, log, self } = this.#options;
+    const { link, log, self, send } = this.#options;
     const reply = await link.run(REASSERT, sessionKey(clientId), token, `${TTL_MS}`, holding.isConfirmed ? "1" : "0");
     const [now, before = ""] = Array.isArray(reply) ? reply.map(String) : [];
     if (!holding.isCurrent) {
       if (!this.#held.has(clientId)) this.#erase(holding);
     } else if (now === token) {
+      const isUnheard = before === token && !holding.isConfirmed;
       holding.isConfirmed = true;
       const other = before === token ? undefined : parseToken(before);
       if (other && other.nodeId !== self()) await this.#ask(clientId, before, other.nodeId);
+      // Redis took it, and its answer was lost: whoever had it before is asked with all others.
+      if (isUnheard) for (const peerId of this.#options.peers()) send(peerId, OWN_KINDS.release, releaseOf(clientId, token));
     } else {
       this.#lose(holding);
       log.info({ clientId }, "a client had connected to another node while Redis was away");
@@ -261,6 +270,8 @@ export class ClientClaims implements Claims {
     }
   }
 }
+
+const releaseOf = (clientId: string, token: string): Buffer => Buffer.from(JSON.stringify({ clientId, token }));
 
 function newHolding(clientId: string, token: string): Holding {
   const { promise: settled, resolve } = Promise.withResolvers<void>();

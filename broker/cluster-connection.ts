@@ -121,7 +121,7 @@ function lossOf(client: Client): Promise<unknown> {
   return new Promise((resolve) => void client.on("error", resolve));
 }
 
-function destroy(client: Client): void {
+export function destroy(client: Pick<Client, "destroy">): void {
   try {
     client.destroy();
   } catch {
@@ -129,7 +129,8 @@ function destroy(client: Client): void {
   }
 }
 
-async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
+/** Rejects with {@link RedisAway} after the limit. */
+export async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new RedisAway(`Redis did not answer within ${limitMs} ms`)), limitMs);

@@ -10,6 +10,8 @@ export interface Interest {
   announced(filter: string): Promise<void>;
   /** The peers that a message on this topic is for; also those of which it is not known yet. */
   peersFor(topic: string): readonly string[];
+  /** Of a topic with such peers: one of them wants it by what it said last, or has never said anything. */
+  isWanted(topic: string): boolean;
 }
 
 export type SendLetter = (peerId: string, kind: number, bytes: Buffer) => void;
@@ -44,8 +46,10 @@ export class SharedInterest implements Interest {
   readonly #confirmed = new Map<string, number>();
   readonly #waiting = new Map<number, Waiting>();
   readonly #filters = new NodeFilters();
-  /** Peers that have not said everything. */
+  /** Peers that have not said everything, or not again since something of it may have been lost. */
   readonly #unknown = new Set<string>();
+  /** Peers whose filters are whole, be they the latest or not. */
+  readonly #introduced = new Set<string>();
   /** Of those: the ones in the middle of it. */
   readonly #loading = new Set<string>();
 
@@ -84,10 +88,16 @@ export class SharedInterest implements Interest {
     return this.#unknown.size === 0 ? found : [...new Set([...found, ...this.#unknown])];
   }
 
+  isWanted(topic: string): boolean {
+    if (this.#unknown.size === 0) return true;
+    return [...this.#unknown].some((peerId) => !this.#introduced.has(peerId)) || this.#filters.matching(topic).length > 0;
+  }
+
+  /** Called again when something may have been lost: what the peer said before counts until it has said it anew. */
   joined(peerId: string): void {
     this.#confirmed.set(peerId, 0);
     this.#unknown.add(peerId);
-    this.#forget(peerId);
+    this.#loading.delete(peerId);
     this.#introduce(peerId);
     // It may have introduced itself before it was seen here.
     this.#send(peerId, OWN_KINDS.interestWanted, Buffer.alloc(0));
@@ -160,13 +170,16 @@ export class SharedInterest implements Interest {
     if (!this.#confirmed.has(peerId)) return;
     if (!reset && this.#unknown.has(peerId) && !this.#loading.has(peerId)) return;
     if (reset) {
-      this.#filters.clear(peerId);
+      this.#forget(peerId);
       this.#loading.add(peerId);
     }
     for (const filter of add) this.#filters.add(peerId, filter);
     for (const filter of remove) this.#filters.remove(peerId, filter);
     if (more) return;
-    if (this.#loading.delete(peerId)) this.#unknown.delete(peerId);
+    if (this.#loading.delete(peerId)) {
+      this.#unknown.delete(peerId);
+      this.#introduced.add(peerId);
+    }
     this.#send(peerId, OWN_KINDS.interestKnown, encodeSeq(version));
   }
 
@@ -188,6 +201,7 @@ export class SharedInterest implements Interest {
 
   #forget(peerId: string): void {
     this.#filters.clear(peerId);
+    this.#introduced.delete(peerId);
     this.#loading.delete(peerId);
   }
 }

@@ -24,6 +24,15 @@ export interface Outbox {
   forgetOutstanding(): void;
   /** Bytes that wait, of all peers. */
   readonly backlogBytes: number;
+  /** What waits for each peer. */
+  readonly waiting: readonly Waiting[];
+}
+
+export interface Waiting {
+  readonly peerId: string;
+  readonly messages: number;
+  /** In memory, roughly. */
+  readonly bytes: number;
 }
 
 /** The messages to all peers, with one bound for what may wait. */
@@ -52,6 +61,9 @@ export function createOutbox(options: OutboxOptions): Outbox {
   return {
     get backlogBytes() {
       return waiting();
+    },
+    get waiting() {
+      return [...queues].map(([peerId, { size, bytes }]) => ({ peerId, messages: size, bytes }));
     },
     open(peerId) {
       if (!queues.has(peerId)) queues.set(peerId, new PeerQueue(options, peerId));

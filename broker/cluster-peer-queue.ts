@@ -66,6 +66,11 @@ export class PeerQueue {
     return this.#backlog.bytes;
   }
 
+  /** Messages that wait. */
+  get size(): number {
+    return this.#backlog.size;
+  }
+
   add(letter: OutgoingLetter): void {
     this.#backlog.add(letter);
     this.schedule();

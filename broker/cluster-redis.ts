@@ -6,6 +6,8 @@ import { connectRedis, RedisAway, type RedisArg, type RedisConnection, type Redi
 /** A connection to Redis that comes back by itself. Nothing waits in it: while Redis is away every command is refused at once. */
 export interface RedisLink extends AsyncDisposable {
   readonly isUp: boolean;
+  /** How long the last answer took, or how long the oldest command waits by now if that is longer; 0 before the first. */
+  readonly roundTripMs: number;
   /**
    * `key` names the slot on Redis Cluster. Rejects with {@link RedisAway} when Redis is away or does not answer within
    * 5 s (the command may still have been, or be, executed), or with the error that Redis answered.
@@ -72,6 +74,9 @@ export function openRedis(options: RedisOptions): RedisLink {
     get isUp() {
       return connection !== undefined;
     },
+    get roundTripMs() {
+      return waiting.roundTripMs;
+    },
     command,
     onUp: (listener) => void listeners.push(listener),
     async run(script, key, ...args) {
@@ -119,6 +124,7 @@ function watchedCalls(onStall: () => void) {
   const startedAt = new Map<number, number>();
   let calls = 0;
   let watchedAt = performance.now();
+  let lastMs = 0;
   const timer = setInterval(() => {
     const now = performance.now();
     // When this process itself stood still, its answers may lie in the socket: look again in the next round.
@@ -130,11 +136,18 @@ function watchedCalls(onStall: () => void) {
     onStall();
   }, WATCH_MS).unref();
   return {
+    get roundTripMs() {
+      const [oldest] = startedAt.values();
+      return oldest === undefined ? lastMs : Math.max(lastMs, performance.now() - oldest);
+    },
     async watch<T>(call: Promise<T>): Promise<T> {
       const id = calls++;
-      startedAt.set(id, performance.now());
+      const since = performance.now();
+      startedAt.set(id, since);
       try {
-        return await call;
+        const answer = await call;
+        lastMs = performance.now() - since;
+        return answer;
       } finally {
         startedAt.delete(id);
       }

@@ -7,7 +7,7 @@ import type { ClusterHandlers } from "./cluster-handlers.ts";
 import { type Interest, SharedInterest } from "./cluster-interest.ts";
 import { createLeases, type Leases } from "./cluster-leases.ts";
 import { ClusterNode, type Identity } from "./cluster-node.ts";
-import { createOutbox } from "./cluster-outbox.ts";
+import { createOutbox, type Waiting } from "./cluster-outbox.ts";
 import type { PresenceBoard } from "./cluster-presence.ts";
 import { RedisBoard } from "./cluster-presence-redis.ts";
 import { openRedis, type RedisLink } from "./cluster-redis.ts";
@@ -47,6 +47,9 @@ export interface ClusterStats {
   readonly backlogBytes: number;
   readonly droppedQos0: number;
   readonly droppedOthers: number;
+  readonly waiting: readonly Waiting[];
+  /** See {@link RedisLink.roundTripMs}. */
+  readonly roundTripMs: number;
 }
 
 const MAX_BACKLOG_BYTES = 64 * 1024 * 1024;
@@ -90,7 +93,13 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     presence,
     leases,
     get stats() {
-      return { backlogBytes: outbox.backlogBytes, droppedQos0: dropped.qos0, droppedOthers: dropped.others };
+      return {
+        backlogBytes: outbox.backlogBytes,
+        droppedQos0: dropped.qos0,
+        droppedOthers: dropped.others,
+        waiting: outbox.waiting,
+        roundTripMs: link.roundTripMs,
+      };
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
@@ -119,8 +128,9 @@ function composeParts(
     return identity.membership?.peers.has(nodeId) === true;
   }
   const release = (clientId: string) => handlers.release(clientId);
-  const claims = new ClientClaims({ link, log, self, send, isAlive, release, clock });
+  const peers = new Set<string>();
+  const claims = new ClientClaims({ link, log, self, send, peers: () => peers, isAlive, release, clock });
   const leases = createLeases(link, log);
   const board = new RedisBoard({ link, leases, log, self, clock, ...presence });
-  return { identity, peers: new Set<string>(), dropped, outbox, interest, claims, leases, presence: board };
+  return { identity, peers, dropped, outbox, interest, claims, leases, presence: board };
 }

@@ -6,21 +6,24 @@ import type { Retained } from "./retained.ts";
 import type { Router } from "./router.ts";
 import type { WriteBehind } from "./write-behind.ts";
 
+/** Where something followed from a message that has to be kept: on this node alone, or on others too. */
+export type Followed = "here" | "elsewhere";
+
 /** Where every message goes through, whoever sends it: a client, a will, or the hub itself. */
 export interface Exchange {
   /**
    * Retains the message if it says so and hands it to whoever it is for, on this node and the others. `owner` is the client
-   * that it counts for; the hub's own have none. Returns whether anything followed that {@link stored} waits for. Throws
+   * that it counts for; the hub's own have none. Returns where anything followed that {@link stored} waits for. Throws
    * quota_exceeded.
    */
-  publish(message: Message, owner?: Principal): boolean;
+  publish(message: Message, owner?: Principal): Followed | undefined;
   /** A message that another node published. Resolves when what follows from it here is committed; undefined when nothing does. */
   receive(letter: Letter): Promise<void> | undefined;
   /**
    * Resolves when what was published up to now is committed for every session that is away, and on its way to the other
-   * nodes; rejects when it could not be committed.
+   * nodes; rejects when it could not be committed. What followed here alone does not wait for the other nodes' mail.
    */
-  stored(): Promise<void>;
+  stored(followed?: Followed): Promise<void>;
 }
 
 export interface ExchangeContext {
@@ -37,14 +40,14 @@ export function createExchange({ router, retained, rows, neighbours }: ExchangeC
       message.seed = neighbours.newSeed();
       const isStored = router.route(message);
       const isForwarded = neighbours.forward(message, owner) && message.qos > 0;
-      return isRetained || isStored || isForwarded;
+      return isForwarded ? "elsewhere" : isRetained || isStored ? "here" : undefined;
     },
     receive({ message, owner }) {
       if (message.retain) retained.copy(message, owner);
       return router.routeForeign(message) ? rows.flushed() : undefined;
     },
-    async stored() {
-      const delivered = neighbours.delivered();
+    async stored(followed) {
+      const delivered = followed === "here" ? undefined : neighbours.delivered();
       await rows.flushed();
       await delivered;
     },

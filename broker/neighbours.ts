@@ -51,7 +51,10 @@ export class Neighbours {
     return this.#cluster && this.#cluster.peers.size > 0 ? this.#cluster.interest.announced(filter) : undefined;
   }
 
-  /** Sends the message to the nodes that want it. Returns whether there were any. */
+  /**
+   * Sends the message to the nodes that want it, and to those of which that is not known. Returns whether any is known to:
+   * what only this node wants does not wait for a Redis that keeps the others from saying so.
+   */
   forward(message: Message, owner: Principal | undefined): boolean {
     const cluster = this.#cluster;
     // Statistics are of one node.
@@ -62,7 +65,7 @@ export class Neighbours {
     const bytes = encodeLetter({ message, owner: owner && keyOf(owner) });
     const letter = { kind: MESSAGE, bytes, droppable: message.qos === 0 && !isHub && !message.retain };
     for (const peer of peers) cluster.send(peer, letter);
-    return true;
+    return isHub || message.retain || cluster.interest.isWanted(message.topic);
   }
 
   /** Sends a message to wherever the session is now. */

@@ -4,7 +4,7 @@ import type { MqttLimits } from "../core/settings.ts";
 import { TOPICS, type Topic } from "../core/topics.ts";
 import { type Connection, HOLD } from "./connection.ts";
 import type { Counters } from "./counters.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange, Followed } from "./exchange.ts";
 import type { Grants } from "./grants.ts";
 import { type Inbound, readPublish } from "./inbound.ts";
 import { Message } from "./message.ts";
@@ -100,19 +100,19 @@ export class PublishFlow {
   /** Messages between clients: nothing of the hub's follows from them. */
   #forward(connection: Connection, packet: Inbound): void {
     const { exchange } = this.#context;
-    let isStored: boolean;
+    let followed: Followed | undefined;
     try {
-      isStored = exchange.publish(messageOf(connection, packet), connection.principal);
+      followed = exchange.publish(messageOf(connection, packet), connection.principal);
     } catch (error) {
       return this.#refuse(connection, packet, error as Error);
     }
     const { qos, packetId } = packet;
     if (qos === 0) return;
-    if (qos === 2 && this.#keepUnreleased(connection.session as Session, packetId)) isStored = true;
-    if (!isStored) return connection.acknowledgements.answer(qos, packetId);
+    if (qos === 2 && this.#keepUnreleased(connection.session as Session, packetId)) followed ??= "here";
+    if (!followed) return connection.acknowledgements.answer(qos, packetId);
     const pending = connection.acknowledgements.reserve(qos, packetId);
     if (qos === 2) pending.keep();
-    void exchange.stored().then(
+    void exchange.stored(followed).then(
       () => pending.settle(),
       (error: unknown) => this.#giveUp(connection, packet, error),
     );
@@ -136,12 +136,12 @@ export class PublishFlow {
     try {
       const sender = { clientId: connection.client.id, principal: connection.principal as Principal };
       const outcome = await acceptPublish(this.#context, sender, packet, topic);
-      let isStored = outcome === "forward" && exchange.publish(messageOf(connection, packet), connection.principal);
+      let followed = outcome === "forward" ? exchange.publish(messageOf(connection, packet), connection.principal) : undefined;
       if (qos === 2) {
-        if (this.#keepUnreleased(connection.session as Session, packetId)) isStored = true;
+        if (this.#keepUnreleased(connection.session as Session, packetId)) followed ??= "here";
         pending?.keep();
       }
-      if (isStored && qos !== 0) await exchange.stored();
+      if (followed && qos !== 0) await exchange.stored(followed);
       pending?.settle();
     } catch (error) {
       if (!(error instanceof HubError) || isOutage(error)) return this.#giveUp(connection, packet, error);

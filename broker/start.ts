@@ -11,6 +11,7 @@ import { createAnnounce, createBus, createEventSink } from "./bus.ts";
 import { type Admission, createAdmission } from "./connect.ts";
 import type { Connection } from "./connection.ts";
 import type { Cluster } from "./cluster.ts";
+import { clusterReadings } from "./cluster-statistics.ts";
 import { BOARD_SWEEP_MS, BOARD_TTL_MS } from "./cluster-presence.ts";
 import { Connections } from "./connections.ts";
 import { createCounters } from "./counters.ts";
@@ -157,7 +158,7 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     events,
     ingest,
     storage: state.storage,
-    readings: brokerReadings(counted),
+    readings: [...brokerReadings(counted), ...clusterReadings(cluster)],
     onReachable: (listener) => void reachable.push(listener),
     async listen(options, commandPath) {
       commands = commandPath;

@@ -20,6 +20,8 @@ export interface Reading {
   readonly type: "counter" | "gauge";
   readonly name: string;
   readonly help: string;
+  /** Names of the labels, where there may be nothing to read at first. */
+  readonly labelNames?: readonly string[];
   readonly read: () => number | readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
 }
 

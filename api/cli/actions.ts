@@ -1,6 +1,20 @@
 import type { Config } from "../../core/config.ts";
 import type { Terminal } from "./terminal.ts";
 
+/** A server that REDIS_URL names, as it describes itself; `fault` says why it did not. */
+export type RedisServer = { readonly address: string } & (
+  | { readonly fault: string }
+  | {
+      readonly fault?: never;
+      readonly version: string;
+      readonly isCluster: boolean;
+      /** Of a cluster: it serves all keys. */
+      readonly isWhole: boolean;
+      readonly isReplica: boolean;
+      readonly evictionPolicy: string;
+    }
+);
+
 /** What the command line cannot do itself, since other rooms own it. */
 export interface CliActions {
   readonly version: string;
@@ -12,6 +26,8 @@ export interface CliActions {
   /** Resolves to the migrations that ran now. */
   readonly dbMigrate: (config: Config) => Promise<{ done: readonly string[] }>;
   readonly dbStatus: (config: Config) => Promise<{ done: readonly string[]; pending: readonly string[] }>;
+  /** Asks every server that REDIS_URL names. Never rejects. */
+  readonly redisServers: (redisUrl: string) => Promise<readonly RedisServer[]>;
   /** Writes the generated documents; with `check` only compares. Resolves to the paths that differ(ed). */
   readonly docs: (options: { check: boolean }) => Promise<{ changed: readonly string[] }>;
 }

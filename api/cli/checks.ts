@@ -8,10 +8,10 @@ import type { Config } from "../../core/config.ts";
 import { SetupError } from "../../core/errors.ts";
 import type { CliActions } from "./actions.ts";
 
-/** One finding of the doctor. `skipped` is what cannot be said now and is no failure. */
+/** One finding of the doctor. `skipped` is what cannot be said now; that and a warning are no failure. */
 export interface Check {
   readonly name: string;
-  readonly result: "ok" | "failed" | "skipped";
+  readonly result: "ok" | "warning" | "failed" | "skipped";
   readonly detail: string;
   readonly mend?: string;
 }

@@ -11,14 +11,17 @@ import {
   checkOperatorFile,
   checkPorts,
 } from "./checks.ts";
+import { checkRedis } from "./check-redis.ts";
 import { CliError, EXIT } from "./exit.ts";
 import { findOperatorFile } from "./hub-client.ts";
 import { type Health, isAlive, probeHealth } from "./health.ts";
 import type { Session } from "./session.ts";
 
-const MARKS = { ok: "✓", failed: "✗", skipped: "–" } as const;
+const MARKS = { ok: "✓", warning: "!", failed: "✗", skipped: "–" } as const;
 
-export function addDoctorCommand(program: Command, session: Session, actions: Pick<CliActions, "dbStatus">): void {
+type DoctorActions = Pick<CliActions, "dbStatus" | "redisServers">;
+
+export function addDoctorCommand(program: Command, session: Session, actions: DoctorActions): void {
   program
     .command("doctor")
     .description("check the machine, the settings and the hub; each finding says how to mend it")
@@ -34,7 +37,7 @@ function lineOf({ result, name, detail, mend }: Check): string {
   return `${MARKS[result]} ${name}: ${detail}${mend === undefined ? "" : `\n  ${mend}`}`;
 }
 
-async function examine(session: Session, actions: Pick<CliActions, "dbStatus">, url: string | undefined): Promise<Check[]> {
+async function examine(session: Session, actions: DoctorActions, url: string | undefined): Promise<Check[]> {
   const checks: Check[] = [checkNode(process.versions.node)];
   let config: Config;
   try {
@@ -59,6 +62,7 @@ async function examine(session: Session, actions: Pick<CliActions, "dbStatus">, 
     await checkCertificate(config, isOwn),
     await checkDatabase(config, { hubIsHealthy: isOwn && health.isOk, status: actions.dbStatus }),
   );
+  if (config.redisUrl !== undefined) checks.push(checkRedis(await actions.redisServers(config.redisUrl)));
   checks.push(checkClock(Date.now(), health?.date));
   return checks;
 }

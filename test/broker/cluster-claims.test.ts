@@ -3,6 +3,7 @@ import { after, before, test } from "node:test";
 import fc from "fast-check";
 import type { Claim } from "../../broker/cluster-claims.ts";
 import { OWN_KINDS } from "../../broker/cluster-frame.ts";
+import { startFaultProxy } from "../support/fault-proxy.ts";
 import { askRedis, killService, redisMissing, type Service, startRedis } from "../support/services.ts";
 import { until } from "../support/wait.ts";
 import { acquainted, say, startNode, type TestNode } from "./cluster-nodes.ts";
@@ -209,4 +210,36 @@ test("without Redis each node lets its clients in; when it is back, the later of
   await until(() => a.open.size === 1 && b.open.size === 2, { what: "one connection of each client", timeoutMs: 20_000 });
   assert.deepEqual([[...a.open.keys()], [...b.open.keys()].toSorted()], [["mover"], ["before", "wanderer"]]);
   await own[Symbol.asyncDispose]();
+});
+
+test("a claim that Redis took and whose answer was lost ends the former connection all the same", options, async () => {
+  await using own = await startRedis();
+  await using line = await startFaultProxy(own);
+  await using a = await startDoor(own.url);
+  await using b = await startDoor(`redis://127.0.0.1:${line.port}`);
+  await acquainted(a.node, b.node);
+  // So many that it takes an hour until each was looked at by itself.
+  await Promise.all(Array.from({ length: 4_000 }, (_, number) => a.node.cluster.claims.claim(`other-${number}`)));
+  let isLost = false;
+  // An answer to something else may have come first, and the claim not have been asked for.
+  for (let round = 0; round < 5 && !isLost; round += 1) {
+    const clientId = `unheard-${round}`;
+    await a.connect(clientId, round);
+    // What is asked now is still executed; no byte of an answer comes back.
+    line.tear(0);
+    await b.connect(clientId, round);
+    isLost = (await askRedis(own, `GET hexa:session:${clientId}`)).includes(b.node.cluster.nodeId);
+    line.mend();
+    await until(() => !a.open.has(clientId), { what: "the former connection to end" });
+    assert.equal(b.open.get(clientId)?.claim.isCurrent, true);
+  }
+  assert.ok(isLost, "an answer was lost");
+});
+
+test("a free session whose taking was not answered is taken when it is tried again", options, async () => {
+  await using node = await startNode(url());
+  await askRedis(running(), `SET hexa:session:orphan ${node.cluster.nodeId}/1-1`);
+  const claim = await node.cluster.claims.claimFree("orphan");
+  assert.equal(claim?.isCurrent, true);
+  assert.equal(await node.cluster.claims.claimFree("orphan"), undefined, "it has it now");
 });

@@ -99,6 +99,7 @@ test("a backlog gives what was put in, in order, less what was dropped; its byte
           backlog.settle(batch.upTo);
           model = model.slice(batch.letters.length);
         }
+        assert.equal(backlog.size, model.length);
       }
       assert.equal(backlog.end, count);
       assert.deepEqual(

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Readable, Writable } from "node:stream";
 import type { CliActions } from "../../api/cli/actions.ts";
 import { runCli } from "../../api/cli/program.ts";
+import { inspectRedis } from "../../broker/cluster-inspection.ts";
 import { readConfig } from "../../core/config.ts";
 
 export interface Outcome {
@@ -30,6 +31,7 @@ export async function hexahub(args: readonly string[], surroundings: Surrounding
       serve: async () => undefined,
       dbMigrate: async () => ({ done: [] }),
       dbStatus: async () => ({ done: [], pending: [] }),
+      redisServers: inspectRedis,
       docs: async () => ({ changed: [] }),
       ...actions,
     },

@@ -17,17 +17,24 @@ export interface Ground extends AsyncDisposable {
 }
 
 export async function startGround(): Promise<Ground> {
-  // One server a test file; it ends with the process.
-  postgres ??= startPostgres();
   const redis = await startRedis();
-  const databaseUrl = await freshDatabase(await postgres);
+  const databaseUrl = await emptyDatabase();
   return { databaseUrl, redisUrl: redis.url, redis, [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose]() };
 }
 
-export interface Pair extends AsyncDisposable {
-  readonly ground: Ground;
+/** One server a test file; it ends with the process. */
+export async function emptyDatabase(): Promise<string> {
+  postgres ??= startPostgres();
+  return freshDatabase(await postgres);
+}
+
+export interface Hubs extends AsyncDisposable {
   readonly a: TestHub;
   readonly b: TestHub;
+}
+
+export interface Pair extends Hubs {
+  readonly ground: Ground;
 }
 
 /** Two hubs in this process that know each other, their clients logged in. */
@@ -35,13 +42,21 @@ export async function startPair(options: HubOptions = {}): Promise<Pair> {
   await using stack = new AsyncDisposableStack();
   const ground = stack.use(await startGround());
   const shared = { ...options, databaseUrl: ground.databaseUrl, redisUrl: ground.redisUrl };
-  const [a, b] = await Promise.all([startHub(shared), startHub(shared)]);
+  const { a, b } = stack.use(await startHubs(shared, shared));
+  const running = stack.move();
+  return { ground, a, b, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** The same with options of their own; they share a database and a Redis. */
+export async function startHubs(...options: readonly [HubOptions, HubOptions]): Promise<Hubs> {
+  await using stack = new AsyncDisposableStack();
+  const [a, b] = await Promise.all([startHub(options[0]), startHub(options[1])]);
   stack.use(a);
   stack.use(b);
   await Promise.all([a.api.login(), b.api.login()]);
   await acquaint(a, b);
   const running = stack.move();
-  return { ground, a, b, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { a, b, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 /** Waits until what is said at one of them is heard at the other, both ways. */

@@ -53,6 +53,40 @@ test("a frozen line moves nothing, a thawed one moves all of it", async () => {
   await until(() => client.received() === "before during" && other.received() === "other", { what: "what was held back" });
 });
 
+test("every second piece stalls, and the next one waits behind it", async () => {
+  await using line = await echoThroughProxy();
+  const client = await line.connect();
+  line.proxy.slow({ stallMs: 100 });
+  const startedAt = performance.now();
+  for (const text of ["one ", "two ", "three "]) {
+    client.socket.write(text);
+    await until(() => client.received().endsWith(text), { what: `the echo of ${text}` });
+  }
+  const afterMs = performance.now() - startedAt;
+  assert.equal(client.received(), "one two three ");
+  // The second, there and back.
+  assert.ok(afterMs >= 195, `${afterMs} ms`);
+});
+
+test("a line that tears lets the first bytes of an answer through and ends behind them, new connections too", async () => {
+  await using line = await echoThroughProxy();
+  const client = await line.connect();
+  client.socket.write("before ");
+  await until(() => client.received() === "before ", { what: "the first echo" });
+  line.proxy.tear(10);
+  for (const one of [client, await line.connect()]) {
+    one.socket.write("12345");
+    await until(() => one.received().endsWith("12345"), { what: "what is let through" });
+    one.socket.write("6789012345");
+    await until(() => one.socket.closed, { what: "the end" });
+    assert.match(one.received(), /^(before )?1234567890$/);
+  }
+  line.proxy.mend();
+  const later = await line.connect();
+  later.socket.write("x".repeat(100));
+  await until(() => later.received().length === 100, { what: "the echo over the mended line" });
+});
+
 test("a cut resets both sides", async () => {
   await using line = await echoThroughProxy();
   const client = await line.connect();
