@@ -12,7 +12,16 @@ export interface Frame {
   readonly letters: readonly Letter[];
 }
 
-export const OWN_KINDS = { received: 255, interest: 254, interestKnown: 253, interestWanted: 252, release: 251, released: 250 } as const;
+export const OWN_KINDS = {
+  received: 255,
+  interest: 254,
+  interestKnown: 253,
+  interestWanted: 252,
+  release: 251,
+  released: 250,
+  settle: 249,
+  settled: 248,
+} as const;
 export const MAX_BROKER_KIND = 239;
 
 const VERSION = 1;

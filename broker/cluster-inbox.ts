@@ -15,7 +15,7 @@ export interface InboxOptions {
   readonly log: Log;
   /** False while this node may have been declared dead: its inbox then may belong to somebody else. */
   readonly mayRead: () => boolean;
-  /** New messages only, in the order in which the sender sent them. What it promises is awaited before they are trimmed. */
+  /** New messages only, in the order in which the sender sent them. What it promises never rejects, and is awaited before they are trimmed. */
   readonly onLetters: (sender: string, letters: readonly Letter[]) => Promise<unknown> | undefined;
   readonly onGap: (sender: string, missing: number) => void;
   /** To be confirmed to the sender. */
@@ -23,6 +23,8 @@ export interface InboxOptions {
 }
 
 const BLOCK_MS = 1_000;
+/** What was read and is not dealt with: beyond that nothing more is read, so that the rest waits at the senders. */
+const MAX_OPEN_BYTES = 512 * 1024;
 const READ_ENTRIES = 16;
 const RETRY_MS = 50;
 /** After so long the event loop belongs to others for a turn. */
@@ -49,6 +51,9 @@ async function readOn(options: InboxOptions, signal: AbortSignal): Promise<void>
   const key = inboxKey(options.nodeId);
   const received = receiver(options);
   let last = "0-0";
+  /** Everything that was read: what comes next does not wait for it, since it may be what it waits for. */
+  let handled: Promise<unknown> = Promise.resolve();
+  let openBytes = 0;
   while (!signal.aborted) {
     if (!reading.isUp || !mayRead()) {
       // From the start again: after an outage the numbers of the entries may be smaller than before.
@@ -61,15 +66,23 @@ async function readOn(options: InboxOptions, signal: AbortSignal): Promise<void>
       const entries = parseEntries(await unlessAborted(reading.command(key, "XREAD", ...args), signal));
       // The process may have stood still since it asked.
       if (entries.length === 0 || !mayRead() || signal.aborted) continue;
-      last = await take(entries, received);
-      trim(options, key, last);
+      const read = await take(entries, received);
+      last = read.last;
+      const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
+      openBytes += bytes;
+      handled = Promise.all([handled, ...read.work]).then(() => {
+        openBytes -= bytes;
+        trim(options, key, read.last);
+      });
+      if (openBytes >= MAX_OPEN_BYTES) await handled;
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted) break;
       if (reading.isUp) log.warn({ err: error }, "the inbox cannot be read");
       await pause(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
       last = "0-0";
     }
   }
+  await handled;
 }
 
 /** A read that blocks is not waited for at the end: what it brings is left to whoever reads the inbox then. */
@@ -104,8 +117,11 @@ export function parseRange(reply: RedisReply): Entry[] {
   });
 }
 
-/** Resolves to the id of the last entry when all of them are dealt with. */
-async function take(entries: readonly Entry[], received: (entry: Entry) => Promise<unknown> | undefined): Promise<string> {
+/** Gives out all messages; resolves to the id of the last entry, and what is to be waited for before they are gone from the inbox. */
+async function take(
+  entries: readonly Entry[],
+  received: (entry: Entry) => Promise<unknown> | undefined,
+): Promise<{ readonly last: string; readonly work: readonly Promise<unknown>[] }> {
   const work: Promise<unknown>[] = [];
   let sliceAt = performance.now();
   let last = "0-0";
@@ -117,8 +133,7 @@ async function take(entries: readonly Entry[], received: (entry: Entry) => Promi
     await turn();
     sliceAt = performance.now();
   }
-  await Promise.all(work);
-  return last;
+  return { last, work };
 }
 
 /** Keeps count of every sender's numbers. */

@@ -1,18 +1,5 @@
+import type { RedisServer } from "../core/redis-server.ts";
 import { destroy, within } from "./cluster-connection.ts";
-
-/** A server that REDIS_URL names, as it describes itself. `address` has no credentials. */
-export type RedisServer = { readonly address: string } & (
-  | { readonly fault: string }
-  | {
-      readonly fault?: never;
-      readonly version: string;
-      readonly isCluster: boolean;
-      /** Of a cluster: it serves all keys. */
-      readonly isWhole: boolean;
-      readonly isReplica: boolean;
-      readonly evictionPolicy: string;
-    }
-);
 
 const CONNECT_MS = 3_000;
 const LIMIT_MS = 5_000;

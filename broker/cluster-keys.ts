@@ -4,6 +4,15 @@
  */
 export const NODES_KEY = "hexa:nodes";
 export const nodeKey = (nodeId: string): string => `hexa:node:${nodeId}`;
+/**
+ * What the key of a node says that was declared dead; then, when another node has taken what nobody had and has said so; and then,
+ * when everybody knows of everything that it had.
+ */
+export const DEAD = "dead";
+export const ADOPTED = "adopted";
+export const BURIED = "buried";
+/** How long that stays: a process that stood still longer than this knows by its own clock. */
+export const DEAD_TTL_MS = 3_600_000;
 export const inboxKey = (nodeId: string): string => `hexa:inbox:${nodeId}`;
 export const sessionKey = (clientId: string): string => `hexa:session:${clientId}`;
 export const leaseKey = (name: string): string => `hexa:lease:${name}`;

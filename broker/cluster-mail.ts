@@ -3,6 +3,7 @@ import type { ClientClaims } from "./cluster-claims.ts";
 import { type Letter, MAX_BROKER_KIND, OWN_KINDS, parseSeq } from "./cluster-frame.ts";
 import type { ClusterHandlers } from "./cluster-handlers.ts";
 import type { SharedInterest } from "./cluster-interest.ts";
+import type { Settling } from "./cluster-settling.ts";
 import type { Outbox } from "./cluster-outbox.ts";
 
 export interface MailContext {
@@ -11,6 +12,7 @@ export interface MailContext {
   readonly outbox: Outbox;
   readonly interest: SharedInterest;
   readonly claims: ClientClaims;
+  readonly settling: Settling;
 }
 
 type Work = Promise<void> | undefined;
@@ -38,9 +40,9 @@ export function handleDeadMail(
   });
 }
 
-function handleOwn({ outbox, interest, claims }: MailContext, sender: string, { kind, bytes }: Letter): void {
+function handleOwn({ outbox, interest, claims, settling }: MailContext, sender: string, { kind, bytes }: Letter): void {
   if (kind === OWN_KINDS.received) outbox.received(sender, parseSeq(bytes));
-  else if (!interest.receive(sender, kind, bytes)) claims.receive(sender, kind, bytes);
+  else if (!interest.receive(sender, kind, bytes) && !settling.receive(sender, kind, bytes)) claims.receive(sender, kind, bytes);
 }
 
 /** Most messages are handled at once: no promise is made for them. */

@@ -1,6 +1,6 @@
 import type { Log } from "../core/bus.ts";
 import { RedisAway } from "./cluster-connection.ts";
-import { inboxKey, NODES_KEY, nodeKey } from "./cluster-keys.ts";
+import { ADOPTED, BURIED, DEAD, DEAD_TTL_MS, inboxKey, NODES_KEY, nodeKey } from "./cluster-keys.ts";
 import { type RedisLink, redisScript } from "./cluster-redis.ts";
 
 export interface MembershipOptions {
@@ -9,6 +9,10 @@ export interface MembershipOptions {
   readonly log: Log;
   readonly onJoined: (peerId: string) => void;
   readonly onLeft: (peerId: string) => void;
+  /** After {@link MembershipOptions.onLeft}, maybe several times: another node has taken what nobody had of it. */
+  readonly onAdopted: (peerId: string) => void;
+  /** After {@link MembershipOptions.onLeft}: others have what that one had, and nothing needs to be sent to it any more. */
+  readonly onBuried: (peerId: string) => void;
   /** The others have declared this node dead; it may not act under its id any more. Called once. */
   readonly onFenced: () => void;
   /** Redis had lost something of this node, and it is there again. */
@@ -33,13 +37,10 @@ const LOOK_MS = 200;
 const CONFIRM_MS = 700;
 /** An answer later than this, and nobody is declared dead until everybody had time to refresh. */
 const SLOW_MS = 1_000;
-/** How long a dead node's mark stays: a process that stood still longer than this knows by its own clock. */
-const DEAD_TTL_MS = 3_600_000;
-const DEAD = "dead";
 
 const REFRESH = redisScript(`
 local value = redis.call('GET', KEYS[1])
-if value == '${DEAD}' then return '${DEAD}' end
+if value and value ~= ARGV[1] then return '${DEAD}' end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return value and 'kept' or 'made'`);
 
@@ -48,6 +49,9 @@ const MAKE_INBOX = redisScript(`
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('XADD', KEYS[1], '*', 'f', '')
 return 1`);
+
+/** What a node's key says that is dead. */
+const DEATHS = new Set([DEAD, ADOPTED, BURIED]);
 
 /**
  * This node's life among the others: a key with a short TTL that it refreshes, and a look at the keys of the others.
@@ -125,9 +129,14 @@ function ownLife({ nodeId, link, log, onFenced, onRestored }: MembershipOptions)
   };
 }
 
-function othersLives({ nodeId, link, log, onJoined, onLeft, onOrphan }: MembershipOptions, ownRefreshedAt: () => number) {
+function othersLives(
+  { nodeId, link, log, onJoined, onLeft, onAdopted, onBuried, onOrphan }: MembershipOptions,
+  ownRefreshedAt: () => number,
+) {
   const peers = new Set<string>();
   const dead = new Set<string>();
+  /** Of those: the peers that were not buried yet. */
+  const mourned = new Set<string>();
   /** Since when a node's key is missing. */
   const missingSince = new Map<string, number>();
   let steadySince = performance.now();
@@ -141,15 +150,17 @@ function othersLives({ nodeId, link, log, onJoined, onLeft, onOrphan }: Membersh
     const askedAt = performance.now();
     const listed = await link.command(NODES_KEY, "SMEMBERS", NODES_KEY);
     const unburied = new Set((Array.isArray(listed) ? listed : []).map(String));
-    const ids = [...new Set([...unburied, ...peers])].filter((id) => id !== nodeId);
+    const ids = [...new Set([...unburied, ...peers, ...mourned])].filter((id) => id !== nodeId);
     const lives = await Promise.all(ids.map((id) => link.command(nodeKey(id), "GET", nodeKey(id))));
     if (hasStopped) return;
     const now = performance.now();
     if (now - askedAt > SLOW_MS || Date.now() - ownRefreshedAt() > 2 * REFRESH_MS + SLOW_MS) steadySince = now;
     for (const [index, id] of ids.entries()) {
       const life = lives[index] ?? null;
-      if (life === null) await suspect(id, now);
-      else if (String(life) === DEAD) bury(id, unburied.has(id));
+      // Also when all that Redis had is lost.
+      const isBuried = String(life) === BURIED || (mourned.has(id) && !unburied.has(id));
+      if (isBuried || DEATHS.has(String(life))) mourn(id, isBuried ? BURIED : String(life), unburied.has(id));
+      else if (life === null) await suspect(id, now);
       else await greet(id);
     }
   }
@@ -177,14 +188,17 @@ function othersLives({ nodeId, link, log, onJoined, onLeft, onOrphan }: Membersh
     if (declared !== null) await link.command(NODES_KEY, "SADD", NODES_KEY, id);
   }
 
-  function bury(id: string, isUnburied: boolean): void {
+  function mourn(id: string, life: string, isListed: boolean): void {
     missingSince.delete(id);
     dead.add(id);
     if (peers.delete(id)) {
+      mourned.add(id);
       log.warn({ peerId: id }, "a node left");
       onLeft(id);
     }
-    if (isUnburied) onOrphan(id);
+    if (life === ADOPTED && mourned.has(id)) onAdopted(id);
+    if (life === BURIED && mourned.delete(id)) onBuried(id);
+    if (isListed) onOrphan(id);
   }
 
   return {

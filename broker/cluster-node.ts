@@ -18,6 +18,10 @@ export interface Identity {
 export interface NodeContext extends MailContext {
   readonly identity: Identity;
   readonly peers: Set<string>;
+  /** Peers that are dead, and of which not everybody knows who has their sessions. */
+  readonly mourned: Set<string>;
+  /** Of those: whose sessions nobody is known to have. */
+  readonly orphaned: Set<string>;
   readonly presence: RedisBoard;
   readonly leases: Leases;
   readonly link: RedisLink;
@@ -50,6 +54,16 @@ export class ClusterNode implements AsyncDisposable {
       leases,
       log,
       onAdopt: (deadId) => handlers.adopt(deadId),
+      announced: async () => {
+        // A client may have brought its session here before it could be adopted.
+        await handlers.arrivals?.();
+        await context.interest.allAnnounced();
+      },
+      settled: (deadId, signal) =>
+        context.settling.of(
+          signal,
+          [...context.peers, ...context.orphaned].filter((nodeId) => nodeId !== deadId),
+        ),
       onLetters: (deadId, sender, letters) => handleDeadMail(context, { deadId, sender, letters }),
     });
     link.onUp(() => {
@@ -68,7 +82,7 @@ export class ClusterNode implements AsyncDisposable {
   }
 
   async #join(): Promise<void> {
-    const { identity, peers, log } = this.#context;
+    const { identity, peers, mourned, log } = this.#context;
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
@@ -76,6 +90,7 @@ export class ClusterNode implements AsyncDisposable {
         identity.membership = membership;
         // Who died while this node was away.
         for (const peerId of peers) if (!membership.peers.has(peerId)) this.#onLeft(peerId);
+        for (const peerId of mourned) this.#onBuried(peerId);
         this.#inbox = this.#openInbox(identity.id, membership);
         return;
       } catch (err) {
@@ -93,6 +108,8 @@ export class ClusterNode implements AsyncDisposable {
       log,
       onJoined: (peerId) => this.#onJoined(peerId),
       onLeft: (peerId) => this.#onLeft(peerId),
+      onAdopted: (peerId) => void this.#context.orphaned.delete(peerId),
+      onBuried: (peerId) => this.#onBuried(peerId),
       onRestored: () => this.#resync(),
       onOrphan: (deadId) => void this.#adoption.adopt(deadId),
       onFenced: () => {
@@ -128,14 +145,24 @@ export class ClusterNode implements AsyncDisposable {
     if (isNew) handlers.joined?.(peerId);
   }
 
+  /** What its sessions want still goes to its inbox: they are nobody's until it is buried. */
   #onLeft(peerId: string): void {
-    const { peers, outbox, interest, claims, handlers, identity } = this.#context;
+    const { peers, mourned, orphaned, interest, claims, handlers } = this.#context;
     peers.delete(peerId);
+    mourned.add(peerId);
+    orphaned.add(peerId);
     interest.left(peerId);
     claims.left(peerId);
+    handlers.left?.(peerId);
+  }
+
+  #onBuried(peerId: string): void {
+    const { mourned, orphaned, outbox, interest, identity } = this.#context;
+    orphaned.delete(peerId);
+    if (!mourned.delete(peerId)) return;
+    interest.buried(peerId);
     const letters: readonly Letter[] = outbox.close(peerId);
     void handleDeadMail(this.#context, { deadId: peerId, sender: identity.id, letters });
-    handlers.left?.(peerId);
   }
 
   #resync(): void {

@@ -62,10 +62,8 @@ export class RedisBoard implements PresenceBoard {
     const json = JSON.stringify(capabilities ?? {});
     const seenAt = this.#options.clock();
     this.#present.set(deviceId, { deviceId, connectionId, capabilities: json, seenAt, isNew: true, notedAt: 0, wasRevoked: false });
-    // Others send to it from now on; all who came within a turn are one round.
-    if (this.#isHurrying) return;
-    this.#isHurrying = true;
-    setImmediate(() => void this.#hurry());
+    // Others send to it from now on.
+    this.#planHurry();
   }
 
   seen(deviceId: string): void {
@@ -78,6 +76,8 @@ export class RedisBoard implements PresenceBoard {
     if (one?.connectionId !== connectionId) return;
     this.#present.delete(deviceId);
     this.#ended.push({ ...one, seenAt: this.#options.clock() });
+    // Whoever sees it leave another node a moment later must not find it here.
+    this.#planHurry();
   }
 
   async routeOf(deviceId: string): Promise<string | undefined> {
@@ -117,6 +117,13 @@ export class RedisBoard implements PresenceBoard {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#sweeping[Symbol.asyncDispose]();
     await this.flushed();
+  }
+
+  /** All who came and went within a turn are one round. */
+  #planHurry(): void {
+    if (this.#isHurrying) return;
+    this.#isHurrying = true;
+    setImmediate(() => void this.#hurry());
   }
 
   async #hurry(): Promise<void> {

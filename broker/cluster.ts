@@ -11,6 +11,7 @@ import { createOutbox, type Waiting } from "./cluster-outbox.ts";
 import type { PresenceBoard } from "./cluster-presence.ts";
 import { RedisBoard } from "./cluster-presence-redis.ts";
 import { openRedis, type RedisLink } from "./cluster-redis.ts";
+import { Settling } from "./cluster-settling.ts";
 
 export interface ClusterOptions {
   /** One URL, or the seeds of a Redis Cluster separated by commas. */
@@ -30,6 +31,12 @@ export interface Cluster extends AsyncDisposable {
   /** A new one after every fencing. */
   readonly nodeId: string;
   readonly peers: ReadonlySet<string>;
+  /** There is no other node, nor one that is dead and whose sessions are still to be taken. */
+  readonly isAlone: boolean;
+  /** Peers, and those that are dead and not adopted: what is sent to them reaches whoever gets what they had. */
+  readonly reachable: Iterable<string>;
+  /** Resolves when the others have what they are taking now, and all know of it; see {@link Settling}. Rejects at the end of this node. */
+  settled(): Promise<void>;
   /** Redis answers, and this node is a member. */
   readonly isConnected: boolean;
   /** Never waits, never throws; drops what is for a node that is not a peer. One letter may be sent to many. */
@@ -55,6 +62,7 @@ export interface ClusterStats {
 const MAX_BACKLOG_BYTES = 64 * 1024 * 1024;
 const JOIN_WITHIN_MS = 5_000;
 const REFRESH_CLAIMS_MS = 1_000;
+const SETTLE_MS = 250;
 const FAREWELL_MS = 2_000;
 
 /** Starts this node's part in a cluster of equal hubs over one Redis. Without Redis it starts too, and joins later. */
@@ -76,6 +84,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   await Promise.race([node.joined, patience]);
   waiting.abort();
 
+  stack.defer(() => parts.ending.abort());
   const running = stack.move();
   const { outbox, interest, claims, presence, leases, dropped } = parts;
   return {
@@ -83,6 +92,13 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       return parts.identity.id;
     },
     peers: parts.peers,
+    get isAlone() {
+      return parts.peers.size === 0 && parts.mourned.size === 0;
+    },
+    get reachable() {
+      return [...parts.peers, ...parts.orphaned];
+    },
+    settled: parts.settled,
     get isConnected() {
       return link.isUp && parts.identity.membership?.isCertain === true;
     },
@@ -122,7 +138,8 @@ function composeParts(
     },
   });
   const send = (peerId: string, kind: number, bytes: Buffer) => outbox.send(peerId, { kind, bytes, droppable: false });
-  const interest = new SharedInterest(send);
+  // What a peer did before it knew this node was not sent here, and may have been done after this node has looked.
+  const interest = new SharedInterest(send, (peerId) => void catchUp(peerId));
   async function isAlive(nodeId: string): Promise<boolean> {
     if (!identity.membership?.peers.has(nodeId)) await identity.membership?.look();
     return identity.membership?.peers.has(nodeId) === true;
@@ -131,6 +148,32 @@ function composeParts(
   const peers = new Set<string>();
   const claims = new ClientClaims({ link, log, self, send, peers: () => peers, isAlive, release, clock });
   const leases = createLeases(link, log);
+  const mourned = new Set<string>();
+  const orphaned = new Set<string>();
+  const settling = new Settling({
+    send,
+    nodes: () => [...peers, ...orphaned],
+    async isSettled() {
+      await handlers.arrivals?.();
+      await interest.allAnnounced();
+    },
+  });
+  const ending = new AbortController();
+  let asking: Promise<void> | undefined;
+  // Many sessions may move within a second: one question is enough.
+  function settled(): Promise<void> {
+    return (asking ??= pause(SETTLE_MS, undefined, { ref: false, signal: ending.signal }).then(() => {
+      asking = undefined;
+      return settling.of(ending.signal);
+    }));
+  }
+  async function catchUp(peerId: string): Promise<void> {
+    const isSettled = await settling.of(ending.signal, [peerId]).then(
+      () => true,
+      () => false,
+    );
+    if (isSettled) handlers.known?.(peerId);
+  }
   const board = new RedisBoard({ link, leases, log, self, clock, ...presence });
-  return { identity, peers, dropped, outbox, interest, claims, leases, presence: board };
+  return { identity, peers, mourned, orphaned, settling, settled, ending, dropped, outbox, interest, claims, leases, presence: board };
 }

@@ -189,8 +189,7 @@ export class Connections implements PacketHandlers {
   #begin(connection: Connection, principal: Principal): boolean {
     const { wills, registry, transfer, limits } = this.#context;
     const { client, connect } = connection;
-    const isOver = this.#supersede(client.id);
-    const isClean = connect?.clean === true || isOver;
+    const isClean = transfer.supersede(client.id, { isClean: connect?.clean === true });
     if (isClean) wills.sessionEnded(client.id);
     const { session, isResumed } = registry.open(client.id, principal, { isDurable: !client.clean, isClean });
     wills.forget(client.id);
@@ -203,23 +202,6 @@ export class Connections implements PacketHandlers {
     connection.expiryMs = client.sessionExpiryInterval * 1_000;
     connection.session = session;
     return isResumed;
-  }
-
-  /**
-   * A take-over: the old connection's last word is said before the session changes hands. Returns whether the session
-   * is over with that connection, as one without an expiry is [MQTT-3.1.2-23].
-   */
-  #supersede(clientId: string): boolean {
-    const { registry, wills } = this.#context;
-    const session = registry.find(clientId);
-    const old = session?.link;
-    if (!session || !(old instanceof Connection)) return false;
-    old.isSuperseded = true;
-    session.link = undefined;
-    if (!old.saidGoodbye) wills.leave(clientId, old.expiryMs);
-    // Aedes ends the one that it knows; of many that came at once it knows one.
-    old.end(0x8e, "the session was taken over");
-    return old.expiryMs === 0;
   }
 
   #ready(connection: Connection | undefined): void {

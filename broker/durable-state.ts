@@ -9,7 +9,8 @@ import { mayReceive, type Rights } from "./authorize.ts";
 import type { ClusterHandlers } from "./cluster-handlers.ts";
 import type { Counters } from "./counters.ts";
 import { createExchange, type Exchange } from "./exchange.ts";
-import { Neighbours, readDeadLetter, readLetter, type Readers } from "./neighbours.ts";
+import { readDeadMail, readMail, type Readers } from "./neighbour-mail.ts";
+import { Neighbours } from "./neighbours.ts";
 import { createReplayMark, replay } from "./replay.ts";
 import { Retained } from "./retained.ts";
 import { Router } from "./router.ts";
@@ -47,6 +48,8 @@ export interface DurableState extends AsyncDisposable {
   readonly storage: StorageWatch;
   /** From now on something may be announced: `source` knows until when everything is. */
   follow(source: { announcedUntil(): number }): Promise<void>;
+  /** Says once more whose mark this is: this node has a name among others now. */
+  signMark(): Promise<void>;
 }
 
 /**
@@ -93,12 +96,18 @@ export async function openDurableState(context: DurableStateContext): Promise<Du
       wills.sessionEnded(clientId);
       transfer.letGo(clientId);
     },
+    settled: () => neighbours.cluster?.settled() ?? Promise.resolve(),
     onUnload(clientId) {
       wills.unload(clientId);
       transfer.letGo(clientId);
     },
   });
   const transfer: SessionTransfer = new SessionTransfer({ ...context, topics: rights.topics, rows, router, registry, wills, neighbours });
+  async function signMark(): Promise<void> {
+    rows.put("replay", "", runId, mark.current());
+    // What fails was reported, and is tried again before anything else is stored.
+    await rows.flushed().catch(() => undefined);
+  }
   const until = await restore(context, { rows, retained, registry, wills });
   await restoreRetained(context, retained, rows);
   if (until !== undefined && registry.size > 0) await replay({ store, topics: rights.topics, router, log }, until);
@@ -111,14 +120,13 @@ export async function openDurableState(context: DurableStateContext): Promise<Du
     wills,
     neighbours,
     transfer,
-    clusterHandlers: clusterHandlers({ ...context, retained, rows, router, registry, exchange, transfer, neighbours }),
+    clusterHandlers: clusterHandlers({ ...context, retained, rows, router, registry, exchange, transfer, neighbours, signMark }),
     storage,
     async follow(source) {
       mark.follow(source);
-      rows.put("replay", "", runId, mark.current());
-      // What fails was reported, and is tried again before anything else is stored.
-      await rows.flushed().catch(() => undefined);
+      await signMark();
     },
+    signMark,
     async [Symbol.asyncDispose]() {
       registry[Symbol.dispose]();
       wills[Symbol.dispose]();
@@ -156,48 +164,75 @@ async function restore(
 
 /** Everything that is retained, as the database has it now: what the broker stored, and the states of the hub's tables. */
 async function restoreRetained({ store, rights }: DurableStateContext, retained: Retained, rows: WriteBehind): Promise<void> {
-  const found: { topic: string; row: Record<string, unknown> }[] = [];
-  for await (const row of loadBrokerState(store.db, { kind: "retained" })) found.push({ topic: row.key, row: rows.restore(row) });
-  for await (const { topic, payload } of eachRetainedState(store.db, rights.topics))
-    found.push({ topic, row: { payload: Buffer.from(payload), qos: 1 } });
-  // In one turn: nobody may look while it is not whole.
-  retained.clear();
-  for (const { topic, row } of found) retained.restore(topic, row);
+  await retained.reload(async () => {
+    const found: { topic: string; row: Record<string, unknown> }[] = [];
+    for await (const row of loadBrokerState(store.db, { kind: "retained" })) found.push({ topic: row.key, row: rows.restore(row) });
+    for await (const { topic, payload } of eachRetainedState(store.db, rights.topics))
+      found.push({ topic, row: { payload: Buffer.from(payload), qos: 1 } });
+    return found;
+  });
 }
 
 function clusterHandlers({
   retained,
   rows,
   router,
-  registry,
   exchange,
   transfer,
   neighbours,
+  signMark,
   ...context
 }: DurableStateContext &
   Omit<DurableState, "clusterHandlers" | "storage" | "wills" | "follow" | typeof Symbol.asyncDispose>): ClusterHandlers {
   const report = (what: string) => (error: unknown) => context.log.error({ err: error }, what);
+  const reloadRetained = (): Promise<void> =>
+    restoreRetained(context, retained, rows).catch(report("retained messages could not be loaded again"));
+  function loadAgain(): void {
+    void reloadRetained();
+    context.onResync?.();
+  }
   const readers: Readers = {
     message: (letter) => exchange.receive(letter),
-    forSession(clientId, { message }) {
-      const session = registry.find(clientId);
-      return session && router.routeForeign(message, new Set([session])) ? rows.flushed() : undefined;
+    async forSession({ clientId, group }, { message }) {
+      await transfer.deliver(clientId, message, group);
+      await exchange.received();
     },
-    fromDead: (deadId, { message }) => (router.routeForeign(message, transfer.cameFrom(deadId)) ? rows.flushed() : undefined),
+    async fromDead(deadId, { message }) {
+      // Whoever comes back just now may have its session here.
+      await transfer.arrivals();
+      if (router.routeTo(transfer.cameFrom(deadId), message, { asMembers: false })) await exchange.received();
+    },
+    forGroup: (group, letter, hops) => exchange.receiveForGroup(group, letter, hops),
+    async forOtherGroups(groups, { message }) {
+      const mine = router.groupsOf(message.topic).filter((group) => !groups.includes(group));
+      for (const group of mine) router.routeToGroup(group, message);
+      if (mine.length > 0) await exchange.received();
+    },
+    async replay(since) {
+      await Promise.all([transfer.arrivals(), reloadRetained()]);
+      await transfer.replay(since);
+    },
   };
   return {
-    message: (_peerId, kind, bytes) => readLetter(kind, bytes, readers),
-    deadMail: (deadId, _senderId, kind, bytes) => readDeadLetter({ deadId, kind, bytes }, readers, neighbours),
-    adopt: (deadId) => transfer.takeFree(deadId),
+    message: (_peerId, kind, bytes) => readMail(kind, bytes, readers),
+    async deadMail(deadId, _senderId, kind, bytes) {
+      await transfer.arrivals();
+      await readDeadMail({ deadId, kind, bytes }, readers, neighbours);
+      await neighbours.delivered();
+    },
+    arrivals: () => Promise.all([transfer.arrivals(), rows.flushed()]),
+    async adopt(deadId) {
+      await transfer.takeFree(deadId);
+      await reloadRetained();
+    },
     release: (claimKey) => transfer.release(claimKey),
     fenced() {
       transfer.drop();
+      void signMark();
       transfer.takeFree().catch(report("sessions could not be taken over"));
     },
-    resync() {
-      restoreRetained(context, retained, rows).catch(report("retained messages could not be loaded again"));
-      context.onResync?.();
-    },
+    known: loadAgain,
+    resync: loadAgain,
   };
 }
 

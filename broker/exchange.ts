@@ -3,11 +3,8 @@ import type { Message } from "./message.ts";
 import type { Letter } from "./message-letter.ts";
 import type { Neighbours } from "./neighbours.ts";
 import type { Retained } from "./retained.ts";
-import type { Router } from "./router.ts";
+import type { Followed, Router } from "./router.ts";
 import type { WriteBehind } from "./write-behind.ts";
-
-/** Where something followed from a message that has to be kept: on this node alone, or on others too. */
-export type Followed = "here" | "elsewhere";
 
 /** Where every message goes through, whoever sends it: a client, a will, or the hub itself. */
 export interface Exchange {
@@ -19,6 +16,10 @@ export interface Exchange {
   publish(message: Message, owner?: Principal): Followed | undefined;
   /** A message that another node published. Resolves when what follows from it here is committed; undefined when nothing does. */
   receive(letter: Letter): Promise<void> | undefined;
+  /** The same for a message that is to go to one member of the group, and was sent on that often; it is sent on again when there is none here. */
+  receiveForGroup(group: string, letter: Letter, hops: number): Promise<void> | undefined;
+  /** Resolves when what followed here from a message of another node is committed, or on its way to a third one. */
+  received(): Promise<void>;
   /**
    * Resolves when what was published up to now is committed for every session that is away, and on its way to the other
    * nodes; rejects when it could not be committed. What followed here alone does not wait for the other nodes' mail.
@@ -34,22 +35,34 @@ export interface ExchangeContext {
 }
 
 export function createExchange({ router, retained, rows, neighbours }: ExchangeContext): Exchange {
+  async function stored(followed?: Followed): Promise<void> {
+    const delivered = followed === "here" ? undefined : neighbours.delivered();
+    await rows.flushed();
+    await delivered;
+  }
+  async function received(): Promise<void> {
+    const passedOn = neighbours.passedOn();
+    await rows.flushed();
+    await passedOn;
+  }
   return {
     publish(message, owner) {
       const isRetained = message.retain && retained.set(message, owner);
       message.seed = neighbours.newSeed();
-      const isStored = router.route(message);
+      const followed = router.route(message);
       const isForwarded = neighbours.forward(message, owner) && message.qos > 0;
-      return isForwarded ? "elsewhere" : isRetained || isStored ? "here" : undefined;
+      return isForwarded ? "elsewhere" : (followed ?? (isRetained ? "here" : undefined));
     },
     receive({ message, owner }) {
       if (message.retain) retained.copy(message, owner);
-      return router.routeForeign(message) ? rows.flushed() : undefined;
+      return router.routeForeign(message) ? received() : undefined;
     },
-    async stored(followed) {
-      const delivered = followed === "here" ? undefined : neighbours.delivered();
-      await rows.flushed();
-      await delivered;
+    receiveForGroup(group, { message }, hops) {
+      if (router.groupsOf(message.topic).includes(group)) return router.routeToGroup(group, message) ? received() : undefined;
+      neighbours.handOn(group, message, hops);
+      return received();
     },
+    received,
+    stored,
   };
 }

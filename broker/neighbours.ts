@@ -1,18 +1,15 @@
-import { createHash, randomInt } from "node:crypto";
+import { randomInt } from "node:crypto";
 import type { Principal } from "../core/principal.ts";
 import { keyOf } from "./authorize.ts";
 import type { Cluster } from "./cluster.ts";
-import { encodeLetter, type Letter, parseLetter } from "./message-letter.ts";
+import { encodeLetter } from "./message-letter.ts";
 import type { Message } from "./message.ts";
+import { encodeForDead, encodeForGroups, encodeForSession, MAIL_KINDS } from "./neighbour-mail.ts";
 
-const MESSAGE = 1;
-/** A message for one session that has moved: its client id (2 bytes of length before it) and the message. */
-const FOR_SESSION = 2;
-/** A message from the mail of a dead node, for what came from it: its id (36 bytes) and the message. */
-const FROM_DEAD = 3;
-const NODE_ID_BYTES = 36;
 /** Topics of the hub itself: they reach every node, whoever listens. */
 const HUB_PREFIX = "$hub/";
+/** A message for a group is sent on from node to node so often at most: members may go as it comes. */
+const MAX_HOPS = 8;
 /** A slow Redis keeps nobody waiting longer: what was sent is on its way, or waits until Redis is back. */
 const DELIVERED_MS = 2_000;
 
@@ -20,6 +17,7 @@ const DELIVERED_MS = 2_000;
 export class Neighbours {
   #cluster: Cluster | undefined;
   #delivering: Promise<void> | undefined;
+  #hasPassedOn = false;
   /** Filters of this node, which are announced when there is a cluster. */
   readonly #filters = new Map<string, number>();
 
@@ -33,7 +31,12 @@ export class Neighbours {
     return this.#cluster;
   }
 
-  /** One more subscriber of this node. */
+  /** There is nobody else whom a message may be for. */
+  get isAlone(): boolean {
+    return this.#cluster?.isAlone ?? true;
+  }
+
+  /** One more subscriber of this node; `$share/<group>/<filter>`: one more member of a group. */
   want(filter: string): void {
     this.#filters.set(filter, (this.#filters.get(filter) ?? 0) + 1);
     this.#cluster?.interest.add(filter);
@@ -46,62 +49,112 @@ export class Neighbours {
     this.#cluster?.interest.remove(filter);
   }
 
-  /** Resolves when what others publish on the filter from now on comes here; undefined when there is nobody to tell. */
+  /** Resolves when what others publish on the filter from now on comes here; undefined when there is nobody to tell. See {@link want}. */
   announced(filter: string): Promise<void> | undefined {
     return this.#cluster && this.#cluster.peers.size > 0 ? this.#cluster.interest.announced(filter) : undefined;
   }
 
   /**
-   * Sends the message to the nodes that want it, and to those of which that is not known. Returns whether any is known to:
+   * Sends the message to the nodes that want it, but for groups, and to those of which that is not known. Returns whether any is known to:
    * what only this node wants does not wait for a Redis that keeps the others from saying so.
    */
   forward(message: Message, owner: Principal | undefined): boolean {
-    const cluster = this.#cluster;
-    // Statistics are of one node.
-    if (!cluster || cluster.peers.size === 0 || message.topic.startsWith("$SYS/")) return false;
+    const cluster = this.#others(message);
+    if (!cluster) return false;
     const isHub = message.topic.startsWith(HUB_PREFIX);
-    const peers = isHub || message.retain ? [...cluster.peers] : cluster.interest.peersFor(message.topic);
+    const wanting = cluster.interest.peersFor(message.topic);
+    const peers = isHub || message.retain ? [...new Set([...cluster.peers, ...wanting])] : wanting;
     if (peers.length === 0) return false;
     const bytes = encodeLetter({ message, owner: owner && keyOf(owner) });
-    const letter = { kind: MESSAGE, bytes, droppable: message.qos === 0 && !isHub && !message.retain };
+    const letter = { kind: MAIL_KINDS.message, bytes, droppable: message.qos === 0 && !isHub && !message.retain };
     for (const peer of peers) cluster.send(peer, letter);
     return isHub || message.retain || cluster.interest.isWanted(message.topic);
   }
 
-  /** Sends a message to wherever the session is now. */
-  passOn(clientId: string, message: Message): void {
-    const id = Buffer.from(clientId);
-    const head = Buffer.alloc(2);
-    head.writeUInt16BE(id.length);
-    this.#sendAll(FOR_SESSION, Buffer.concat([head, id, encodeLetter({ message, owner: undefined })]));
+  /**
+   * Decides which node serves each group that the message is for, and tells those: whoever publishes a message decides, so that
+   * all have one opinion. `own` are the groups with members here; returns those that are this node's to serve.
+   */
+  allot(message: Message, own: readonly string[]): { readonly here: readonly string[]; readonly isSent: boolean } {
+    const cluster = this.#others(message);
+    const groups = cluster?.interest.groupsFor(message.topic);
+    if (!cluster || !groups || (groups.size === 0 && cluster.interest.unknown.size === 0)) return { here: own, isSent: false };
+    const here = own.filter((group) => !groups.has(group));
+    const letter = encodeLetter({ message, owner: undefined });
+    const droppable = message.qos === 0;
+    let isSent = cluster.interest.hasStranger;
+    for (const [group, peers] of groups) {
+      const living: (string | undefined)[] = peers.filter((peer) => cluster.peers.has(peer));
+      if (own.includes(group)) living.push(undefined);
+      // With nobody else it is for the sessions of a dead node, whoever gets them.
+      const nodes = living.length > 0 ? living : peers;
+      const chosen = nodes[message.seed % nodes.length];
+      if (chosen === undefined) here.push(group);
+      else {
+        cluster.send(chosen, { kind: MAIL_KINDS.forGroup, bytes: encodeForGroups([group], letter), droppable });
+        isSent = true;
+      }
+    }
+    // Who has not said what it wants may have members of groups that nobody else has.
+    const others = { kind: MAIL_KINDS.forOtherGroups, bytes: encodeForGroups([...own, ...groups.keys()], letter), droppable };
+    for (const peer of cluster.interest.unknown) cluster.send(peer, others);
+    return { here, isSent };
+  }
+
+  /** Sends a message for a group without members here to a node that has some, or to all when none is known. `hops`: how often that was done. */
+  handOn(group: string, message: Message, hops: number): void {
+    const cluster = this.#others(message);
+    if (!cluster || hops >= MAX_HOPS) return;
+    this.#hasPassedOn = true;
+    const known = (cluster.interest.groupsFor(message.topic).get(group) ?? []).filter((peer) => cluster.peers.has(peer));
+    const bytes = encodeForGroups([group], encodeLetter({ message, owner: undefined }), known.length > 0 ? hops + 1 : MAX_HOPS);
+    for (const peer of known.length > 0 ? [known[message.seed % known.length] as string] : cluster.reachable)
+      cluster.send(peer, { kind: MAIL_KINDS.forGroup, bytes, droppable: message.qos === 0 });
+  }
+
+  /** Sends a message to wherever the session is now; `group`: as a member of that. */
+  passOn(clientId: string, message: Message, group: string | undefined): void {
+    this.#hasPassedOn = true;
+    this.sendAll(MAIL_KINDS.forSession, encodeForSession({ clientId, group }, encodeLetter({ message, owner: undefined })));
   }
 
   /** Sends a message that a dead node had not read to wherever its sessions are. */
   passOnDead(deadId: string, letter: Buffer): void {
-    this.#sendAll(FROM_DEAD, Buffer.concat([Buffer.from(deadId), letter]));
+    this.sendAll(MAIL_KINDS.fromDead, encodeForDead(deadId, letter), deadId);
   }
 
-  #sendAll(kind: number, bytes: Buffer): void {
+  /** To every node, and whoever gets what the dead ones had. */
+  sendAll(kind: number, bytes: Buffer, except?: string): void {
+    for (const peer of this.#cluster?.reachable ?? []) if (peer !== except) this.#cluster?.send(peer, { kind, bytes, droppable: false });
+  }
+
+  /** To the nodes that live: what was passed on before goes to no dead one again, or several of them would send it around for ever. */
+  sendLiving(kind: number, bytes: Buffer): void {
     for (const peer of this.#cluster?.peers ?? []) this.#cluster?.send(peer, { kind, bytes, droppable: false });
   }
 
-  /** Names a message among all nodes, for a while, and decides who {@link serves} it; 0 as long as this node is alone. */
+  /** Names a message among all nodes, for a while; 0 on a node that has always been alone. */
   newSeed(): number {
-    return this.#cluster && this.#cluster.peers.size > 0 ? randomInt(1, 0xffff_ffff) : 0;
+    return this.isAlone ? 0 : randomInt(1, 0xffff_ffff);
   }
 
-  /** Of all nodes with members of the group one serves each message, and all work out the same one. */
-  serves(group: string, seed: number): boolean {
-    const cluster = this.#cluster;
-    if (!cluster || cluster.peers.size === 0) return true;
-    const nodes = [cluster.nodeId, ...cluster.interest.peersFor(groupTopic(group))].toSorted();
-    return nodes[seed % nodes.length] === cluster.nodeId;
+  /** The cluster, when the message may be for somebody else in it. */
+  #others({ topic }: Message): Cluster | undefined {
+    // Statistics are of one node.
+    return this.#cluster && !this.#cluster.isAlone && !topic.startsWith("$SYS/") ? this.#cluster : undefined;
+  }
+
+  /** Resolves when Redis has what was passed or handed on since the last call; undefined when nothing was. */
+  passedOn(): Promise<void> | undefined {
+    if (!this.#hasPassedOn) return undefined;
+    this.#hasPassedOn = false;
+    return this.delivered();
   }
 
   /** Resolves when Redis has what was forwarded up to now. While it is away nobody waits: the node goes on alone. */
   delivered(): Promise<void> | undefined {
     const cluster = this.#cluster;
-    if (!cluster?.isConnected || cluster.peers.size === 0) return undefined;
+    if (!cluster?.isConnected || cluster.isAlone) return undefined;
     // Asked once for all messages of this turn, when the last of them is on its way.
     this.#delivering ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
       this.#delivering = undefined;
@@ -118,34 +171,4 @@ export class Neighbours {
     await Promise.race([cluster.delivered().catch(() => undefined), late]);
     clearTimeout(timer);
   }
-}
-
-/** Announced beside a shared filter, so that every node knows where the group has members. Nothing is published there. */
-export const groupTopic = (group: string): string => `$group/${createHash("sha256").update(group).digest("hex")}`;
-
-/** What a node does with the mail of others. What a function returns is waited for before the next is read. */
-export interface Readers {
-  message(letter: Letter): Promise<void> | undefined;
-  forSession(clientId: string, letter: Letter): Promise<void> | undefined;
-  fromDead(deadId: string, letter: Letter): Promise<void> | undefined;
-}
-
-/** Reads what another node sent. */
-export function readLetter(kind: number, bytes: Buffer, readers: Readers): Promise<void> | undefined {
-  if (kind === MESSAGE) return readers.message(parseLetter(bytes));
-  if (kind === FROM_DEAD) return readers.fromDead(bytes.toString("latin1", 0, NODE_ID_BYTES), parseLetter(bytes.subarray(NODE_ID_BYTES)));
-  if (kind !== FOR_SESSION) return undefined;
-  const end = 2 + bytes.readUInt16BE(0);
-  return readers.forSession(bytes.toString("utf8", 2, end), parseLetter(bytes.subarray(end)));
-}
-
-/** Reads the mail of a node that is dead: `fromDead` gets what was for its sessions, and `passOn` what may be elsewhere. */
-export function readDeadLetter(
-  { deadId, kind, bytes }: { deadId: string; kind: number; bytes: Buffer },
-  readers: Readers,
-  neighbours: Neighbours,
-): Promise<void> | undefined {
-  if (kind !== MESSAGE) return readLetter(kind, bytes, readers);
-  neighbours.passOnDead(deadId, bytes);
-  return readers.fromDead(deadId, parseLetter(bytes));
 }

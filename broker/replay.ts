@@ -70,7 +70,7 @@ export async function replay(
   until: number,
   only?: ReadonlySet<Session>,
 ): Promise<void> {
-  const queue = (message: Message): boolean => (only ? router.routeForeign(message, only) : router.route(message));
+  const queue = (message: Message): unknown => (only ? router.routeTo(only, message, { asMembers: true }) : router.route(message));
   const from = until - MARGIN_MS;
   const events = await eventsSince(db, from, MAX_EVENTS);
   for (const event of events) if (event.organizationId !== null) queue(messageOf(eventMessage(topics, event, event.organizationId)));

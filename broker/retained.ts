@@ -12,6 +12,8 @@ interface Kept {
   readonly message: Message;
   /** When the topic got its first message, counted in such topics. */
   readonly since: number;
+  /** When it got this one, in ms of the monotonic clock. */
+  readonly changedAt: number;
   /** Whose limit it counts for; undefined for the hub's own. */
   readonly owner: string | undefined;
 }
@@ -23,6 +25,9 @@ interface Usage {
 /** Topics that one step of a search looks at: about a millisecond, since many may search at once. */
 const STEP = 100;
 
+/** Longer than the row of a message takes that came from another node. */
+const UNWRITTEN_MS = 2_000;
+
 /** The last retained message of each topic. */
 export class Retained {
   readonly #rows: WriteBehind;
@@ -30,6 +35,8 @@ export class Retained {
   readonly #limits: Pick<MqttLimits, "mqttRetainedTopics" | "mqttRetainedBytes">;
   readonly #kept = new Map<string, Kept>();
   readonly #usage = new Map<string, Usage>();
+  /** Topics that changed since each reload began. */
+  readonly #changes = new Set<Set<string>>();
   #since = 0;
 
   constructor({ rows, isStored, limits }: { rows: WriteBehind; isStored: (topic: string) => boolean; limits: MqttLimits }) {
@@ -59,14 +66,29 @@ export class Retained {
 
   /** What another node retained and stored. */
   copy(message: Message, owner: string | undefined): void {
-    if (message.payload.length > 0) this.#remember(message, owner);
-    else this.#forget(message.topic);
+    const { topic, payload } = message;
+    if (payload.length === 0) return void this.#forget(topic);
+    this.#remember(message, owner);
+    // Whoever takes it back here deletes the other node's row.
+    if (this.#isStored(topic)) this.#rows.note("retained", "", topic);
   }
 
-  /** Forgets everything, to be restored again. */
-  clear(): void {
-    this.#kept.clear();
-    this.#usage.clear();
+  /** Replaces everything by what `load` finds, except what is newer than that may be. */
+  async reload(load: () => Promise<readonly { readonly topic: string; readonly row: Record<string, unknown> }[]>): Promise<void> {
+    const changes = new Set<string>();
+    const before = performance.now() - UNWRITTEN_MS;
+    this.#changes.add(changes);
+    try {
+      const found = await load();
+      // In one turn: nobody may look while it is not whole.
+      const changedAt = (topic: string): number => this.#kept.get(topic)?.changedAt ?? Number.NEGATIVE_INFINITY;
+      const isNewer = (topic: string): boolean => changes.has(topic) || changedAt(topic) > before;
+      const present = new Set(found.map(({ topic }) => topic));
+      for (const topic of this.#kept.keys()) if (!present.has(topic) && !isNewer(topic)) this.#drop(topic);
+      for (const { topic, row } of found) if (!isNewer(topic)) this.restore(topic, row);
+    } finally {
+      this.#changes.delete(changes);
+    }
   }
 
   /**
@@ -99,7 +121,8 @@ export class Retained {
 
   /** A message of an earlier run; `row` is what {@link set} stored, or nothing for a message that the tables brought back. */
   restore(topic: string, row: Record<string, unknown>): void {
-    this.#remember(messageOf({ ...row, topic, retain: true }), row["owner"] as string | undefined);
+    // What was stored is not new.
+    this.#keep(messageOf({ ...row, topic, retain: true }), row["owner"] as string | undefined, Number.NEGATIVE_INFINITY);
   }
 
   #living(topic: string, now: number): Message | undefined {
@@ -122,10 +145,15 @@ export class Retained {
   }
 
   #remember(message: Message, owner: string | undefined): void {
+    for (const changes of this.#changes) changes.add(message.topic);
+    this.#keep(message, owner, performance.now());
+  }
+
+  #keep(message: Message, owner: string | undefined, changedAt: number): void {
     const old = this.#kept.get(message.topic);
     if (old) this.#release(old);
     // A topic that is there keeps its place: a search that is under way has seen it, or will.
-    this.#kept.set(message.topic, { message, owner, since: old?.since ?? ++this.#since });
+    this.#kept.set(message.topic, { message, owner, since: old?.since ?? ++this.#since, changedAt });
     if (owner === undefined) return;
     const usage = this.#usage.get(owner) ?? { topics: 0, bytes: 0 };
     usage.topics++;
@@ -133,8 +161,13 @@ export class Retained {
     this.#usage.set(owner, usage);
   }
 
-  /** Whether there was one. */
+  /** Whether there was one. What is forgotten has no time: its row is gone when whoever forgot it is answered. */
   #forget(topic: string): boolean {
+    for (const changes of this.#changes) changes.add(topic);
+    return this.#drop(topic);
+  }
+
+  #drop(topic: string): boolean {
     const kept = this.#kept.get(topic);
     if (!kept) return false;
     this.#kept.delete(topic);

@@ -1,13 +1,17 @@
+import { createHash } from "node:crypto";
 import qlobber from "qlobber";
 import type { Principal } from "../core/principal.ts";
 import type { Topic } from "../core/topics.ts";
 import { mayReceive, type Rights } from "./authorize.ts";
 import type { Message } from "./message.ts";
-import { groupTopic, type Neighbours } from "./neighbours.ts";
+import type { Neighbours } from "./neighbours.ts";
 import type { Reach, Session, Subscription } from "./session.ts";
 
 /** MQTT's wildcards, for qlobber. */
 export const WILDCARDS = { wildcard_one: "+", wildcard_some: "#", separator: "/", match_empty_levels: true };
+
+/** Where something followed from a message that has to be kept: on this node alone, or on others too. */
+export type Followed = "here" | "elsewhere";
 
 /** A subscriber inside the hub: it sees every message that was accepted. */
 export type Handler = (message: Message) => void;
@@ -31,7 +35,8 @@ interface Target {
 interface Route {
   readonly version: number;
   readonly targets: readonly Target[];
-  readonly groups: readonly { readonly name: string; readonly members: readonly Target[] }[];
+  /** Those with members here. */
+  readonly groups: ReadonlyMap<string, readonly Target[]>;
   readonly handlers: readonly Handler[];
 }
 
@@ -80,7 +85,7 @@ export class Router {
       subscription.filter,
       shared?.filter ?? subscription.filter,
       shared
-        ? { kind: "shared", session, subscription, group: `${ownerOf(session.principal)}/${subscription.filter}` }
+        ? { kind: "shared", session, subscription, group: groupOf(session, subscription.filter) }
         : { kind: "session", session, subscription },
     );
     return isNew;
@@ -107,38 +112,76 @@ export class Router {
     for (const subscription of all) this.subscribe(session, subscription);
   }
 
-  /** Hands the message to everybody it is for on this node. Returns whether a durable session put it into a row. */
-  route(message: Message): boolean {
+  /**
+   * Hands the message to everybody it is for on this node, and to a member of each group on any. Returns where something
+   * followed that whoever acknowledges it waits for.
+   */
+  route(message: Message): Followed | undefined {
     const route = this.#routeOf(message.topic);
-    const isStored = this.#deliver(route, message);
+    const isStored = deliverToAll(route.targets, message);
+    const shared = route.groups.size > 0 || !this.#neighbours.isAlone ? this.#share(route, message) : undefined;
     for (const handler of route.handlers) handler(message);
-    return isStored;
+    return shared ?? (isStored ? "here" : undefined);
   }
 
-  /** The same for a message that another node published: the hub's own subscribers there have seen it, unless it is for all nodes. `only`: for nobody but these. */
-  routeForeign(message: Message, only?: Pick<ReadonlySet<Session>, "has">): boolean {
-    const route = this.#routeOf(message.topic);
-    if (only) return this.#deliver({ ...route, targets: route.targets.filter(({ session }) => only.has(session)), groups: [] }, message);
-    if (message.topic.startsWith("$hub/")) for (const handler of route.handlers) handler(message);
-    return this.#deliver(route, message);
-  }
-
-  #deliver({ targets, groups }: Route, message: Message): boolean {
+  /** To a member of each group, on any node. */
+  #share({ groups }: Route, message: Message): Followed | undefined {
+    const { here, isSent } = this.#neighbours.allot(message, [...groups.keys()]);
     let isStored = false;
-    for (const target of targets) if (deliver(target, message)) isStored = true;
-    for (const { name, members } of groups)
-      if (this.#neighbours.serves(name, message.seed) && this.#deliverToOne(name, members, message)) isStored = true;
+    for (const group of here) if (this.#deliverToOne(group, groups.get(group), message)) isStored = true;
+    return isSent && message.qos > 0 ? "elsewhere" : isStored ? "here" : undefined;
+  }
+
+  /** The same for a message that another node published: the hub's own subscribers there have seen it, unless it is for all nodes. Groups get it by {@link routeToGroup}. */
+  routeForeign(message: Message): boolean {
+    const { targets, handlers } = this.#routeOf(message.topic);
+    if (message.topic.startsWith("$hub/")) for (const handler of handlers) handler(message);
+    return deliverToAll(targets, message);
+  }
+
+  /** Hands the message to those sessions that it is for. `asMembers`: also where they share a filter. */
+  routeTo(sessions: Pick<ReadonlySet<Session>, "has">, message: Message, { asMembers }: { asMembers: boolean }): boolean {
+    const { targets, groups } = this.#routeOf(message.topic);
+    let isStored = deliverToAll(
+      targets.filter(({ session }) => sessions.has(session)),
+      message,
+    );
+    if (!asMembers) return isStored;
+    for (const [group, members] of groups) {
+      const some = members.filter(({ session }) => sessions.has(session));
+      if (this.#deliverToOne(group, some, message)) isStored = true;
+    }
     return isStored;
   }
 
-  /** One member after the other; whoever is connected goes before whoever is away. */
-  #deliverToOne(name: string, members: readonly Target[], message: Message): boolean {
+  /** The groups with members here that may have such a message. */
+  groupsOf(topic: string): readonly string[] {
+    return [...this.#routeOf(topic).groups.keys()];
+  }
+
+  /** Hands a message that another node published to one member of the group. */
+  routeToGroup(group: string, message: Message): boolean {
+    return this.#deliverToOne(group, this.#routeOf(message.topic).groups.get(group), message);
+  }
+
+  /** Hands the session a message that it was chosen for as a member of the group, on the node where it was. */
+  routeToMember(session: Session, group: string, message: Message): boolean {
+    const target = this.#routeOf(message.topic)
+      .groups.get(group)
+      ?.find((member) => member.session === session);
+    return target !== undefined && deliver(target, message, group);
+  }
+
+  /** One member after the other; whoever is connected goes before whoever is away, and both before whoever is at another node. */
+  #deliverToOne(name: string, members: readonly Target[] = [], message: Message): boolean {
+    const connected = members.filter(({ session }) => session.link);
+    const here = connected.length > 0 ? connected : members.filter(({ session }) => !session.hasMoved);
+    const candidates = here.length > 0 ? here : members;
+    if (candidates.length === 0) return false;
     const turn = this.#turns.get(name) ?? 0;
-    let chosen = turn;
-    while (chosen < turn + members.length && !members[chosen % members.length]?.session.link) chosen++;
     if (this.#turns.size > MAX_ROUTES) this.#turns.clear();
-    this.#turns.set(name, (chosen + 1) % members.length);
-    return deliver(members[chosen % members.length] as Target, message);
+    this.#turns.set(name, turn + 1);
+    return deliver(candidates[turn % candidates.length] as Target, message, name);
   }
 
   #add(holder: Session | Handler, key: string, filter: string, entry: Entry): void {
@@ -146,7 +189,8 @@ export class Router {
     if (!mine) this.#entries.set(holder, (mine = new Map<string, Entry>()));
     mine.set(key, entry);
     this.#matcher.add(filter, entry);
-    for (const wanted of wantedBy(entry, filter)) this.#neighbours.want(wanted);
+    const wanted = wantedBy(entry, filter);
+    if (wanted !== undefined) this.#neighbours.want(wanted);
     this.#version++;
   }
 
@@ -157,7 +201,8 @@ export class Router {
     mine.delete(key);
     if (mine.size === 0) this.#entries.delete(holder);
     this.#matcher.remove(filter, entry);
-    for (const wanted of wantedBy(entry, filter)) this.#neighbours.unwant(wanted);
+    const wanted = wantedBy(entry, filter);
+    if (wanted !== undefined) this.#neighbours.unwant(wanted);
     this.#version++;
     return true;
   }
@@ -190,7 +235,7 @@ export class Router {
     return {
       version: this.#version,
       targets: [...bySession].map(([session, subscriptions]) => targetOf(session, subscriptions)),
-      groups: [...groups].map(([group, members]) => ({ name: group, members })),
+      groups,
       handlers: [...handlers],
     };
   }
@@ -204,10 +249,21 @@ export class Router {
 }
 
 /** What other nodes must know. The hub's own subscribers are on every node. */
-function wantedBy(entry: Entry, filter: string): string[] {
-  if (entry.kind === "handler") return [];
-  return entry.kind === "shared" ? [filter, groupTopic(entry.group)] : [filter];
+const wantedBy = (entry: Entry, filter: string): string | undefined =>
+  entry.kind === "handler" ? undefined : entry.kind === "shared" ? `$share/${entry.group}/${filter}` : filter;
+
+/** How other nodes know a filter of the session. */
+export function announcedAs(session: Session, filter: string): string {
+  const shared = parseShared(filter);
+  return shared ? `$share/${groupOf(session, filter)}/${shared.filter}` : filter;
 }
+
+/** A name of fixed length for the group of a shared filter. */
+const groupOf = ({ principal }: Session, filter: string): string =>
+  createHash("sha256")
+    .update(`${ownerOf(principal)}/${filter}`)
+    .digest("hex")
+    .slice(0, 32);
 
 /** Groups are an organisation's own: two that choose one name share nothing. */
 function ownerOf(principal: Principal): string {
@@ -235,10 +291,20 @@ function targetOf(session: Session, subscriptions: readonly Subscription[]): Tar
   };
 }
 
-function deliver(target: Target, message: Message): boolean {
-  if (target.hasNoLocal && message.publisher === target.session.id) {
+function deliverToAll(targets: readonly Target[], message: Message): boolean {
+  let isStored = false;
+  for (const target of targets) if (deliver(target, message)) isStored = true;
+  return isStored;
+}
+
+/** `group`: the session was chosen for it as a member of that. */
+function deliver(target: Target, message: Message, group?: string): boolean {
+  const { session } = target;
+  if (target.hasNoLocal && message.publisher === session.id) {
     const others = target.subscriptions.filter(({ noLocal }) => !noLocal);
-    return others.length > 0 && deliver(targetOf(target.session, others), message);
+    if (others.length > 0) return deliver(targetOf(session, others), message);
+    session.skip(message);
+    return false;
   }
-  return target.session.deliver(message, message.retain ? target.retained : target.plain);
+  return session.deliver(message, message.retain ? target.retained : target.plain, group);
 }

@@ -1,10 +1,9 @@
 import type { Principal } from "../core/principal.ts";
 import { AccountSessions } from "./account-sessions.ts";
 import type { Delivery } from "./delivery-queue.ts";
-import type { Message } from "./message.ts";
 import { messageOf, messageRow } from "./message-row.ts";
 import type { Router } from "./router.ts";
-import { type DeliveryRows, type Link, Session, type SessionContext, type Subscription } from "./session.ts";
+import { type DeliveryRows, type Link, type PassOn, Session, type SessionContext, type Subscription } from "./session.ts";
 import type { WriteBehind } from "./write-behind.ts";
 
 export interface SessionRegistryContext extends Omit<SessionContext, "rows"> {
@@ -12,6 +11,8 @@ export interface SessionRegistryContext extends Omit<SessionContext, "rows"> {
   readonly rows: WriteBehind;
   /** Called when a session is over and nothing of it is left. */
   readonly onEnd: (clientId: string) => void;
+  /** Resolves when all nodes know what the others have taken; at once on a node that is alone. */
+  readonly settled: () => Promise<void>;
   /** Called when another node has the session. */
   readonly onUnload: (clientId: string) => void;
 }
@@ -35,7 +36,7 @@ interface ClaimedId {
 type FollowingRows = DeliveryRows & { follow(key: string): void };
 
 const SWEEP_MS = 1_000;
-/** Longer than other nodes need to hear where a session went. */
+/** Other nodes have heard by then where a session went, or have not and are asked. */
 const PASSING_ON_MS = 5_000;
 
 /** Every session there is, connected or away, by client id. */
@@ -48,6 +49,8 @@ export class SessionRegistry {
   /** Client ids that logins have taken for a session that begins when one of them is done. */
   readonly #claims = new Map<string, ClaimedId>();
   readonly #accounts = new AccountSessions();
+  /** What is left here of sessions that have moved, to pass on what still comes: one of each at most. */
+  readonly #moved = new Map<string, Session>();
   readonly #sweeping: NodeJS.Timeout;
 
   constructor(context: SessionRegistryContext) {
@@ -107,6 +110,8 @@ export class SessionRegistry {
    */
   open(clientId: string, principal: Principal, { isDurable, isClean }: { isDurable: boolean; isClean: boolean }) {
     this.#claims.delete(clientId);
+    // What comes here is for the one that begins now: to pass it on too would be to say it twice.
+    this.#forgetMoved(clientId);
     const old = this.#sessions.get(clientId);
     // A session of the last connection alone is over with that, even if its end has not been noticed.
     const isResumed = old !== undefined && !isClean && old.isDurable;
@@ -149,16 +154,30 @@ export class SessionRegistry {
 
   /**
    * Lets a session go that another node takes: nothing of its rows changes. `passOn` gets what still comes here for it,
-   * for a while.
+   * until all know where it is.
    */
-  unload(clientId: string, passOn?: (message: Message) => void): void {
+  unload(clientId: string, passOn?: PassOn): void {
     const session = this.#sessions.get(clientId);
     if (!session) return;
     session.unload(passOn);
-    if (passOn) setTimeout(() => this.#context.router.forget(session), PASSING_ON_MS).unref();
+    this.#forgetMoved(clientId);
+    if (passOn) this.#moved.set(clientId, session);
+    if (passOn) setTimeout(() => void this.#forgetWhenSettled(session), PASSING_ON_MS).unref();
     else this.#context.router.forget(session);
     this.#remove(session);
     this.#context.onUnload(clientId);
+  }
+
+  async #forgetWhenSettled(session: Session): Promise<void> {
+    // At the end of this node nothing is routed any more.
+    await this.#context.settled().catch(() => undefined);
+    if (this.#moved.get(session.id) === session) this.#forgetMoved(session.id);
+  }
+
+  #forgetMoved(clientId: string): void {
+    const moved = this.#moved.get(clientId);
+    if (moved) this.#context.router.forget(moved);
+    this.#moved.delete(clientId);
   }
 
   sweep(now: number): void {
@@ -195,13 +214,16 @@ export class SessionRegistry {
     return session;
   }
 
-  #drop(session: Session): void {
+  /** The session is about to end: nothing goes to it any more. */
+  silence(session: Session): void {
     const { router, rows } = this.#context;
-    if (session.isDurable) {
-      for (const filter of session.subscriptions.keys()) rows.delete("subscription", session.id, filter);
-      for (const packetId of session.unreleased) rows.delete("incoming", session.id, String(packetId));
-    }
+    if (session.isDurable) for (const filter of session.subscriptions.keys()) rows.delete("subscription", session.id, filter);
     router.forget(session);
+  }
+
+  #drop(session: Session): void {
+    if (session.isDurable) for (const packetId of session.unreleased) this.#context.rows.delete("incoming", session.id, String(packetId));
+    this.silence(session);
     session.clear();
     session.detach();
     this.#remove(session);

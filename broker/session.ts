@@ -22,6 +22,10 @@ export interface Link {
   readonly maxPacketBytes: number;
   /** QoS 1 and 2 messages that the client takes without an acknowledgement. */
   readonly window: number;
+  /** How long the session outlives the connection. */
+  readonly expiryMs: number;
+  /** The client ended the connection itself, and its will with it. */
+  readonly saidGoodbye: boolean;
   /** Ends the connection of a client that takes nothing any more. */
   overflow(): void;
   /** Ends the connection, since the session goes on elsewhere. */
@@ -66,10 +70,13 @@ export interface DeliveryRows {
  */
 export type Feed = Iterator<{ readonly message: Message; readonly reach: Reach } | undefined>;
 
+/** Brings a message to where the session is now. `group`: it is for the session as a member of that. */
+export type PassOn = (message: Message, group: string | undefined) => void;
+
 /** Feeds of one filter that may wait: each SUBSCRIBE has its own [MQTT-3.8.4-4], up to where asking is a way to pile them up. */
 const MAX_FEEDS = 10;
 /** Longer than the node that a session came from passes on what still reaches it. */
-const REPEATS_MS = 10_000;
+export const REPEATS_MS = 10_000;
 const MAX_REPEATS = 10_000;
 /** With its reserved flags [MQTT-3.6.1-1]. */
 const PUBREL = 0x62;
@@ -89,8 +96,9 @@ export class Session {
   link: Link | undefined;
   readonly #context: SessionContext;
   #queue: DeliveryQueue | undefined;
-  #arrived: Set<number> | undefined;
-  #passOn: ((message: Message) => void) | undefined;
+  /** Seeds, and those of a group's messages with its name. */
+  #arrived: Set<number | string> | undefined;
+  #passOn: PassOn | undefined;
   /** By filter, in the order in which they were asked for. */
   #feeds: Map<string, Feed[]> | undefined;
   #isPumpPlanned = false;
@@ -102,18 +110,32 @@ export class Session {
     this.isDurable = isDurable;
   }
 
+  /** Another node has it; what still comes here is passed on. */
+  get hasMoved(): boolean {
+    return this.#passOn !== undefined;
+  }
+
   get queued(): number {
     return this.#queue?.size ?? 0;
   }
 
-  /** Hands the message over or puts it aside. Returns whether it became a row, which whoever acknowledges it waits for. */
-  deliver(message: Message, reach: Reach): boolean {
-    if (this.#arrived && this.#isRepeated(message)) return false;
+  /**
+   * Hands the message over or puts it aside. `group`: it is for the session as a member of that. Returns whether it became a
+   * row or a letter, which whoever acknowledges it waits for.
+   */
+  deliver(message: Message, reach: Reach, group?: string): boolean {
+    if (this.#arrived && this.#isRepeated(message, group)) return false;
     if (this.#passOn) {
-      if (message.qos > 0 && reach.qos > 0) this.#passOn(message);
-      return false;
+      if (message.qos === 0 || reach.qos === 0) return false;
+      this.#passOn(message, group);
+      return true;
     }
     return this.#hand(message, reach);
+  }
+
+  /** It is the session's own, and not wanted: nor when it is passed on from where the session was. */
+  skip(message: Message): void {
+    if (this.#arrived) this.#isRepeated(message, undefined);
   }
 
   #hand(message: Message, reach: Reach): boolean {
@@ -126,16 +148,18 @@ export class Session {
 
   /** For a while messages may come twice: from whoever published them, and from the node that had the session. */
   watchRepeats(): void {
+    if (this.#arrived) return;
     this.#arrived = new Set();
     setTimeout(() => {
       this.#arrived = undefined;
     }, REPEATS_MS).unref();
   }
 
-  #isRepeated({ seed }: Message): boolean {
+  #isRepeated({ seed }: Message, group: string | undefined): boolean {
     if (seed === 0 || !this.#arrived) return false;
-    if (this.#arrived.has(seed)) return true;
-    if (this.#arrived.size < MAX_REPEATS) this.#arrived.add(seed);
+    const name = group === undefined ? seed : `${seed} ${group}`;
+    if (this.#arrived.has(name)) return true;
+    if (this.#arrived.size < MAX_REPEATS) this.#arrived.add(name);
     return false;
   }
 
@@ -330,7 +354,7 @@ export class Session {
   }
 
   /** Forgets what waits, and leaves its rows to whoever has the session now. `passOn` gets what still comes. */
-  unload(passOn?: (message: Message) => void): void {
+  unload(passOn?: PassOn): void {
     this.#passOn = passOn;
     this.#context.counters.queued -= this.queued;
     this.#queue = undefined;

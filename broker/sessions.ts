@@ -1,4 +1,4 @@
-import type { Bus, EndReason, NodeCalls, Sessions } from "../core/bus.ts";
+import type { Bus, DeviceDirectory, EndReason, NodeCalls, Sessions } from "../core/bus.ts";
 import { matches, type SessionSelector } from "../core/session-selector.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Topics } from "../core/topics.ts";
@@ -16,6 +16,7 @@ import type { WriteBehind } from "./write-behind.ts";
 
 export interface SessionsContext {
   readonly store: Store;
+  readonly directory: Pick<DeviceDirectory, "settled">;
   readonly registry: SessionRegistry;
   readonly retained: Retained;
   readonly rows: WriteBehind;
@@ -33,13 +34,17 @@ const OTHERS_MS = 1_000;
 
 /** The sessions of all nodes: what is asked of one is done on each. */
 export function createSessions(context: SessionsContext): Sessions {
-  const { store, registry, topics, calls, whereabouts, revocations } = context;
+  const { store, directory, registry, bus, topics, calls, whereabouts, revocations } = context;
   const here = sessionsHere(context);
   calls.handle("sessions.disconnect", async (request) => {
     const { selector, reason } = request as { selector: SessionSelector; reason: EndReason };
     return here.disconnect(selector, reason);
   });
-  calls.handle("sessions.forget", async (request) => here.forgetDevice((request as { uid: string }).uid));
+  calls.handle("sessions.forget", async (request) => {
+    // Nobody here may hear by his former right what is said of the device from now on.
+    await directory.settled();
+    return here.forgetDevice((request as { uid: string }).uid);
+  });
 
   function isReachableHere(uid: string): boolean {
     const session = registry.find(uid);
@@ -59,7 +64,10 @@ export function createSessions(context: SessionsContext): Sessions {
       return others.reduce<number>((sum, count) => sum + (typeof count === "number" ? count : 0), ended);
     },
     async forgetDevice(uid) {
-      await Promise.all([here.forgetDevice(uid), calls.askOthers("sessions.forget", { uid }, OTHERS_MS)]);
+      const answers = await Promise.all([here.forgetDevice(uid), calls.askOthers("sessions.forget", { uid }, OTHERS_MS)]);
+      // Taken back once for all nodes, or whoever listens would hear it of each.
+      for (const topic of new Set(answers.flat(2)))
+        if (typeof topic === "string") await bus.publish({ topic, payload: "", qos: 1, retain: true });
     },
     async endRevoked() {
       const live = [...registry.all()].filter(({ link }) => link instanceof Connection).map(({ principal }) => credentialsOf(principal));
@@ -75,7 +83,7 @@ function credentialsOf(principal: Principal): string[] {
   return certificate ? [principal.credentialId, certificate.credentialId] : [principal.credentialId];
 }
 
-function sessionsHere({ registry, retained, rows, presence, bus, topics, admission }: SessionsContext) {
+function sessionsHere({ registry, retained, rows, presence, topics, admission }: SessionsContext) {
   return {
     async disconnect(selector: SessionSelector, reason: EndReason): Promise<number> {
       admission.turnAway((principal) => matches(selector, principal));
@@ -86,13 +94,14 @@ function sessionsHere({ registry, retained, rows, presence, bus, topics, admissi
         if (!link && matches(selector, principal) && (reason === "deleted" || principal.kind === "service")) registry.end(id);
       return connections.length;
     },
-    async forgetDevice(uid: string): Promise<void> {
+    /** Resolves to the topics that are retained of it. */
+    async forgetDevice(uid: string): Promise<string[]> {
       const link = registry.find(uid)?.link;
       if (link instanceof Connection) await end(link, "deleted");
       presence.forget(uid);
       registry.end(uid);
       await rows.flushed();
-      for (const topic of retained.topicsBelow(`${topics.root}/${uid}/`)) await bus.publish({ topic, payload: "", qos: 1, retain: true });
+      return retained.topicsBelow(`${topics.root}/${uid}/`);
     },
   };
 }

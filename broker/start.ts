@@ -77,6 +77,7 @@ async function joinOthers({ log, presenceTtlMs }: BrokerContext, redisUrl: strin
   const presence = { ttlMs, sweepMs: Math.min(BOARD_SWEEP_MS, ttlMs / 4) };
   const cluster = await startCluster({ redisUrl, log, presence, handlers: state.clusterHandlers });
   state.neighbours.join(cluster);
+  await state.signMark();
   await state.transfer.takeFree();
   return cluster;
 }

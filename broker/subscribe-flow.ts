@@ -5,7 +5,7 @@ import { isValidFilter, mayReceive, maySubscribe, type Rights } from "./authoriz
 import type { Connection } from "./connection.ts";
 import type { Neighbours } from "./neighbours.ts";
 import type { Retained } from "./retained.ts";
-import { parseShared, type Router } from "./router.ts";
+import { announcedAs, parseShared, type Router } from "./router.ts";
 import type { Feed, Session, Subscription } from "./session.ts";
 import { type Asked, readSubscribe, readUnsubscribe, subackFrame, unsubackFrame } from "./subscribe-frame.ts";
 import type { WriteBehind } from "./write-behind.ts";
@@ -58,7 +58,9 @@ export function createSubscribeFlow(context: SubscribeFlowContext): (connection:
     const grants = asked.map((one) => grant(session, one, id));
     const codes = grants.map((one) => reasonOf(one, version));
     while (codes.length < count) codes.push(version === 5 ? REFUSED.quota : REFUSED.any);
-    const announced = grants.map((one) => ("subscription" in one && one.isNew ? neighbours.announced(one.subscription.filter) : undefined));
+    const announced = grants.map((one) =>
+      "subscription" in one && one.isNew ? neighbours.announced(announcedAs(session, one.subscription.filter)) : undefined,
+    );
     answer(connection, subackFrame(version, packetId, codes), announced, () => {
       for (const one of grants) if ("subscription" in one) sendRetained(session, one.subscription, one.isNew);
       context.onSubscribed(connection);

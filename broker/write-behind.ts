@@ -32,8 +32,13 @@ export class WriteBehind {
 
   /** Notes a row that the database has, and returns its value. Where a Buffer went in, a plain typed array comes back. */
   restore({ kind, clientId, key, value }: { kind: string; clientId: string; key: string; value: Buffer }): Record<string, unknown> {
-    this.#written.add(rowKey(kind, clientId, key));
+    this.note(kind, clientId, key);
     return deserialize(value) as Record<string, unknown>;
+  }
+
+  /** Somebody else has put the row there: a delete reaches it. */
+  note(kind: string, clientId: string, key: string): void {
+    this.#written.add(rowKey(kind, clientId, key));
   }
 
   put(kind: BrokerStateKind, clientId: string, key: string, value: object): void {

@@ -100,6 +100,8 @@ export interface DeviceDirectory {
   find(uid: string): DeviceRef | undefined;
   put(device: DeviceRef): void;
   remove(uid: string): void;
+  /** Resolves when the changes that other nodes have told of are known here. */
+  settled(): Promise<void>;
 }
 
 /** Whether the database has room for what must be kept. */

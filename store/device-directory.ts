@@ -29,6 +29,7 @@ export async function loadDeviceDirectory(db: Db): Promise<HubDirectory> {
   for (const device of await listDeviceRefs(db)) byUid.set(device.uid, device);
   let version = 0;
   let announce = (_uid: string): void => {};
+  let settled = async (): Promise<void> => {};
 
   /** Returns whether anything is different now. */
   function set(uid: string, device: DeviceRef | undefined): boolean {
@@ -53,9 +54,11 @@ export async function loadDeviceDirectory(db: Db): Promise<HubDirectory> {
       set(uid, undefined);
       announce(uid);
     },
+    settled: () => settled(),
     share(context) {
       const follower = followOthers(context, { db, uids: () => byUid.keys(), find: (uid) => byUid.get(uid), set });
       announce = (uid) => follower.announce(uid);
+      settled = () => follower.settled();
       return follower;
     },
   };
@@ -126,6 +129,9 @@ function followOthers({ bus, log, onChanged }: SharingContext, { db, uids, find,
       bus
         .publish({ topic: HUB_TOPICS.directory, payload: JSON.stringify({ uid }), qos: 1 })
         .catch((error: unknown) => log.error({ err: error, deviceUid: uid }, "a changed device could not be announced"));
+    },
+    async settled(): Promise<void> {
+      await running;
     },
     reload(): void {
       isAllOpen = true;

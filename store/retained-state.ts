@@ -22,9 +22,14 @@ export async function* eachRetainedState(db: Db, topics: Topics): AsyncGenerator
   yield* eachSensorState(db, topics);
 }
 
-/** Of all devices, or of those with these uids. A stale device is still connected: who reads this must not be told that it left. */
+/**
+ * Of all devices, or of those with these uids. A stale device is still connected: who reads this must not be told that it left.
+ * Nothing is said of a device that was never connected, or not since it was given up: that took back what there was.
+ */
 export async function* eachAvailability(db: Db, topics: Topics, uids?: ReadonlySet<string>): AsyncGenerator<StateMessage> {
-  const query = db("devices").select({ uid: "uid", status: "connection_status" });
+  const query = db("devices")
+    .select({ uid: "uid", status: "connection_status" })
+    .whereRaw("(connection_status <> 'offline' or last_seen_at > released_at or (released_at is null and last_seen_at is not null))");
   if (uids) query.whereIn("uid", [...uids]);
   for (const { uid, status } of (await query) as { uid: string; status: Presence }[])
     yield { topic: topics.build({ kind: "availability", uid }), payload: status === "offline" ? "offline" : "online" };

@@ -1,19 +1,6 @@
 import type { Config } from "../../core/config.ts";
+import type { RedisServer } from "../../core/redis-server.ts";
 import type { Terminal } from "./terminal.ts";
-
-/** A server that REDIS_URL names, as it describes itself; `fault` says why it did not. */
-export type RedisServer = { readonly address: string } & (
-  | { readonly fault: string }
-  | {
-      readonly fault?: never;
-      readonly version: string;
-      readonly isCluster: boolean;
-      /** Of a cluster: it serves all keys. */
-      readonly isWhole: boolean;
-      readonly isReplica: boolean;
-      readonly evictionPolicy: string;
-    }
-);
 
 /** What the command line cannot do itself, since other rooms own it. */
 export interface CliActions {

@@ -1,4 +1,4 @@
-import type { RedisServer } from "./actions.ts";
+import type { RedisServer } from "../../core/redis-server.ts";
 import type { Check } from "./checks.ts";
 
 type Described = Extract<RedisServer, { version: string }>;

@@ -116,6 +116,7 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
       find: (uid) => directory.get(uid),
       put: (device) => void directory.set(device.uid, device),
       remove: (uid) => void directory.delete(uid),
+      settled: async () => undefined,
     },
     deviceCertificates: createDeviceCertificates({ dir: join(folder.path, "tls"), clock: Date.now }),
     demo: { start: async () => [{ uid: "relay-demo000001", name: "Demo", connected: true }], stop: async () => 1, status: async () => [] },

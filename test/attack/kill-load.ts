@@ -12,6 +12,8 @@ export interface Acknowledged {
   readonly reports: number[];
   readonly toggles: number[];
   readonly bus: number[];
+  /** For the group that shares it. */
+  readonly work: number[];
   /** In the order in which they replaced each other. */
   readonly retained: number[];
   /** `+` and the topic, or `-` and the topic, in this order. */
@@ -20,6 +22,7 @@ export interface Acknowledged {
 
 export interface LoadContext {
   readonly device: Account;
+  /** Whose client ids these clients choose. */
   readonly person: Account;
   readonly relay: VirtualDevice;
   readonly organizationId: string;
@@ -40,7 +43,8 @@ export interface Load extends AsyncDisposable {
 export async function startLoad({ device, person, relay, organizationId, firstTs }: LoadContext): Promise<Load> {
   const own = await connectStubborn(device, { protocolVersion: 4, properties: undefined as never });
   const client = await connectStubborn({ ...person, clientId: "load" });
-  const changing = await connectStubborn({ ...person, clientId: "changing" });
+  // It waits for its own hub, where the others go to the next.
+  const changing = await connectStubborn({ ...person, urls: [person.url], clientId: "changing" });
   const clients = [own, client, changing];
   const acknowledged: Acknowledged = {
     readings: [],
@@ -49,6 +53,7 @@ export async function startLoad({ device, person, relay, organizationId, firstTs
     reports: [],
     toggles: [],
     bus: [],
+    work: [],
     retained: [],
     subscriptions: [],
   };
@@ -79,6 +84,7 @@ export async function startLoad({ device, person, relay, organizationId, firstTs
       isOn = !isOn;
       return say("state_report", { relays: [{ index: 0, state: isOn ? "ON" : "OFF" }] }, 1).then(note(acknowledged.reports, n));
     }),
+    repeat((n) => deliver(client, `${bus}/work`, String(n), { qos: 1 }).then(note(acknowledged.work, n))),
     repeat((n) => deliver(client, `${bus}/last`, String(n), { qos: 1, retain: true }).then(note(acknowledged.retained, n))),
     repeat(async (n) => {
       const filter = `${bus}/of/${n % 5}`;

@@ -1,47 +1,40 @@
 import assert from "node:assert/strict";
 import { startVirtualDevice } from "../../firmware/virtual/device.ts";
-import { type ApiClient, ADMIN, type HubProcess, spawnHub } from "../support/hub.ts";
-import { freePort } from "../support/services.ts";
-import { temporaryFolder, until } from "../support/wait.ts";
+import { type ApiClient, ADMIN } from "../support/hub.ts";
+import { until } from "../support/wait.ts";
 import { type Acknowledged, type Load, startLoad } from "./kill-load.ts";
+import type { Place } from "./kill-place.ts";
 import { readRecords, type Records } from "./kill-records.ts";
-import { connectStubborn, DurableSubscriber } from "./stubborn-client.ts";
-
-/** Everybody's queue holds what comes while he is away, however long that is. */
-const SETTINGS = {
-  HEXA_COMMAND_TIMEOUT_MS: "2000",
-  HEXA_MQTT_QUEUE_MESSAGES: "1000000",
-  HEXA_MQTT_QUEUE_BYTES: "1000000000",
-};
+import { type Account, connectStubborn, DurableSubscriber } from "./stubborn-client.ts";
 
 export interface Survived {
   readonly kills: number;
   readonly acknowledged: number;
 }
 
+/** When a hub dies, after so many more acknowledgements; and which, where there are several. */
+export interface Kill {
+  readonly after: number;
+  readonly pick: number;
+}
+
 /**
- * Kills a hub under load again and again, each time after so many more acknowledgements, and then asserts that nothing
- * acknowledged is lost (in the database, and at a subscriber that was away), nothing was done twice, and sessions,
+ * Kills the hubs of a place under load again and again, and then asserts that nothing acknowledged is lost (in the
+ * database, at a subscriber that was away, in a group that shares its work), nothing was done twice, and sessions,
  * retained messages and subscriptions are what was acknowledged.
  */
-export async function surviveKills(databaseUrl: string | undefined, moments: Iterable<number>): Promise<Survived> {
+export async function surviveKills(place: Place, plan: Iterable<Kill>): Promise<Survived> {
   await using stack = new AsyncDisposableStack();
-  const folder = stack.use(temporaryFolder());
-  const env = { ...SETTINGS, HEXA_MQTT_PORT: String(await freePort()) };
-  const start = (): Promise<HubProcess> => spawnHub({ dataDir: folder.path, databaseUrl, env });
-  const firstTs = Date.now() - 3_600_000;
-
-  let hub = await start();
-  stack.defer(() => hub[Symbol.asyncDispose]());
-  const { api } = hub;
-  await api.login();
+  const { api } = place;
   const [relayDevice, sensorDevice] = [await api.addDevice(), await api.addDevice()];
   const { token } = (await api.call<{ token: string }>("POST", "/api/v1/access-tokens", { kind: "personal", name: "attack" })).body;
   const organizationId = await organizationOf(api);
-  const person = { url: hub.mqtt, username: ADMIN.email, password: token };
+  // Half of them begin at either hub, and some go to the other one when theirs is dead.
+  const [first, last] = [from(place, 0), from(place, 1)];
+  const person = { ...last, username: ADMIN.email, password: token };
   const relay = stack.use(
     await startVirtualDevice({
-      url: hub.mqtt,
+      url: last.url,
       uid: relayDevice.uid,
       password: relayDevice.token,
       deviceClass: "relay_controller",
@@ -54,32 +47,71 @@ export async function surviveKills(databaseUrl: string | undefined, moments: Ite
   await away.subscribeAsync([`hexa-app/${organizationId}/#`, "hexa/+/up/input_event", `hexa/${sensorDevice.uid}/relay/0/state`], {
     qos: 1,
   });
-  const device = { url: hub.mqtt, username: sensorDevice.uid, password: sensorDevice.token, clientId: sensorDevice.uid };
-  const load = stack.use(await startLoad({ device, person: { ...person, clientId: "load" }, relay, organizationId, firstTs }));
+  const workers = stack.use(await startWorkers({ ...person, ...first }, person, organizationId));
+  const device = { ...first, username: sensorDevice.uid, password: sensorDevice.token, clientId: sensorDevice.uid };
+  const load = stack.use(
+    await startLoad({
+      device,
+      person: { ...person, clientId: "load" },
+      relay,
+      organizationId,
+      firstTs: Date.now() - 3_600_000,
+    }),
+  );
 
   let kills = 0;
-  for (const moment of moments) {
+  for (const { after, pick } of plan) {
     // Every other time the hub dies while the subscriber is away, and he comes back to the next one.
     if (kills % 2 === 0) await subscriber.go();
-    else await subscriber.come();
-    const target = load.total() + moment;
-    await until(() => load.total() >= target, { what: `${moment} acknowledgements`, timeoutMs: 20_000 });
-    await hub.kill9();
+    else await subscriber.come(from(place, pick >> 1).urls);
+    const target = load.total() + after;
+    await until(() => load.total() >= target, { what: `${after} acknowledgements`, timeoutMs: 20_000 });
+    await place.killOne(pick);
     kills++;
-    hub = await start();
   }
   await load.finish();
   await subscriber.come();
   await subscriberHasAll(subscriber, load.acknowledged);
+  await workers.have(load.acknowledged.work.map(String));
   await subscriptionsAreRight(load, organizationId);
-  await retainedIsRight({ ...person, clientId: "late" }, organizationId, load.acknowledged);
-  hub.api.token = token;
-  await until(async () => isIdle(hub.api, relayDevice.uid), { what: "an end of every command", timeoutMs: 20_000 });
-  await hub[Symbol.asyncDispose]();
-  recordsAreRight(await readRecords({ dataDir: folder.path, databaseUrl }, sensorDevice), load.acknowledged);
+  for (const [index, url] of place.urls.entries())
+    await retainedIsRight({ ...person, url, urls: [url], clientId: `late-${index}` }, organizationId, load.acknowledged);
+  api.token = token;
+  await until(async () => isIdle(api, relayDevice.uid), { what: "an end of every command", timeoutMs: 20_000 });
+  await place.stop();
+  recordsAreRight(await readRecords(place.store, sensorDevice), load.acknowledged);
   const executed = relay.executed.map(({ commandId }) => commandId);
   assert.equal(new Set(executed).size, executed.length, "a command was executed twice");
   return { kills, acknowledged: load.total() };
+}
+
+/** All hubs of the place, that one first. */
+function from({ urls }: Place, start: number): { readonly url: string; readonly urls: readonly string[] } {
+  const all = urls.map((_, index) => urls[(start + index) % urls.length] as string);
+  return { url: all[0] as string, urls: all };
+}
+
+/** Two who share what there is to do. One waits for its hub when that is dead, the other one goes on to the next. */
+async function startWorkers(faithful: Omit<Account, "clientId">, roaming: Omit<Account, "clientId">, organizationId: string) {
+  await using stack = new AsyncDisposableStack();
+  const workers = [
+    stack.use(new DurableSubscriber({ ...faithful, urls: [faithful.url], clientId: "worker-1" })),
+    stack.use(new DurableSubscriber({ ...roaming, clientId: "worker-2" })),
+  ];
+  for (const worker of workers) {
+    const client = await worker.come();
+    await client.subscribeAsync(`$share/workers/hexa-app/${organizationId}/bus/work`, { qos: 1 });
+  }
+  const running = stack.move();
+  return {
+    async have(wanted: readonly string[]): Promise<void> {
+      const missing = (): string[] => wanted.filter((one) => workers.every((worker) => !worker.received("/bus/work").has(one)));
+      await until(() => missing().length === 0, { what: "all work at some worker", timeoutMs: 60_000 }).catch((cause: unknown) => {
+        throw new Error(`${missing().length} of ${wanted.length} acknowledged messages reached nobody of the group`, { cause });
+      });
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
 }
 
 async function organizationOf(api: ApiClient): Promise<string> {
@@ -127,16 +159,18 @@ async function subscriptionsAreRight({ changing, acknowledged }: Load, organizat
   assert.deepEqual(came, held);
 }
 
-async function retainedIsRight(
-  account: Parameters<typeof connectStubborn>[0],
-  organizationId: string,
-  { retained }: Acknowledged,
-): Promise<void> {
-  const client = await connectStubborn(account);
-  const first = new Promise<string>((resolve) => client.once("message", (_topic, payload) => resolve(payload.toString())));
-  await client.subscribeAsync(`hexa-app/${organizationId}/bus/last`, { qos: 1 });
-  assert.equal(await first, String(retained.at(-1)));
-  await client.endAsync(true);
+/** A node that has just started has read what is retained, and hears from the others what changed meanwhile. */
+async function retainedIsRight(account: Account, organizationId: string, { retained }: Acknowledged): Promise<void> {
+  let last: string | undefined;
+  const onMessage = (_topic: string, payload: Buffer): void => {
+    last = payload.toString();
+  };
+  const client = await connectStubborn(account, { onMessage });
+  const look = async (): Promise<boolean> => {
+    await client.subscribeAsync(`hexa-app/${organizationId}/bus/last`, { qos: 1 });
+    return last === String(retained.at(-1));
+  };
+  await until(look, { what: `the retained ${retained.at(-1)} at ${account.url}` }).finally(() => client.end(true));
 }
 
 /** Everything that was sent was acknowledged in the end: the rows are exactly that. */

@@ -4,6 +4,8 @@ import { until } from "../support/wait.ts";
 
 export interface Account {
   readonly url: string;
+  /** Where it goes in turn when it loses its connection: every hub of a cluster, `url` first. */
+  readonly urls?: readonly string[];
   readonly username: string;
   readonly password: string;
   readonly clientId: string;
@@ -19,10 +21,14 @@ export interface StubbornOptions extends IClientOptions {
 }
 
 /** A client with a session that outlives everything: it comes back by itself, and sends again what was not acknowledged. */
-export async function connectStubborn({ url, ...account }: Account, { onMessage, ...options }: StubbornOptions = {}): Promise<MqttClient> {
+export async function connectStubborn(
+  { url, urls = [url], ...account }: Account,
+  { onMessage, ...options }: StubbornOptions = {},
+): Promise<MqttClient> {
   const outgoingStore = new RepeatingStore();
   const client = connect(url, {
     ...account,
+    servers: urls.map((one) => ({ host: new URL(one).hostname, port: Number(new URL(one).port), protocol: "mqtt" })),
     protocolVersion: 5,
     clean: false,
     properties: { sessionExpiryInterval: SESSION_EXPIRY_S },
@@ -73,9 +79,13 @@ export class DurableSubscriber implements AsyncDisposable {
     return new Set([...this.#received].filter(([topic]) => topic.endsWith(ending)).flatMap(([, payloads]) => [...payloads]));
   }
 
-  async come(): Promise<MqttClient> {
+  /** `urls`: where it is this time. */
+  async come(urls = this.#account.urls): Promise<MqttClient> {
     if (this.#client) return this.#client;
-    this.#client = await connectStubborn(this.#account, { onMessage: (topic, payload) => this.#note(topic, payload.toString()) });
+    this.#client = await connectStubborn(
+      { ...this.#account, ...(urls ? { urls } : {}) },
+      { onMessage: (topic, payload) => this.#note(topic, payload.toString()) },
+    );
     return this.#client;
   }
 
@@ -87,7 +97,7 @@ export class DurableSubscriber implements AsyncDisposable {
 
   async has(ending: string, wanted: readonly string[]): Promise<void> {
     const missing = (): string[] => wanted.filter((one) => !this.received(ending).has(one));
-    await until(() => missing().length === 0, { what: `what ${ending} was acknowledged`, timeoutMs: 15_000 }).catch((cause: unknown) => {
+    await until(() => missing().length === 0, { what: `what ${ending} was acknowledged`, timeoutMs: 60_000 }).catch((cause: unknown) => {
       throw new Error(`${missing().length} of ${wanted.length} acknowledged ${ending} never came: ${missing().slice(0, 20).join(" ")}`, {
         cause,
       });

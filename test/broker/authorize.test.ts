@@ -11,7 +11,10 @@ const devices = new Map<string, DeviceRef>([
   ["relay-foe", { id: "d3", uid: "relay-foe", organizationId: "other" }],
   ["relay-new", { id: "d4", uid: "relay-new", organizationId: null }],
 ]);
-const rights: Rights = { topics: createTopics(), directory: { version: 0, find: (uid) => devices.get(uid), put() {}, remove() {} } };
+const rights: Rights = {
+  topics: createTopics(),
+  directory: { version: 0, find: (uid) => devices.get(uid), put() {}, remove() {}, async settled() {} },
+};
 
 const device: Principal = { kind: "device", id: "d1", uid: "relay-one", credentialId: "c" };
 const user: Principal = { kind: "user", id: "u1", email: "u@acme.test", role: "user", organizationId: "acme", credentialId: "c" };

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Backlog, type OutgoingLetter } from "../../broker/cluster-backlog.ts";
 import { formatToken, parseToken } from "../../broker/cluster-claim-token.ts";
-import { NodeFilters, plainFilter } from "../../broker/cluster-filters.ts";
+import { NodeFilters } from "../../broker/cluster-filters.ts";
 import { encodeFrame, parseFrame } from "../../broker/cluster-frame.ts";
 import { after } from "../../broker/cluster-inbox.ts";
 import { arrive, FIRST_SEQ } from "../../broker/cluster-sequence.ts";
@@ -172,7 +172,7 @@ test("nodes are found for a topic as MQTT matches their filters, whatever came a
         else model.add(`${node} ${one}`);
         // Asked every time, so that a forgotten cache shows.
         const expected = [...model].map((entry) => entry.split(" ") as [string, string]).filter(([, known]) => matches(known, ask));
-        assert.deepEqual(filters.matching(ask).toSorted(), [...new Set(expected.map(([name]) => name))].toSorted());
+        assert.deepEqual(filters.matching(ask).nodes.toSorted(), [...new Set(expected.map(([name]) => name))].toSorted());
       }
     }),
   );
@@ -189,8 +189,21 @@ function matches(filterText: string, topicText: string): boolean {
   return wanted.length === levels.length;
 }
 
-test("a shared subscription is one for its filter", () => {
-  assert.equal(plainFilter("$share/group/a/+/b"), "a/+/b");
-  assert.equal(plainFilter("$share/group//a"), "/a");
-  for (const other of ["a/b", "$share/group", "$share//a", "x/$share/g/a"]) assert.equal(plainFilter(other), other);
+test("a shared filter is found for its group, with every node that has members, and is no node's own", () => {
+  const filters = new NodeFilters();
+  filters.add("n1", "$share/g/a/+/b");
+  filters.add("n2", "$share/g/a/+/b");
+  filters.add("n2", "$share/h//a");
+  filters.add("n3", "a/#");
+  const found = filters.matching("a/x/b");
+  assert.deepEqual(found.nodes, ["n3"]);
+  assert.deepEqual([...found.groups], [["g", ["n1", "n2"]]]);
+  assert.deepEqual([...filters.matching("/a").groups], [["h", ["n2"]]]);
+  filters.remove("n1", "$share/g/a/+/b");
+  filters.clear("n3");
+  assert.deepEqual(filters.matching("a/x/b"), { nodes: [], groups: new Map([["g", ["n2"]]]) });
+  for (const other of ["$share/group", "$share//a", "x/$share/g/a"]) {
+    filters.add("n1", other);
+    assert.deepEqual(filters.matching(other), { nodes: ["n1"], groups: new Map() });
+  }
 });

@@ -85,8 +85,8 @@ for (const [name, start] of [
       b.cluster.interest.add("hexa/+/up/#");
       c.cluster.interest.add("$share/workers/hexa/d1/up/state");
       await Promise.all([b.cluster.interest.announced("hexa/+/up/#"), c.cluster.interest.announced("$share/workers/hexa/d1/up/state")]);
-      const both = [b.cluster.nodeId, c.cluster.nodeId].toSorted();
-      assert.deepEqual(a.cluster.interest.peersFor("hexa/d1/up/state").toSorted(), both);
+      assert.deepEqual(a.cluster.interest.peersFor("hexa/d1/up/state"), [b.cluster.nodeId]);
+      assert.deepEqual([...a.cluster.interest.groupsFor("hexa/d1/up/state")], [["workers", [c.cluster.nodeId]]]);
       assert.deepEqual(a.cluster.interest.peersFor("hexa/d2/up/state"), [b.cluster.nodeId]);
       assert.deepEqual(a.cluster.interest.peersFor("hexa/d1/down/command"), []);
       b.cluster.interest.remove("hexa/+/up/#");

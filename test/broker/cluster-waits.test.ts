@@ -73,6 +73,7 @@ test("what a node wants is waited for while it has never said it, or is in the m
     ],
   );
   interest.left("peer");
+  interest.buried("peer");
   interest.joined("peer");
   assert.deepEqual(found("wanted"), [true, true]);
 });

@@ -39,7 +39,16 @@ const message = (topic: string, retain: boolean): Message =>
 
 function linkOver(stream: Duplex, counters = createCounters()): Link {
   const output = new Output(stream, new Turn(counters));
-  return { version: 5, output, maxPacketBytes: 1_000, window: 10, overflow: () => assert.fail(), takenOver: () => assert.fail() };
+  return {
+    version: 5,
+    output,
+    maxPacketBytes: 1_000,
+    window: 10,
+    expiryMs: 0,
+    saidGoodbye: false,
+    overflow: () => assert.fail(),
+    takenOver: () => assert.fail(),
+  };
 }
 
 test("what is queued and what is retained has its MQTT 5 properties after a restart too", async () => {

@@ -5,7 +5,9 @@ import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
 import { createUser } from "../../store/users.ts";
 import { ADMIN, ApiClient, startHub, type TestHub } from "../support/hub.ts";
 import { temporaryFolder } from "../support/wait.ts";
+import { acquaint } from "./model-fences.ts";
 import type { Account } from "./model-terms.ts";
+import { startGround } from "./nodes.ts";
 
 /** Somebody who can log in. */
 export interface Player {
@@ -15,15 +17,18 @@ export interface Player {
   readonly passwords: string[];
   /** The valid token's id; people only. */
   tokenId: string;
-  /** For people: the REST API with a token that is not revoked. */
-  readonly api: ApiClient;
+  /** For people: the REST API of each node, with a token that is not revoked. */
+  readonly apis: readonly ApiClient[];
   /** For devices: what claims it, when nobody owns it. */
   claimCode: string | undefined;
 }
 
 export interface Cast extends AsyncDisposable {
-  readonly hub: TestHub;
+  /** The nodes. */
+  readonly hubs: readonly TestHub[];
   readonly organizations: readonly [home: string, other: string];
+  /** A service of each organisation that plays no part, to see by what the nodes know. */
+  readonly guards: readonly Pick<Player, "username" | "passwords">[];
   readonly admin: Player;
   readonly players: ReadonlyMap<string, Player>;
   /** In the first organisation at first. */
@@ -32,21 +37,24 @@ export interface Cast extends AsyncDisposable {
 
 const PEOPLE = ["admin", "alice", "bob", "mallory"] as const;
 const SERVICES = ["home-service", "other-service"] as const;
+const GUARDS = ["home-guard", "other-guard"] as const;
+const OTHERS: readonly string[] = ["mallory", "other-service", "other-guard"];
 const DEVICES = 3;
 
-/** A hub with two organisations, their people and services, and some devices. */
-export async function startCast(): Promise<Cast> {
+/** Hubs with two organisations, their people and services, and some devices; several share PostgreSQL and Redis. */
+export async function startCast(nodeCount: number): Promise<Cast> {
   await using stack = new AsyncDisposableStack();
   const dataDir = stack.use(temporaryFolder("model")).path;
+  const ground = nodeCount > 1 ? stack.use(await startGround()) : undefined;
   const made: { name: string; kind: "person" | "service"; organization: string; token: string; tokenId: string; apiToken: string }[] = [];
   const organizations: string[] = [];
   {
-    await using store = await openStore({ dataDir, databaseUrl: undefined });
-    const keys = await loadSigningKeys(store.db, await loadMasterKey(dataDir));
+    await using store = await openStore({ dataDir, databaseUrl: ground?.databaseUrl });
+    const keys = await loadSigningKeys(store.db, await loadMasterKey(dataDir, ground?.env["HEXA_MASTER_KEY"]));
     for (const name of ["Home", "Other"]) organizations.push((await createOrganization(store.db, { name })).id);
-    for (const name of [...PEOPLE, ...SERVICES]) {
-      const organizationId = organizations[["mallory", "other-service"].includes(name) ? 1 : 0] as string;
-      const isService = name.endsWith("service");
+    for (const name of [...PEOPLE, ...SERVICES, ...GUARDS]) {
+      const organizationId = organizations[OTHERS.includes(name) ? 1 : 0] as string;
+      const isService = !PEOPLE.some((person) => person === name);
       const user = { email: emailOf(name), passwordHash: "none", role: name === "admin" ? "admin" : "user", organizationId } as const;
       const userId = isService ? undefined : (await createUser(store.db, user)).id;
       const token = (purpose: string) =>
@@ -56,32 +64,36 @@ export async function startCast(): Promise<Cast> {
       made.push({ name, kind: isService ? "service" : "person", organization: organizationId, token: password, tokenId, apiToken });
     }
   }
-  const hub = stack.use(await startHub({ dataDir }));
+  const hubs: TestHub[] = [];
+  for (let at = 0; at < nodeCount; at++) hubs.push(stack.use(await startHub(ground ?? { dataDir })));
   const players = new Map<string, Player>();
   for (const { name, kind, organization, token, tokenId, apiToken } of made) {
-    const api = new ApiClient(hub.http);
-    api.token = apiToken;
+    const apis = hubs.map(({ http }) => Object.assign(new ApiClient(http), { token: apiToken }));
     const account: Account = { name, kind, organization, isAdmin: name === "admin" };
     players.set(name, {
       account,
       username: kind === "service" ? name : emailOf(name),
       passwords: [token],
       tokenId,
-      api,
+      apis,
       claimCode: undefined,
     });
   }
+  const guards = GUARDS.map((name) => players.get(name) as Player);
+  for (const name of GUARDS) players.delete(name);
+  await acquaint({ hubs, guards, organizations: [organizations[0] as string, organizations[1] as string] });
   const admin = players.get("admin") as Player;
   const devices: Player[] = [];
   for (let at = 0; at < DEVICES; at++) {
-    const { uid, token } = await admin.api.addDevice();
+    const { uid, token } = await (admin.apis[0] as ApiClient).addDevice();
     const account: Account = { name: uid, kind: "device", organization: "", isAdmin: false };
-    devices.push({ account, username: uid, passwords: [token], tokenId: "", api: admin.api, claimCode: undefined });
+    devices.push({ account, username: uid, passwords: [token], tokenId: "", apis: admin.apis, claimCode: undefined });
     players.set(uid, devices.at(-1) as Player);
   }
   const owned = stack.move();
   return {
-    hub,
+    hubs,
+    guards,
     organizations: [organizations[0] as string, organizations[1] as string],
     admin,
     players,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describePacket, type RawClient, type Received } from "../support/raw-client.ts";
 import type { Player } from "./model-cast.ts";
+import { isFence } from "./model-fences.ts";
 import { type Arrival, Ledger } from "./model-ledger.ts";
 import type { Model } from "./model.ts";
 import type { Debt } from "./model-terms.ts";
@@ -9,6 +10,8 @@ import type { Debt } from "./model-terms.ts";
 export interface Live {
   readonly raw: RawClient;
   readonly player: Player;
+  /** Where it is connected. */
+  readonly node: number;
   /** QoS 1 and 2 messages that it takes without an acknowledgement. */
   readonly window: number;
   /** Whether it acknowledges only when it is told. */
@@ -55,7 +58,7 @@ export class Clients {
     this.live.delete(name);
     const last = left.filter(({ cmd }) => cmd === "disconnect").map(describePacket);
     assert.deepEqual(last, raw.version === 5 ? [`disconnect 0x${reasonCode.toString(16)}`] : [], name);
-    for (const packet of left) if (packet.cmd === "publish") this.ledger.mayHaveCome(name, arrivalOf(packet, raw.version));
+    for (const packet of left.filter(isPlayed)) if (packet.cmd === "publish") this.ledger.mayHaveCome(name, arrivalOf(packet, raw.version));
   }
 
   /** Acknowledges what the client has held back; half of the way only, where there are two halves. */
@@ -91,7 +94,7 @@ export class Clients {
   /** Whether there was something. */
   #take(name: string): boolean {
     const { raw, holds, released } = this.#of(name);
-    const packets = raw.takeAll();
+    const packets = raw.takeAll().filter(isPlayed);
     for (const packet of packets) {
       if (packet.cmd === "publish") this.#arrived(name, packet);
       else if (packet.cmd === "pubrel" && holds) released.add(packet.messageId as number);
@@ -104,7 +107,7 @@ export class Clients {
     const { raw, holds, player } = this.#of(name);
     // What a device did wrong, said within a rate.
     if (packet.topic === `hexa/${player.account.name}/down/error`) return;
-    this.ledger.arrived(name, arrivalOf(packet, raw.version), holds);
+    this.ledger.arrived(name, arrivalOf(packet, raw.version), { holds, sees: (topic) => this.#model.sees(player.account, topic) });
   }
 
   #missing(name: string): string[] {
@@ -119,6 +122,9 @@ export class Clients {
     return [...missing, ...held.filter((one) => one.isReceived && !released.has(one.packetId)).map((one) => `PUBREL ${one.packetId}`)];
   }
 }
+
+/** The fences' own messages are not. */
+const isPlayed = (packet: Received): boolean => packet.cmd !== "publish" || !isFence(packet.topic);
 
 /** Events are told apart by their device, answers to `register` not at all. */
 function arrivalOf(packet: Extract<Received, { cmd: "publish" }>, version: 4 | 5): Arrival {

@@ -47,8 +47,8 @@ export class Ledger {
       }
   }
 
-  /** Throws when nothing like that is owed to the client, or something else is before it. */
-  arrived(client: string, came: Arrival, holds: boolean): void {
+  /** Throws when nothing like that is owed to the client, it has lost its right to it, or something else is before it. */
+  arrived(client: string, came: Arrival, { holds, sees }: Pick<Reader, "sees"> & { holds: boolean }): void {
     this.arrivals++;
     const owed = this.#of(client).filter(({ state, debt }) => state === "owed" && debt.message.topic === came.topic);
     const like = owed.filter((one) => isLike(one, came));
@@ -56,6 +56,8 @@ export class Ledger {
     const entry = like.find(isDemand) ?? like[0];
     const text = (): string => `${client} got ${JSON.stringify(came)}; owed on that topic: ${JSON.stringify(owed.map(textOf))}`;
     assert.ok(entry, `not owed: ${text()}`);
+    // What was sent before may be completed.
+    assert.ok(entry.isAgain !== false || entry.isOptional || sees(came.topic), `not its to see any more: ${text()}`);
     // A message that comes for several reasons comes in any order of those.
     const before = owed.slice(0, owed.indexOf(entry)).filter(({ debt }) => debt.message !== entry.debt.message);
     const isOvertaken = before.some((one) => isDemand(one) && one.form.qos === entry.form.qos);

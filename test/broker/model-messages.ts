@@ -4,7 +4,7 @@ import type { Player } from "./model-cast.ts";
 import type { Live } from "./model-clients.ts";
 import { HUB_WINDOW, isSharer, pick, PLAIN, type Stage } from "./model-stage.ts";
 import type { FilterStep, PublishStep } from "./model-steps.ts";
-import type { Filter, Message } from "./model-terms.ts";
+import { type Filter, isShared, type Message } from "./model-terms.ts";
 
 const FILTERS = [
   "#",
@@ -43,10 +43,10 @@ export async function subscribeStep(stage: Stage, client: string, wanted: readon
   // A member of two groups could not tell for which of them it got a message.
   let shared = [...(stage.model.sessions.get(client)?.filters.keys() ?? [])].find((filter) => filter.startsWith("$share"));
   const filters = wanted.map((one): Filter => {
-    const isShared = isSharer(client) && one.isShared;
-    const name = filterFor(stage, player, kind === "device" ? DEVICE_FILTERS : isShared ? SHARED : FILTERS, one.filter);
-    if (isShared) shared ??= `$share/g/${name}`;
-    const filter = isShared && shared === `$share/g/${name}` ? shared : name;
+    const shares = isSharer(client) && one.isShared;
+    const name = filterFor(stage, player, kind === "device" ? DEVICE_FILTERS : shares ? SHARED : FILTERS, one.filter);
+    if (shares) shared ??= `$share/g/${name}`;
+    const filter = shares && shared === `$share/g/${name}` ? shared : name;
     const fifth =
       raw.version === 5
         ? { ...one, id: id === 0 ? undefined : id }
@@ -67,11 +67,12 @@ export async function subscribeStep(stage: Stage, client: string, wanted: readon
 }
 
 export async function subscribe(stage: Stage, client: string, filters: readonly Filter[]): Promise<void> {
-  const { raw } = stage.live(client);
+  const { raw, node } = stage.live(client);
   stage.note("subscribe", client, filters);
+  await stage.beforeSubscribing(client);
   await stage.clients.settle([client]);
   const answers = stage.model.subscribe(client, filters);
-  stage.clients.ledger.owe(answers.flatMap((debts) => debts ?? []));
+  stage.expect(answers.flatMap((debts) => debts ?? []));
   const id = filters[0]?.id;
   const suback = await raw.subscribe(
     filters.map(({ filter, qos, noLocal, keepsRetain, retainHandling }) =>
@@ -79,6 +80,7 @@ export async function subscribe(stage: Stage, client: string, filters: readonly 
     ),
     id === undefined ? undefined : { subscriptionIdentifier: id },
   );
+  if (filters.some(isShared)) stage.fences.said(node);
   const expected = answers.map((debts, at) => (debts ? filters[at]?.qos : raw.version === 5 ? 0x87 : 0x80));
   assert.deepEqual(suback.granted, expected, `SUBACK for ${client}: ${JSON.stringify(filters)}`);
   // What is retained is looked for in turns: of what changes meanwhile the client may get the old or the new.
@@ -95,11 +97,13 @@ function filterFor(stage: Stage, { account }: Player, from: readonly string[], a
 }
 
 export async function unsubscribe(stage: Stage, client: string, which: readonly number[]): Promise<boolean> {
-  const { raw } = stage.live(client);
+  const { raw, node } = stage.live(client);
   const filters = stage.model.sessions.get(client)?.filters as Map<string, Filter>;
   const names = which.map((at) => pick([...filters.keys(), "hexa-app/+/never"], at) as string);
   stage.note("unsubscribe", client, names);
+  await stage.fences.before(node, false);
   await stage.clients.settle([client]);
+  if (isSharer(client)) stage.fences.said(node);
   const expected = names.map((name) => (filters.delete(name) ? 0 : 0x11));
   const { granted } = await raw.unsubscribe(names);
   if (raw.version === 5) assert.deepEqual(granted, expected, `UNSUBACK for ${client}`);
@@ -113,8 +117,8 @@ export async function publishStep(stage: Stage, client: string, step: PublishSte
   const topic = stage.bus(account.organization, step.topic, step.isForeign);
   const isEmpty = step.isEmpty && retain;
   // Two empty messages look alike: of one group nobody could tell who got which.
-  if (isEmpty) await stage.clients.settle();
-  await send(stage, client, { topic, payload: isEmpty ? "" : `message ${++stage.count}`, qos, retain, by: client }, step.twice);
+  if (isEmpty) await stage.settle();
+  await send(stage, client, { topic, payload: isEmpty ? "" : `message ${++stage.count}`, qos, retain, by: client }, step);
   return true;
 }
 
@@ -140,21 +144,27 @@ async function report(
   return true;
 }
 
-export async function send(stage: Stage, client: string, message: Message, twice: PublishStep["twice"] = "no"): Promise<void> {
-  const { raw, player } = stage.live(client);
+type Repeat = Pick<PublishStep, "twice" | "node">;
+
+export async function send(stage: Stage, client: string, message: Message, repeat: Repeat = { twice: "no", node: 0 }): Promise<void> {
+  const { raw, player, node } = stage.live(client);
   const { topic, payload, qos, retain } = message;
+  const { twice } = repeat;
   const isUp = topic.includes("/up/");
   stage.note("publish", client, { ...message, twice });
+  // A device's message has a state of QoS 0 in its train.
+  await stage.fences.before(node, qos === 0 || isUp);
+  stage.fences.said(node);
   const refusal = !stage.model.mayPublish(player.account, topic) ? 0x87 : isUp && retain ? 0x83 : 0;
-  if (refusal === 0 && !topic.endsWith("availability")) stage.clients.ledger.owe(stage.model.publish(message));
-  if (refusal === 0 && qos === 2 && twice !== "no") return sendTwice(stage, client, message, twice);
+  if (refusal === 0 && !topic.endsWith("availability")) stage.expect(stage.model.publish(message));
+  if (refusal === 0 && qos === 2 && twice !== "no") return sendTwice(stage, client, message, repeat);
   const answer = await raw.publish(topic, payload, { qos, retain });
   if (answer === undefined) await raw.ping();
   else assert.equal(codeOf(answer), raw.version === 5 ? refusal : 0, `${answer.cmd} for ${client} on ${topic}`);
 }
 
 /** Sent again before it is released, here or on the next connection of the session, it is one message. */
-async function sendTwice(stage: Stage, client: string, { topic, payload, qos, retain }: Message, where: "here" | "there"): Promise<void> {
+async function sendTwice(stage: Stage, client: string, { topic, payload, qos, retain }: Message, repeat: Repeat): Promise<void> {
   const messageId = 60_000;
   const first = stage.live(client);
   const sendOnce = async ({ raw }: Live, dup: boolean): Promise<void> => {
@@ -162,9 +172,9 @@ async function sendTwice(stage: Stage, client: string, { topic, payload, qos, re
     assert.equal(codeOf(await raw.pick("pubrec", (packet) => packet.messageId === messageId)), 0);
   };
   await sendOnce(first, false);
-  if (where === "there" && stage.model.sessions.get(client)?.lasts) {
+  if (repeat.twice === "there" && stage.model.sessions.get(client)?.lasts) {
     await stage.end(client, "drop");
-    await stage.connect(client, first.player, { ...PLAIN, version: first.raw.version, isClean: false, lasts: true });
+    await stage.connect(client, first.player, { ...PLAIN, node: repeat.node, version: first.raw.version, isClean: false, lasts: true });
   }
   const { raw } = stage.live(client);
   await sendOnce(stage.live(client), true);

@@ -8,6 +8,8 @@ const MOST_STEPS = 400;
 const RUNS = 5;
 
 export interface ModelRun {
+  /** Of the hub. */
+  readonly nodes: number;
   readonly seed: number;
   /** Where in the seed's runs to begin, as fast-check says it of a failure. */
   readonly path?: string | undefined;
@@ -20,21 +22,24 @@ export interface ModelRun {
 export interface ModelReport {
   steps: number;
   deliveries: number;
+  /** Sessions that went on at another node. */
+  moves: number;
 }
 
 /** Takes random steps in runs of up to 400, each from the same beginning. Rejects with the shortest run that the model does not agree with. */
-export async function runModel({ seed, path, steps: least, shrinkMs }: ModelRun): Promise<ModelReport> {
-  const report: ModelReport = { steps: 0, deliveries: 0 };
+export async function runModel({ nodes, seed, path, steps: least, shrinkMs }: ModelRun): Promise<ModelReport> {
+  const report: ModelReport = { steps: 0, deliveries: 0, moves: 0 };
   let world: World | undefined;
   let failedAt: number | undefined;
   const close = async (): Promise<void> => {
     report.deliveries += world?.deliveries ?? 0;
+    report.moves += world?.moves ?? 0;
     await world?.[Symbol.asyncDispose]();
     world = undefined;
   };
   async function run(owners: readonly number[], list: readonly Step[]): Promise<void> {
     if (failedAt !== undefined && performance.now() > failedAt + shrinkMs) return;
-    world ??= await startWorld();
+    world ??= await startWorld(nodes);
     try {
       await world.begin(owners);
       for (const step of list) if (await world.take(step)) report.steps++;
@@ -43,7 +48,9 @@ export async function runModel({ seed, path, steps: least, shrinkMs }: ModelRun)
       failedAt ??= performance.now();
       const { trace } = world;
       await close();
-      throw new Error(`${error instanceof Error ? error.message : String(error)}\n${trace}`, { cause: error });
+      throw new Error(`${error instanceof Error ? error.message : String(error)}\n(after ${report.steps} steps)\n${trace}`, {
+        cause: error,
+      });
     }
   }
   try {

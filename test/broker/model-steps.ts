@@ -9,13 +9,14 @@ export type Step =
   | PublishStep
   | { readonly kind: "acknowledge"; readonly client: number; readonly isHalf: boolean }
   | { readonly kind: "settle" }
-  | { readonly kind: "release"; readonly device: number }
-  | { readonly kind: "claim"; readonly device: number; readonly organization: 0 | 1 }
-  | { readonly kind: "rotate"; readonly device: number }
-  | { readonly kind: "revoke"; readonly person: number };
+  | { readonly kind: "release"; readonly node: number; readonly device: number }
+  | { readonly kind: "claim"; readonly node: number; readonly device: number; readonly organization: 0 | 1 }
+  | { readonly kind: "rotate"; readonly node: number; readonly device: number }
+  | { readonly kind: "revoke"; readonly node: number; readonly person: number };
 
 export interface ConnectStep {
   readonly kind: "connect";
+  readonly node: number;
   readonly slot: number;
   /** Whose account: the slot's own, or any. */
   readonly player: number | undefined;
@@ -50,6 +51,8 @@ export interface PublishStep {
   readonly isEmpty: boolean;
   /** QoS 2: sent twice before it is released, the second time perhaps on a new connection. */
   readonly twice: "no" | "here" | "there";
+  /** Of the new connection. */
+  readonly node: number;
 }
 
 const any = fc.nat({ max: 999 });
@@ -62,6 +65,7 @@ const kind = <T extends string>(name: T) => fc.constant(name);
 
 const connect: fc.Arbitrary<ConnectStep> = fc.record({
   kind: kind("connect"),
+  node: any,
   slot: any,
   player: fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: any }),
   isStale: rarely(12),
@@ -91,6 +95,7 @@ const publish: fc.Arbitrary<PublishStep> = fc.record({
   retain: rarely(3),
   isEmpty: rarely(5),
   twice: fc.constantFrom("no", "no", "no", "no", "no", "no", "here", "there"),
+  node: any,
 });
 
 export const steps: fc.Arbitrary<Step> = fc.oneof(
@@ -116,10 +121,10 @@ export const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 50, arbitrary: publish },
   { weight: 6, arbitrary: fc.record({ kind: kind("acknowledge"), client: any, isHalf: fc.boolean() }) },
   { weight: 4, arbitrary: fc.record({ kind: kind("settle") }) },
-  { weight: 3, arbitrary: fc.record({ kind: kind("release"), device: any }) },
-  { weight: 4, arbitrary: fc.record({ kind: kind("claim"), device: any, organization: fc.constantFrom(0, 1) }) },
-  { weight: 1, arbitrary: fc.record({ kind: kind("rotate"), device: any }) },
-  { weight: 1, arbitrary: fc.record({ kind: kind("revoke"), person: any }) },
+  { weight: 3, arbitrary: fc.record({ kind: kind("release"), node: any, device: any }) },
+  { weight: 4, arbitrary: fc.record({ kind: kind("claim"), node: any, device: any, organization: fc.constantFrom(0, 1) }) },
+  { weight: 1, arbitrary: fc.record({ kind: kind("rotate"), node: any, device: any }) },
+  { weight: 1, arbitrary: fc.record({ kind: kind("revoke"), node: any, person: any }) },
 );
 
 /** Which organisation each device is in at first; 2 is none. */

@@ -39,6 +39,8 @@ export interface Form {
 export interface Debt {
   readonly message: Message;
   readonly to: Map<string, Form>;
+  /** Whose members share it; otherwise the client's id. */
+  readonly group?: string;
   isSure: boolean;
 }
 

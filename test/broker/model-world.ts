@@ -1,5 +1,6 @@
 import { type Player, startCast } from "./model-cast.ts";
 import type { Live } from "./model-clients.ts";
+import { startFences } from "./model-fences.ts";
 import { publishStep, send, subscribe, subscribeStep, unsubscribe } from "./model-messages.ts";
 import { claim, release, revoke, rotate } from "./model-rights.ts";
 import { isSharer, pick, PLAIN, Stage, WITNESS } from "./model-stage.ts";
@@ -21,6 +22,10 @@ export class World implements AsyncDisposable {
     return this.#stage.clients.ledger.arrivals;
   }
 
+  get moves(): number {
+    return this.#stage.moves;
+  }
+
   /** What was done since the run began. */
   get trace(): string {
     return this.#stage.trace.join("\n");
@@ -38,16 +43,16 @@ export class World implements AsyncDisposable {
       const wanted = owners[at] ?? 2;
       const { name: uid } = device.account;
       const isTouched = [...stage.model.retained.keys()].some((topic) => topic.startsWith(`hexa/${uid}/`));
-      if (isTouched && stage.model.owners.get(uid) === undefined) await claim(stage, device, 0);
+      if (isTouched && stage.model.owners.get(uid) === undefined) await claim(stage, 0, { device, organization: 0 });
       const owner = stage.model.owners.get(uid);
-      if (isTouched || owner !== stage.cast.organizations[wanted]) await release(stage, device);
-      if (stage.model.owners.get(uid) === undefined && wanted < 2) await claim(stage, device, wanted === 0 ? 0 : 1);
+      if (isTouched || owner !== stage.cast.organizations[wanted]) await release(stage, 0, device);
+      if (stage.model.owners.get(uid) === undefined && wanted < 2) await claim(stage, 0, { device, organization: wanted === 0 ? 0 : 1 });
     }
   }
 
   async finish(): Promise<void> {
     const stage = this.#stage;
-    await stage.clients.settle();
+    await stage.settle();
     const others = [...stage.model.sessions].filter(([client]) => client !== WITNESS);
     for (const [client, { account, isConnected }] of others) {
       if (isConnected) await stage.end(client, "bye");
@@ -57,7 +62,7 @@ export class World implements AsyncDisposable {
     }
     const left = [...stage.model.retained.keys()].filter((topic) => topic.startsWith("hexa-app/"));
     for (const topic of left) await send(stage, WITNESS, { topic, payload: "", qos: 0, retain: true, by: WITNESS });
-    await stage.clients.settle();
+    await stage.settle();
   }
 
   /** False when there is nothing to do it with. */
@@ -67,16 +72,16 @@ export class World implements AsyncDisposable {
       case "connect":
         return this.#connectStep(step);
       case "settle":
-        await stage.clients.settle();
+        await stage.settle();
         return true;
       case "release":
-        return release(stage, stage.device(step.device));
+        return release(stage, step.node, stage.device(step.device));
       case "claim":
-        return claim(stage, stage.device(step.device), step.organization);
+        return claim(stage, step.node, { device: stage.device(step.device), organization: step.organization });
       case "rotate":
-        return rotate(stage, stage.device(step.device));
+        return rotate(stage, step.node, stage.device(step.device));
       case "revoke":
-        return revoke(stage, stage.cast.players.get(step.person % 2 === 0 ? "alice" : "mallory") as Player);
+        return revoke(stage, step.node, stage.cast.players.get(step.person % 2 === 0 ? "alice" : "mallory") as Player);
       default: {
         const isFit = ([name, { holds }]: [string, Live]): boolean => name !== WITNESS && (holds || step.kind !== "acknowledge");
         const [client] = pick([...stage.clients.live].filter(isFit), step.client) ?? [];
@@ -131,7 +136,7 @@ export class World implements AsyncDisposable {
   }
 }
 
-export async function startWorld(): Promise<World> {
-  const cast = await startCast();
-  return new World(new Stage(cast, [cast.hub.mqtt]));
+export async function startWorld(nodes: number): Promise<World> {
+  const cast = await startCast(nodes);
+  return new World(new Stage(cast, await startFences(cast)));
 }

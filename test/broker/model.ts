@@ -24,14 +24,14 @@ export function createModel(owners: Map<string, string | undefined>) {
   /** One delivery for all subscriptions of a session, and one for all members of a group: the connected ones first. */
   function publish(message: Message, { topic, payload, retain, by } = message): Debt[] {
     if (retain) retained[payload === "" ? "delete" : "set"](topic, message);
-    const all = [...sessions].flatMap(([client, { account, filters }]) => [...filters.values()].map((one) => ({ client, account, one })));
-    const hits = all.filter(({ client, account, one }) => sees(account, topic) && matches(one, topic) && !(one.noLocal && client === by));
+    const every = [...sessions].flatMap(([client, { account, filters }]) => [...filters.values()].map((one) => ({ client, account, one })));
+    const hits = every.filter(({ client, account, one }) => sees(account, topic) && matches(one, topic) && !(one.noLocal && client === by));
     const groups = Map.groupBy(hits, ({ client, account, one }) => (isShared(one) ? one.filter + account.organization : client));
-    return [...groups.values()].flatMap((group) => {
-      const members = [...Map.groupBy(group, ({ client }) => client)].map(([client, same]) => [client, formOf(message, same)] as const);
+    return [...groups].flatMap(([group, all]) => {
+      const members = [...Map.groupBy(all, ({ client }) => client)].map(([client, same]) => [client, formOf(message, same)] as const);
       const here = members.filter(([client]) => sessions.get(client)?.isConnected);
       const to = here.length > 0 ? here : members.filter(([, { qos }]) => qos > 0);
-      return to.length === 0 ? [] : { message, to: new Map(to), isSure: here.length > 0 || to.length === members.length };
+      return to.length === 0 ? [] : { message, group, to: new Map(to), isSure: here.length > 0 || to.length === members.length };
     });
   }
   /** For each filter the retained messages that follow; undefined where it is refused. */

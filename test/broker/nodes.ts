@@ -14,12 +14,15 @@ export interface Ground extends AsyncDisposable {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** A PostgreSQL and a Redis of its own, with an empty database. */
+let postgres: Promise<Service> | undefined;
+
+/** A Redis of its own, and an empty database. */
 export async function startGround(): Promise<Ground> {
   await using stack = new AsyncDisposableStack();
-  const postgres = stack.use(await startPostgres());
+  // One server a test file; it ends with the process.
+  postgres ??= startPostgres();
   const redis = stack.use(await startRedis());
-  const databaseUrl = await freshDatabase(postgres);
+  const databaseUrl = await freshDatabase(await postgres);
   const running = stack.move();
   const env = { REDIS_URL: redis.url, HEXA_MASTER_KEY: MASTER_KEY };
   return { databaseUrl, redis, env, [Symbol.asyncDispose]: () => running.disposeAsync() };

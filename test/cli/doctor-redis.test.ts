@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RedisServer } from "../../api/cli/actions.ts";
+import type { RedisServer } from "../../core/redis-server.ts";
 import { checkRedis } from "../../api/cli/check-redis.ts";
 import type { Check } from "../../api/cli/checks.ts";
 import { startFaultProxy } from "../support/fault-proxy.ts";

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
 import { newId } from "../../core/id.ts";
+import { createTopics } from "../../core/topics.ts";
+import { releaseDevice } from "../../store/ownership.ts";
+import { setConnectionStatus } from "../../store/presence.ts";
+import { eachAvailability } from "../../store/retained-state.ts";
 import { describeState, readSensorState, readState, writeState } from "../../store/state.ts";
 import { createTelemetryStore } from "../../store/telemetry.ts";
 import { forEachEngine } from "./engines.ts";
@@ -10,6 +14,25 @@ const BY_USER = { now: NOW, actor: { kind: "user", id: "u-1" }, source: "rest", 
 const BY_DEVICE = { now: NOW + 5, actor: { kind: "device", id: "d-1" }, source: "device", commandId: null, correlationId: null } as const;
 
 forEachEngine(({ test }) => {
+  test("the availability that is brought back is that of devices that were connected, and not given up since", async (db) => {
+    const owner = await tenant(db, "owner");
+    const [fresh, there, left] = [await device(db, owner), await device(db, owner), await device(db, owner)];
+    const brought = async (): Promise<Record<string, string>> => {
+      const all = await Array.fromAsync(eachAvailability(db, createTopics()));
+      return Object.fromEntries(all.map(({ topic, payload }) => [topic, payload]));
+    };
+    const topicOf = ({ uid }: { uid: string }): string => createTopics().build({ kind: "availability", uid });
+    assert.deepEqual(await brought(), {});
+    for (const { id } of [there, left]) await setConnectionStatus(db, id, "online", Date.now() - 1_000);
+    await setConnectionStatus(db, left.id, "offline", Date.now());
+    assert.deepEqual(await brought(), { [topicOf(there)]: "online", [topicOf(left)]: "offline" });
+    for (const { id } of [fresh, there, left]) await releaseDevice(db, owner.scope, id, newId());
+    assert.deepEqual(await brought(), {});
+    await setConnectionStatus(db, left.id, "online", Date.now() + 1_000);
+    await setConnectionStatus(db, left.id, "offline", Date.now() + 1_000);
+    assert.deepEqual(await brought(), { [topicOf(left)]: "offline" });
+  });
+
   test("outputs keep what was not reported, and lie in order", async (db) => {
     const { id } = await device(db, null);
     assert.deepEqual(await readState(db, id), { relays: [], lights: [] });

@@ -136,11 +136,12 @@ export interface Answer<T = Record<string, unknown>> {
 
 /** The REST API as a client sees it; keeps the access token of the last login. */
 export class ApiClient {
-  readonly #base: string;
+  /** May change: a hub that starts again has another port. */
+  base: string;
   token: string | undefined;
 
   constructor(base: string) {
-    this.#base = base;
+    this.base = base;
   }
 
   async call<T = Record<string, unknown>>(
@@ -149,7 +150,7 @@ export class ApiClient {
     body?: unknown,
     headers: Record<string, string> = {},
   ): Promise<Answer<T>> {
-    const response = await fetch(new URL(path, this.#base), {
+    const response = await fetch(new URL(path, this.base), {
       method,
       headers: {
         ...(body === undefined ? {} : { "content-type": "application/json" }),

@@ -1,0 +1,93 @@
+import { type ApiClient, type HubProcess, spawnHub } from "../support/hub.ts";
+import { freePort, freshDatabase, postgresMissing, redisMissing, startPostgres, startRedis } from "../support/services.ts";
+import { temporaryFolder } from "../support/wait.ts";
+
+/** Everybody's queue holds what comes while he is away, however long that is. */
+const SETTINGS = {
+  HEXA_COMMAND_TIMEOUT_MS: "2000",
+  HEXA_MQTT_QUEUE_MESSAGES: "1000000",
+  HEXA_MQTT_QUEUE_BYTES: "1000000000",
+};
+
+/** What hubs are killed in: one that is alone, or several that share a database and a Redis. */
+export interface Place extends AsyncDisposable {
+  /** Where MQTT clients find each hub, over all its deaths. */
+  readonly urls: readonly string[];
+  /** The API of a hub that lives; the token of the last login. */
+  readonly api: ApiClient;
+  /** SIGKILL for the hub that the number picks, then the same hub again. */
+  killOne(pick: number): Promise<void>;
+  /** Ends all hubs in good order. */
+  stop(): Promise<void>;
+  /** For whoever reads the database when they have stopped. */
+  readonly store: { readonly dataDir: string; readonly databaseUrl: string | undefined };
+}
+
+export interface PlaceKind {
+  readonly name: string;
+  /** Why it cannot be here. */
+  readonly skip: string | undefined;
+  readonly open: () => Promise<Place>;
+}
+
+/** SQLite, PostgreSQL, and two nodes. */
+export function places(): readonly [PlaceKind, PlaceKind, PlaceKind] {
+  let server: ReturnType<typeof startPostgres> | undefined;
+  // One server a test file; it ends with the process.
+  const database = async (): Promise<string> => freshDatabase(await (server ??= startPostgres()));
+  return [
+    { name: "SQLite", skip: undefined, open: () => startPlace({ hubs: 1 }) },
+    { name: "PostgreSQL", skip: postgresMissing(), open: async () => startPlace({ hubs: 1, databaseUrl: await database() }) },
+    {
+      name: "two nodes",
+      skip: postgresMissing() ?? redisMissing(),
+      async open() {
+        await using stack = new AsyncDisposableStack();
+        const { url: redisUrl } = stack.use(await startRedis());
+        const place = stack.use(await startPlace({ hubs: 2, databaseUrl: await database(), redisUrl }));
+        const running = stack.move();
+        return { ...place, [Symbol.asyncDispose]: () => running.disposeAsync() };
+      },
+    },
+  ];
+}
+
+interface PlaceOptions {
+  readonly hubs: number;
+  readonly databaseUrl?: string;
+  readonly redisUrl?: string;
+}
+
+async function startPlace({ hubs: count, databaseUrl, redisUrl }: PlaceOptions): Promise<Place> {
+  await using stack = new AsyncDisposableStack();
+  const starts = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const folder = stack.use(temporaryFolder());
+      const env = { ...SETTINGS, HEXA_MQTT_PORT: String(await freePort()) };
+      return { dataDir: folder.path, start: () => spawnHub({ dataDir: folder.path, databaseUrl, redisUrl, env }) };
+    }),
+  );
+  const hubs: HubProcess[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(hubs.map((hub) => hub[Symbol.asyncDispose]()));
+  };
+  stack.defer(stop);
+  // One after the other: the first makes the tables.
+  for (const { start } of starts) hubs.push(await start());
+  const { api } = hubs[0] as HubProcess;
+  await api.login();
+  const running = stack.move();
+  return {
+    urls: hubs.map(({ mqtt }) => mqtt),
+    api,
+    async killOne(pick) {
+      const index = pick % count;
+      await hubs[index]?.kill9();
+      hubs[index] = (await starts[index]?.start()) as HubProcess;
+      api.base = hubs[index].http;
+    },
+    stop,
+    store: { dataDir: starts[0]?.dataDir ?? "", databaseUrl },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
