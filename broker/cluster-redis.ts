@@ -36,7 +36,8 @@ export interface RedisOptions {
 const STALL_MS = 5_000;
 const WATCH_MS = 500;
 const RETRY_MIN_MS = 50;
-const RETRY_MAX_MS = 2_000;
+/** Well below what a node may be missing when the others have Redis again. */
+const RETRY_MAX_MS = 500;
 
 export function redisScript(source: string): RedisScript {
   return { source, sha1: createHash("sha1").update(source).digest("hex") };
