@@ -13,7 +13,7 @@ export interface TlsHandshakeOptions {
 }
 
 /** A handshake is a millisecond or two of work, and a crowd that comes back at once brings a thousand: others have their turn in between. */
-const TURN_MS = 8;
+const TURN_MS = 2;
 
 /** TLS over sockets that are through the door; returns what takes them. The server never listens itself. */
 export function createTlsHandshakes(

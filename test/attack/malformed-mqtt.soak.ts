@@ -29,6 +29,7 @@ test(`the hub outlives damaged MQTT packets for ${MINUTES} minutes (seeds from $
   await siege.calm();
   const before = siege.heldBytes();
   let packets = 0;
+  const allMs: number[] = [];
   for (const untilMs = performance.now() + MINUTES * 60_000; performance.now() < untilMs && errors.length === 0; ) {
     siege.served();
     const roundSeed = seed + packets;
@@ -40,7 +41,7 @@ test(`the hub outlives damaged MQTT packets for ${MINUTES} minutes (seeds from $
       `${packets} packets, seed ${roundSeed}: p99 ${p99Ms.toFixed(1)} ms, memory +${((siege.heldBytes() - before) / 1_048_576).toFixed(1)} MiB`,
     );
     assert.deepEqual([losses, report.leftOpen], [[], 0], `seed ${roundSeed}`);
-    assert.ok(p99Ms <= MAX_P99_MS, `seed ${roundSeed}: p99 of the good clients is ${p99Ms} ms`);
+    allMs.push(...roundTripsMs);
   }
   await siege.calm();
   await until(() => siege.heldBytes() < before + MAX_GROWTH_BYTES, {
@@ -48,5 +49,8 @@ test(`the hub outlives damaged MQTT packets for ${MINUTES} minutes (seeds from $
     timeoutMs: SETTLE_TIMEOUT_MS,
   });
   assert.deepEqual([...new Set(errors)], [], `seeds from ${seed}`);
+  const p99Ms = allMs.toSorted((a, b) => a - b)[Math.floor(allMs.length * 0.99)] as number;
+  t.diagnostic(`${allMs.length} round trips of good clients, p99 ${p99Ms.toFixed(1)} ms`);
+  assert.ok(p99Ms <= MAX_P99_MS, `p99 of the good clients is ${p99Ms} ms`);
   assert.ok(packets >= MIN_PACKETS, `only ${packets} packets`);
 });
