@@ -8,6 +8,8 @@ import { encodeForDead, encodeForGroups, encodeForSession, MAIL_KINDS } from "./
 
 /** Topics of the hub itself: they reach every node, whoever listens. */
 const HUB_PREFIX = "$hub/";
+/** Of 10,000 messages that are remembered no two may share one: a message taken for another's repeat is lost. */
+const MAX_SEED = 2 ** 48 - 1;
 /** A message for a group is sent on from node to node so often at most: members may go as it comes. */
 const MAX_HOPS = 8;
 /** A slow Redis keeps nobody waiting longer: what was sent is on its way, or waits until Redis is back. */
@@ -135,7 +137,7 @@ export class Neighbours {
 
   /** Names a message among all nodes, for a while; 0 on a node that has always been alone. */
   newSeed(): number {
-    return this.isAlone ? 0 : randomInt(1, 0xffff_ffff);
+    return this.isAlone ? 0 : randomInt(1, MAX_SEED);
   }
 
   /** The cluster, when the message may be for somebody else in it. */
