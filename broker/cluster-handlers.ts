@@ -12,7 +12,7 @@ export interface ClusterHandlers {
   release(clientId: string): Promise<void>;
   joined?(peerId: string): void;
   /** The peer sends here what is wanted here from now on, and has stored what it did before: that is to be read. */
-  known?(peerId: string): void;
+  known?(peerId: string): Promise<void>;
   left?(peerId: string): void;
   /** The others took this node for dead: its claims are void and its clients may be elsewhere. It goes on under `nodeId`, new. */
   fenced?(formerId: string): void;

@@ -37,6 +37,8 @@ const LOOK_MS = 200;
 const CONFIRM_MS = 700;
 /** An answer later than this, and nobody is declared dead until everybody had time to refresh. */
 const SLOW_MS = 1_000;
+/** After an outage some find Redis later than others: their next try, and then the time to refresh. */
+const OUTAGE_MS = 2_000;
 
 const REFRESH = redisScript(`
 local value = redis.call('GET', KEYS[1])
@@ -143,7 +145,7 @@ function othersLives(
   let running: Promise<void> | undefined;
   let hasStopped = false;
   link.onUp(() => {
-    steadySince = performance.now();
+    steadySince = performance.now() + OUTAGE_MS;
   });
 
   async function once(): Promise<void> {

@@ -22,6 +22,8 @@ export interface NodeContext extends MailContext {
   readonly mourned: Set<string>;
   /** Of those: whose sessions nobody is known to have. */
   readonly orphaned: Set<string>;
+  /** The peers, and the orphaned: what is sent to them reaches whoever gets what they had. */
+  readonly reachable: () => readonly string[];
   readonly presence: RedisBoard;
   readonly leases: Leases;
   readonly link: RedisLink;
@@ -62,7 +64,7 @@ export class ClusterNode implements AsyncDisposable {
       settled: (deadId, signal) =>
         context.settling.of(
           signal,
-          [...context.peers, ...context.orphaned].filter((nodeId) => nodeId !== deadId),
+          context.reachable().filter((nodeId) => nodeId !== deadId),
         ),
       onLetters: (deadId, sender, letters) => handleDeadMail(context, { deadId, sender, letters }),
     });

@@ -61,6 +61,9 @@ export interface ClusterStats {
 
 const MAX_BACKLOG_BYTES = 64 * 1024 * 1024;
 const JOIN_WITHIN_MS = 5_000;
+/** How long a node waits at its start to have read what the others did before they knew it. */
+const CATCH_UP_MS = 1_000;
+const LOOK_MS = 20;
 const REFRESH_CLAIMS_MS = 1_000;
 const SETTLE_MS = 250;
 const FAREWELL_MS = 2_000;
@@ -82,6 +85,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const waiting = new AbortController();
   const patience = pause(options.joinWithinMs ?? JOIN_WITHIN_MS, undefined, { signal: waiting.signal }).catch(() => {});
   await Promise.race([node.joined, patience]);
+  // One that is dead, and not known to be, does not answer.
+  for (const end = performance.now() + CATCH_UP_MS; !parts.isCaughtUp() && performance.now() < end; ) await pause(LOOK_MS);
   waiting.abort();
 
   stack.defer(() => parts.ending.abort());
@@ -96,7 +101,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       return parts.peers.size === 0 && parts.mourned.size === 0;
     },
     get reachable() {
-      return [...parts.peers, ...parts.orphaned];
+      return parts.reachable();
     },
     settled: parts.settled,
     get isConnected() {
@@ -150,15 +155,18 @@ function composeParts(
   const leases = createLeases(link, log);
   const mourned = new Set<string>();
   const orphaned = new Set<string>();
+  const reachable = (): string[] => [...peers, ...orphaned];
   const settling = new Settling({
     send,
-    nodes: () => [...peers, ...orphaned],
+    nodes: reachable,
     async isSettled() {
       await handlers.arrivals?.();
       await interest.allAnnounced();
     },
   });
   const ending = new AbortController();
+  const caughtUp = new Set<string>();
+  const isCaughtUp = (): boolean => [...peers].every((peerId) => caughtUp.has(peerId));
   let asking: Promise<void> | undefined;
   // Many sessions may move within a second: one question is enough.
   function settled(): Promise<void> {
@@ -172,8 +180,10 @@ function composeParts(
       () => true,
       () => false,
     );
-    if (isSettled) handlers.known?.(peerId);
+    if (isSettled) await handlers.known?.(peerId);
+    caughtUp.add(peerId);
   }
   const board = new RedisBoard({ link, leases, log, self, clock, ...presence });
-  return { identity, peers, mourned, orphaned, settling, settled, ending, dropped, outbox, interest, claims, leases, presence: board };
+  const others = { peers, mourned, orphaned, reachable, isCaughtUp };
+  return { identity, ...others, settling, settled, ending, dropped, outbox, interest, claims, leases, presence: board };
 }

@@ -143,8 +143,8 @@ export class Connection implements Link, Answered {
   }
 
   /**
-   * Counts what the client asked for, in messages. Of a client that asks for more than
-   * its rate nothing is refused: it is read no faster.
+   * Counts what the client asked for, in messages. Of a client that asks for more than its rate nothing is refused: it is
+   * read no faster.
    */
   spend(units: number): void {
     if (this.#throttle.spend(units) === 0) return;

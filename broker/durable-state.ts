@@ -187,9 +187,9 @@ function clusterHandlers({
   const report = (what: string) => (error: unknown) => context.log.error({ err: error }, what);
   const reloadRetained = (): Promise<void> =>
     restoreRetained(context, retained, rows).catch(report("retained messages could not be loaded again"));
-  function loadAgain(): void {
-    void reloadRetained();
+  function loadAgain(): Promise<void> {
     context.onResync?.();
+    return reloadRetained();
   }
   const readers: Readers = {
     message: (letter) => exchange.receive(letter),
@@ -232,7 +232,7 @@ function clusterHandlers({
       transfer.takeFree().catch(report("sessions could not be taken over"));
     },
     known: loadAgain,
-    resync: loadAgain,
+    resync: () => void loadAgain(),
   };
 }
 

@@ -19,7 +19,8 @@ const DELIVERED_MS = 2_000;
 export class Neighbours {
   #cluster: Cluster | undefined;
   #delivering: Promise<void> | undefined;
-  #hasPassedOn = false;
+  /** What was passed or handed on, until Redis has it. */
+  #passingOn: Promise<void> | undefined;
   /** Filters of this node, which are announced when there is a cluster. */
   readonly #filters = new Map<string, number>();
 
@@ -57,8 +58,8 @@ export class Neighbours {
   }
 
   /**
-   * Sends the message to the nodes that want it, but for groups, and to those of which that is not known. Returns whether any is known to:
-   * what only this node wants does not wait for a Redis that keeps the others from saying so.
+   * Sends the message to the nodes that want it, but for groups, and to those of which that is not known. Returns whether any
+   * is known to: what only this node wants does not wait for a Redis that keeps the others from saying so.
    */
   forward(message: Message, owner: Principal | undefined): boolean {
     const cluster = this.#others(message);
@@ -107,17 +108,17 @@ export class Neighbours {
   handOn(group: string, message: Message, hops: number): void {
     const cluster = this.#others(message);
     if (!cluster || hops >= MAX_HOPS) return;
-    this.#hasPassedOn = true;
     const known = (cluster.interest.groupsFor(message.topic).get(group) ?? []).filter((peer) => cluster.peers.has(peer));
     const bytes = encodeForGroups([group], encodeLetter({ message, owner: undefined }), known.length > 0 ? hops + 1 : MAX_HOPS);
     for (const peer of known.length > 0 ? [known[message.seed % known.length] as string] : cluster.reachable)
       cluster.send(peer, { kind: MAIL_KINDS.forGroup, bytes, droppable: message.qos === 0 });
+    this.#notePassing();
   }
 
   /** Sends a message to wherever the session is now; `group`: as a member of that. */
   passOn(clientId: string, message: Message, group: string | undefined): void {
-    this.#hasPassedOn = true;
     this.sendAll(MAIL_KINDS.forSession, encodeForSession({ clientId, group }, encodeLetter({ message, owner: undefined })));
+    this.#notePassing();
   }
 
   /** Sends a message that a dead node had not read to wherever its sessions are. */
@@ -146,11 +147,16 @@ export class Neighbours {
     return this.#cluster && !this.#cluster.isAlone && !topic.startsWith("$SYS/") ? this.#cluster : undefined;
   }
 
-  /** Resolves when Redis has what was passed or handed on since the last call; undefined when nothing was. */
+  /** Resolves when Redis has what was passed or handed on up to now; undefined when it has. */
   passedOn(): Promise<void> | undefined {
-    if (!this.#hasPassedOn) return undefined;
-    this.#hasPassedOn = false;
-    return this.delivered();
+    return this.#passingOn;
+  }
+
+  #notePassing(): void {
+    const passing = this.delivered()?.finally(() => {
+      if (this.#passingOn === passing) this.#passingOn = undefined;
+    });
+    this.#passingOn = passing;
   }
 
   /** Resolves when Redis has what was forwarded up to now. While it is away nobody waits: the node goes on alone. */

@@ -53,7 +53,6 @@ export class SessionTransfer {
   readonly #cameAt = new WeakMap<Session, number>();
   /** Sessions on their way here. */
   readonly #coming = new Set<{ /** undefined: of several. */ readonly clientId: string | undefined; readonly here: Promise<unknown> }>();
-
   /** Client ids that came from another node, which may still pass on what comes there for them. */
   readonly #lately = new Map<string, NodeJS.Timeout>();
 
@@ -66,7 +65,7 @@ export class SessionTransfer {
     const { store, registry, neighbours } = this.#context;
     const known = registry.ownerOf(clientId);
     if (known || !neighbours.cluster) return known;
-    await this.#settled();
+    await this.#written();
     for await (const row of loadBrokerState(store.db, { kind: "owner", clientId }))
       return this.#context.rows.restore(row)["principal"] as Principal;
     return undefined;
@@ -91,7 +90,7 @@ export class SessionTransfer {
   async #fetch(clientId: string, claim: Claim): Promise<Claim> {
     const { registry } = this.#context;
     if (!registry.find(clientId)) {
-      await this.#settled();
+      await this.#written();
       await this.#load(clientId);
     }
     this.#came(registry.find(clientId), claim.previous);
@@ -138,7 +137,7 @@ export class SessionTransfer {
     if (!claim) return;
     this.#held.delete(clientId);
     // Another node that has it next reads the database: what is over must not be found there.
-    void this.#settled().then(() => claim.end());
+    void this.#written().then(() => claim.end());
   }
 
   /**
@@ -276,7 +275,7 @@ export class SessionTransfer {
   }
 
   /** What ended here a moment ago is not to be found in the database again. */
-  async #settled(): Promise<void> {
+  async #written(): Promise<void> {
     await this.#context.rows.flushed().catch(() => undefined);
   }
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
-import type { Log } from "../../core/bus.ts";
 import { databases } from "../support/databases.ts";
+import { collectErrors } from "../support/collected-errors.ts";
 import { startHub } from "../support/hub.ts";
 
 const NESTED = `${"[".repeat(200_000)}"\\u0000"${"]".repeat(200_000)}`;
@@ -11,13 +11,7 @@ const NESTED = `${"[".repeat(200_000)}"\\u0000"${"]".repeat(200_000)}`;
 for (const { name, skip, open } of databases()) {
   describe(`${name}: malformed HTTP`, { skip }, () => {
     test("is answered as the client's mistake, pollutes nothing and leaves the hub as it was", async () => {
-      const errors: string[] = [];
-      const log: Log = {
-        debug() {},
-        info() {},
-        warn() {},
-        error: (data, message) => void errors.push(`${message} ${String((data as { err?: unknown }).err)}`),
-      };
+      const { errors, log } = collectErrors();
       await using database = await open();
       await using hub = await startHub({ databaseUrl: database.url, log });
       await hub.api.login();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { connect as connectTcp } from "node:net";
 import { test } from "node:test";
 import mqtt from "mqtt";
-import type { Log } from "../../core/bus.ts";
+import { collectErrors } from "../support/collected-errors.ts";
 import { startHub } from "../support/hub.ts";
 import { until } from "../support/wait.ts";
 import { besiege } from "./malformed-attack.ts";
@@ -22,13 +22,7 @@ const SETTLE_TIMEOUT_MS = 45_000;
 test(`the hub outlives ${PACKETS} damaged MQTT packets (seed ${SEED}) over TCP, TLS and WebSocket, and serves good clients meanwhile`, {
   timeout: TIMEOUT_MS,
 }, async (t) => {
-  const errors: string[] = [];
-  const log: Log = {
-    debug() {},
-    info() {},
-    warn() {},
-    error: (data, message) => void errors.push(`${message} ${String((data as { err?: unknown }).err)}`),
-  };
+  const { errors, log } = collectErrors();
   const note = (error: unknown): void => void errors.push(`nobody caught ${String(error)}`);
   process.on("uncaughtExceptionMonitor", note);
   t.after(() => process.off("uncaughtExceptionMonitor", note));

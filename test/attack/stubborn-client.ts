@@ -96,8 +96,11 @@ export class DurableSubscriber implements AsyncDisposable {
   }
 
   async has(ending: string, wanted: readonly string[]): Promise<void> {
-    const missing = (): string[] => wanted.filter((one) => !this.received(ending).has(one));
-    await until(() => missing().length === 0, { what: `what ${ending} was acknowledged`, timeoutMs: 60_000 }).catch((cause: unknown) => {
+    const missing = (): string[] => {
+      const received = this.received(ending);
+      return wanted.filter((one) => !received.has(one));
+    };
+    await until(() => missing().length === 0, { what: `what ${ending} was acknowledged`, timeoutMs: 15_000 }).catch((cause: unknown) => {
       throw new Error(`${missing().length} of ${wanted.length} acknowledged ${ending} never came: ${missing().slice(0, 20).join(" ")}`, {
         cause,
       });

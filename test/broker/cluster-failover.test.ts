@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { askRedis, killService, redisMissing, type Service, startRedisCluster } from "../support/services.ts";
+import { startRedisCluster } from "../support/redis-cluster.ts";
+import { askRedis, killService, redisMissing, type Service } from "../support/services.ts";
 import { until } from "../support/wait.ts";
 import { acquainted, allConnected, assertNobodyDied, numbered, passed, say, startNode, textsOf } from "./cluster-nodes.ts";
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { startFaultProxy } from "../support/fault-proxy.ts";
-import { type RedisCluster, redisMissing, type Service, startRedis, startRedisCluster } from "../support/services.ts";
+import { type RedisCluster, startRedisCluster } from "../support/redis-cluster.ts";
+import { redisMissing, type Service, startRedis } from "../support/services.ts";
 import { until } from "../support/wait.ts";
 import { acquainted, KIND, say, startNode, textsOf } from "./cluster-nodes.ts";
 

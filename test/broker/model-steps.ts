@@ -55,7 +55,7 @@ export interface PublishStep {
   readonly node: number;
 }
 
-const any = fc.nat({ max: 999 });
+const choice = fc.nat({ max: 999 });
 const qos = fc.constantFrom(0, 1, 2);
 /** True once in `n` times. */
 const rarely = (n: number) => fc.nat({ max: n - 1 }).map((at) => at === n - 1);
@@ -65,20 +65,20 @@ const kind = <T extends string>(name: T) => fc.constant(name);
 
 const connect: fc.Arbitrary<ConnectStep> = fc.record({
   kind: kind("connect"),
-  node: any,
-  slot: any,
-  player: fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: any }),
+  node: choice,
+  slot: choice,
+  player: fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: choice }),
   isStale: rarely(12),
   version: fc.constantFrom(4, 5),
   isClean: rarely(3),
   lasts: often,
-  will: maybe(fc.record({ topic: any, isForeign: rarely(8), qos, retain: fc.boolean(), isLate: fc.boolean() })),
+  will: maybe(fc.record({ topic: choice, isForeign: rarely(8), qos, retain: fc.boolean(), isLate: fc.boolean() })),
   window: maybe(fc.integer({ min: 1, max: 4 })),
   holds: fc.boolean(),
 });
 
 const filter: fc.Arbitrary<FilterStep> = fc.record({
-  filter: any,
+  filter: choice,
   isShared: fc.boolean(),
   qos,
   noLocal: rarely(4),
@@ -88,14 +88,14 @@ const filter: fc.Arbitrary<FilterStep> = fc.record({
 
 const publish: fc.Arbitrary<PublishStep> = fc.record({
   kind: kind("publish"),
-  client: any,
-  topic: any,
+  client: choice,
+  topic: choice,
   isForeign: rarely(8),
   qos,
   retain: rarely(3),
   isEmpty: rarely(5),
   twice: fc.constantFrom("no", "no", "no", "no", "no", "no", "here", "there"),
-  node: any,
+  node: choice,
 });
 
 export const steps: fc.Arbitrary<Step> = fc.oneof(
@@ -104,7 +104,7 @@ export const steps: fc.Arbitrary<Step> = fc.oneof(
     weight: 7,
     arbitrary: fc.record({
       kind: kind("end"),
-      client: any,
+      client: choice,
       how: fc.constantFrom("bye", "with will", "forever", "drop", "drop", "garbage"),
     }),
   },
@@ -112,19 +112,22 @@ export const steps: fc.Arbitrary<Step> = fc.oneof(
     weight: 14,
     arbitrary: fc.record({
       kind: kind("subscribe"),
-      client: any,
+      client: choice,
       filters: fc.array(filter, { minLength: 1, maxLength: 4 }),
       id: fc.nat({ max: 5 }),
     }),
   },
-  { weight: 4, arbitrary: fc.record({ kind: kind("unsubscribe"), client: any, filters: fc.array(any, { minLength: 1, maxLength: 3 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: kind("unsubscribe"), client: choice, filters: fc.array(choice, { minLength: 1, maxLength: 3 }) }),
+  },
   { weight: 50, arbitrary: publish },
-  { weight: 6, arbitrary: fc.record({ kind: kind("acknowledge"), client: any, isHalf: fc.boolean() }) },
+  { weight: 6, arbitrary: fc.record({ kind: kind("acknowledge"), client: choice, isHalf: fc.boolean() }) },
   { weight: 4, arbitrary: fc.record({ kind: kind("settle") }) },
-  { weight: 3, arbitrary: fc.record({ kind: kind("release"), node: any, device: any }) },
-  { weight: 4, arbitrary: fc.record({ kind: kind("claim"), node: any, device: any, organization: fc.constantFrom(0, 1) }) },
-  { weight: 1, arbitrary: fc.record({ kind: kind("rotate"), node: any, device: any }) },
-  { weight: 1, arbitrary: fc.record({ kind: kind("revoke"), node: any, person: any }) },
+  { weight: 3, arbitrary: fc.record({ kind: kind("release"), node: choice, device: choice }) },
+  { weight: 4, arbitrary: fc.record({ kind: kind("claim"), node: choice, device: choice, organization: fc.constantFrom(0, 1) }) },
+  { weight: 1, arbitrary: fc.record({ kind: kind("rotate"), node: choice, device: choice }) },
+  { weight: 1, arbitrary: fc.record({ kind: kind("revoke"), node: choice, person: choice }) },
 );
 
 /** Which organisation each device is in at first; 2 is none. */

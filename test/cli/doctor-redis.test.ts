@@ -4,7 +4,8 @@ import type { RedisServer } from "../../core/redis-server.ts";
 import { checkRedis } from "../../api/cli/check-redis.ts";
 import type { Check } from "../../api/cli/checks.ts";
 import { startFaultProxy } from "../support/fault-proxy.ts";
-import { askRedis, freePort, redisMissing, startRedis, startRedisCluster } from "../support/services.ts";
+import { startRedisCluster } from "../support/redis-cluster.ts";
+import { askRedis, freePort, redisMissing, startRedis } from "../support/services.ts";
 import { temporaryFolder } from "../support/wait.ts";
 import { hexahub } from "./command-line.ts";
 
