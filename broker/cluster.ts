@@ -28,6 +28,11 @@ export interface ClusterOptions {
 }
 
 export interface Cluster extends AsyncDisposable {
+  /**
+   * Resolves when this node is a member and has read what the others did before they knew it, or after a while without: it goes on
+   * alone then, and joins later.
+   */
+  readonly joined: Promise<void>;
   /** A new one after every fencing. */
   readonly nodeId: string;
   readonly peers: ReadonlySet<string>;
@@ -68,9 +73,12 @@ const REFRESH_CLAIMS_MS = 1_000;
 const SETTLE_MS = 250;
 const FAREWELL_MS = 2_000;
 
-/** Starts this node's part in a cluster of equal hubs over one Redis. Without Redis it starts too, and joins later. */
-export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  await using stack = new AsyncDisposableStack();
+/**
+ * Opens this node's part in a cluster of equal hubs over one Redis. From then on the handlers may be called, for the mail of a
+ * dead node too: what they need is to be there.
+ */
+export function openCluster(options: ClusterOptions): Cluster {
+  const stack = new AsyncDisposableStack();
   const { log } = options;
   const link = stack.use(openRedis({ url: options.redisUrl, log, purpose: "cluster" }));
   const reading = stack.use(openRedis({ url: options.redisUrl, log, purpose: "inbox" }));
@@ -81,18 +89,10 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   stack.defer(() => clearInterval(refreshing));
   // What was sent last still goes out, before this node says good-bye.
   stack.defer(() => Promise.race([parts.outbox.delivered().catch(() => {}), pause(FAREWELL_MS, undefined, { ref: false })]));
-  // Holds the process: nothing else may, as long as there is no connection.
-  const waiting = new AbortController();
-  const patience = pause(options.joinWithinMs ?? JOIN_WITHIN_MS, undefined, { signal: waiting.signal }).catch(() => {});
-  await Promise.race([node.joined, patience]);
-  // One that is dead, and not known to be, does not answer.
-  for (const end = performance.now() + CATCH_UP_MS; !parts.isCaughtUp() && performance.now() < end; ) await pause(LOOK_MS);
-  waiting.abort();
-
   stack.defer(() => parts.ending.abort());
-  const running = stack.move();
   const { outbox, interest, claims, presence, leases, dropped } = parts;
   return {
+    joined: joining(node.joined, parts.isCaughtUp, options.joinWithinMs),
     get nodeId() {
       return parts.identity.id;
     },
@@ -122,8 +122,17 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
         roundTripMs: link.roundTripMs,
       };
     },
-    [Symbol.asyncDispose]: () => running.disposeAsync(),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+}
+
+async function joining(joined: Promise<void>, isCaughtUp: () => boolean, withinMs = JOIN_WITHIN_MS): Promise<void> {
+  const waiting = new AbortController();
+  // Holds the process: nothing else may, as long as there is no connection.
+  await Promise.race([joined, pause(withinMs, undefined, { signal: waiting.signal }).catch(() => {})]);
+  waiting.abort();
+  // One that is dead, and not known to be, does not answer.
+  for (const end = performance.now() + CATCH_UP_MS; !isCaughtUp() && performance.now() < end; ) await pause(LOOK_MS);
 }
 
 function composeParts(

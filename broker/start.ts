@@ -72,11 +72,13 @@ export interface Broker extends AsyncDisposable {
 
 /** The cluster's code is loaded by who has one. */
 async function joinOthers({ log, presenceTtlMs }: BrokerContext, redisUrl: string, state: DurableState): Promise<Cluster> {
-  const { startCluster } = await import("./cluster.ts");
+  const { openCluster } = await import("./cluster.ts");
   const ttlMs = presenceTtlMs ?? BOARD_TTL_MS;
   const presence = { ttlMs, sweepMs: Math.min(BOARD_SWEEP_MS, ttlMs / 4) };
-  const cluster = await startCluster({ redisUrl, log, presence, handlers: state.clusterHandlers });
+  const cluster = openCluster({ redisUrl, log, presence, handlers: state.clusterHandlers });
+  // Before it is a member: it may get the sessions of a dead node, and that one's mail, as soon as it is.
   state.neighbours.join(cluster);
+  await cluster.joined;
   await state.signMark();
   await state.transfer.takeFree();
   return cluster;

@@ -1,11 +1,11 @@
 /** A node in a process of its own: prints what it is told as JSON lines, and says to its peers what it is sent, until it is killed. */
-import { startCluster } from "../../broker/cluster.ts";
+import { openCluster } from "../../broker/cluster.ts";
 import { KIND, SILENT } from "./cluster-nodes.ts";
 
 const [redisUrl, adopting] = process.argv.slice(2);
 if (redisUrl === undefined) throw new Error("usage: cluster-node-child.ts <redis url> [never adopts]");
 const print = (event: object) => void process.send?.(event);
-const cluster = await startCluster({
+const cluster = openCluster({
   redisUrl,
   log: SILENT,
   handlers: {
@@ -29,4 +29,5 @@ process.on("message", ({ say, claim, want, ask }: { say?: string; claim?: string
   if (want !== undefined) cluster.interest.add(want);
 });
 process.on("disconnect", () => process.exit(0));
+await cluster.joined;
 print({ event: "ready", nodeId: cluster.nodeId });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Log } from "../../core/bus.ts";
-import { type Cluster, type ClusterOptions, startCluster } from "../../broker/cluster.ts";
+import { type Cluster, type ClusterOptions, openCluster } from "../../broker/cluster.ts";
 import type { ClusterHandlers } from "../../broker/cluster-handlers.ts";
 import { until } from "../support/wait.ts";
 
@@ -41,7 +41,8 @@ export async function startNode(
     },
     ...overrides,
   };
-  const cluster = await startCluster({ redisUrl, log: SILENT, ...overrides, handlers });
+  const cluster = openCluster({ redisUrl, log: SILENT, ...overrides, handlers });
+  await cluster.joined;
   return { cluster, told, [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() };
 }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { newEvent } from "../../core/event.ts";
 import { SYSTEM } from "../../core/principal.ts";
@@ -120,4 +121,38 @@ test("what a node committed and told nobody before it died is heard by the sessi
   await insertEvents(store.db, [event]);
   await until(() => listener.seen.some(({ text }) => text.includes(event.id)), { what: "the event", timeoutMs: 20_000 });
   await listener.client.endAsync();
+});
+
+test("what waits in a dead node's mail reaches its sessions at a node that is still starting when it gets them", {
+  timeout: 60_000,
+}, async () => {
+  await using ground = await startGround();
+  await using folder = temporaryFolder();
+  const { redis } = ground;
+  const texts = Array.from({ length: 20 }, (_, number) => String(number));
+  let account: Account;
+  let topic: string;
+  {
+    await using a = await startHub(ground);
+    await using b = await spawnHub({ ...ground, dataDir: folder.path });
+    account = await addAccount(a);
+    topic = `${account.prefix}/stream`;
+    const away = await connectTo(b, account, { clientId: "away", ...LASTING });
+    await away.client.subscribeAsync(topic, { qos: 1 });
+    await away.client.endAsync();
+    await b.kill9();
+    const sender = await connectTo(a, account, { clientId: "sender" });
+    for (const text of texts) await sender.client.publishAsync(topic, text, { qos: 1 });
+    await sender.client.endAsync();
+  }
+  // Somebody has seen that they are dead, and somebody is slow to introduce himself: the start waits for him.
+  for (const [deadId] of (await askRedis(redis, "SMEMBERS hexa:nodes")).matchAll(/[0-9a-f-]{36}/gu))
+    await askRedis(redis, `SET hexa:node:${deadId} dead PX 3600000`);
+  const slowId = randomUUID();
+  await askRedis(redis, `SADD hexa:nodes ${slowId}`);
+  await askRedis(redis, `SET hexa:node:${slowId} ${slowId} PX 60000`);
+  await using c = await startHub(ground);
+  const back = await connectTo(c, account, { clientId: "away", ...LASTING });
+  await nothingIsMissing(topic, texts, [back]);
+  await back.client.endAsync();
 });

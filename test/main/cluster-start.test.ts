@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import pg from "pg";
-import { startCluster } from "../../broker/cluster.ts";
+import { openCluster } from "../../broker/cluster.ts";
 import { createDuties } from "../../broker/duties.ts";
 import { claimDatabase } from "../../store/sole-hub.ts";
 import { openStore } from "../../store/open.ts";
@@ -61,7 +61,8 @@ test("the maintenance is one node's, and another's when that one stops", { skip 
   const nodes = await Promise.all(
     rounds.map(async (_count, index) => {
       const stack = new AsyncDisposableStack();
-      const cluster = stack.use(await startCluster({ redisUrl: ground.redisUrl, log, handlers }));
+      const cluster = stack.use(openCluster({ redisUrl: ground.redisUrl, log, handlers }));
+      await cluster.joined;
       const telemetry = { maintain: async () => void (rounds[index] = (rounds[index] ?? 0) + 1) };
       stack.use(
         startMaintenance({ db: store.db, telemetry, duties: createDuties(cluster.leases, log), log, clock: Date.now, everyMs: 20 }),
