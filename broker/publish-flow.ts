@@ -159,7 +159,7 @@ export class PublishFlow {
   }
 
   /** Could not be stored: nothing is acknowledged, and the client will send it again. QoS 0 goes on. */
-  #giveUp(connection: Connection, { topic, qos }: Inbound, error: unknown): void {
+  #giveUp(connection: Connection, { topic, qos }: { readonly topic: string | undefined; readonly qos: number }, error: unknown): void {
     const { storage, log } = this.#context;
     if (!storage.failed(error)) log.error({ err: error, topic, clientId: connection.client.id }, "a publish could not be stored");
     if (qos > 0) connection.stream.destroy();
@@ -172,13 +172,26 @@ export class PublishFlow {
     return session.isDurable;
   }
 
-  /** PUBREL. It is answered whether the message is known or not: the client must get rid of it. */
+  /**
+   * PUBREL. It is answered whether the message is known or not: the client must get rid of it. From the answer on the id may
+   * name another message, so no crash may bring back that it is taken: that message would pass for a repeat.
+   */
   #release(connection: Connection, session: Session, packetId: number): void {
     const isKnown = session.unreleased.delete(packetId);
-    if (isKnown && session.isDurable) this.#context.rows.delete("incoming", session.id, String(packetId));
-    if (isKnown || connection.version !== 5) connection.output.appendShort(PUBCOMP, packetId);
-    else connection.output.append(Buffer.from([PUBCOMP, 3, packetId >> 8, packetId & 255, UNKNOWN_ID]));
+    if (!session.isDurable) return complete(connection, packetId, isKnown);
+    const { rows } = this.#context;
+    if (isKnown) rows.delete("incoming", session.id, String(packetId));
+    rows.flushed().then(
+      () => complete(connection, packetId, isKnown),
+      (error: unknown) => this.#giveUp(connection, { topic: undefined, qos: 2 }, error),
+    );
   }
+}
+
+function complete({ isClosed, output, version }: Connection, packetId: number, isKnown: boolean): void {
+  if (isClosed) return;
+  if (isKnown || version !== 5) output.appendShort(PUBCOMP, packetId);
+  else output.append(Buffer.from([PUBCOMP, 3, packetId >> 8, packetId & 255, UNKNOWN_ID]));
 }
 
 function messageOf(connection: Connection, { topic, payload, qos, retain, properties, expiresAt, frame }: Inbound): Message {

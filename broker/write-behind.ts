@@ -24,7 +24,10 @@ export class WriteBehind {
   #dirty = new Map<string, BrokerStateChange>();
   /** Rows that exist in the database, or are on their way: only those need a delete. */
   readonly #written = new Set<string>();
-  #flushing: Promise<void> | undefined;
+  /** The commit that gets what is changed now. */
+  #next: Promise<void> | undefined;
+  #running: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(options: WriteBehindOptions) {
     this.#options = options;
@@ -60,32 +63,40 @@ export class WriteBehind {
 
   /** Resolves when everything that was changed up to now is committed; rejects when it could not be. */
   async flushed(): Promise<void> {
-    if (this.#dirty.size > 0 || this.#flushing) await this.#flush();
+    await (this.#dirty.size > 0 ? this.#commitNext() : this.#running);
   }
 
   #soon(): void {
-    if (this.#dirty.size === 0 || this.#flushing) return;
-    // Whoever awaits a row sees the error; for the others it was reported, and the rows are tried again.
-    this.#flush().catch(() => setTimeout(() => this.#soon(), RETRY_MS).unref());
+    if (this.#dirty.size > 0) void this.#commitNext();
   }
 
-  /** One commit after the other; whoever calls while one runs waits for the next, which has his rows. */
-  async #flush(): Promise<void> {
-    const running = this.#flushing;
-    if (running) {
-      await running;
-      return this.#dirty.size > 0 ? this.#flush() : undefined;
-    }
-    this.#flushing = this.#write().finally(() => {
-      this.#flushing = undefined;
+  /** One commit after the other: the next one has everything that was changed before it begins, and nobody waits for two. */
+  #commitNext(): Promise<void> {
+    if (this.#next) return this.#next;
+    const next = this.#afterRunning();
+    // Whoever awaits a row sees the error; for the others it was reported, and the rows are tried again.
+    next.catch(() => {
+      this.#retry ??= setTimeout(() => {
+        this.#retry = undefined;
+        this.#soon();
+      }, RETRY_MS).unref();
     });
-    await this.#flushing;
-    this.#soon();
+    this.#next = next;
+    return next;
+  }
+
+  async #afterRunning(): Promise<void> {
+    await this.#running?.catch(() => undefined);
+    // The rest of this turn still belongs to the group.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    this.#next = undefined;
+    this.#running = this.#write().finally(() => {
+      this.#running = undefined;
+    });
+    await this.#running;
   }
 
   async #write(): Promise<void> {
-    // The rest of this turn still belongs to the group.
-    await new Promise<void>((resolve) => setImmediate(resolve));
     const group = this.#dirty;
     this.#dirty = new Map();
     if (group.size === 0) return;

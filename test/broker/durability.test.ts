@@ -10,7 +10,7 @@ import { insertEvents } from "../../store/events.ts";
 import { type Db, openStore } from "../../store/open.ts";
 import { rowsOf } from "../../store/sql.ts";
 import { writeState } from "../../store/state.ts";
-import { databases } from "../support/databases.ts";
+import { blockCommits, databases } from "../support/databases.ts";
 import { startHub, type TestHub } from "../support/hub.ts";
 import { openRawClient, type RawClient, type ReceivedOf, type Version } from "../support/raw-client.ts";
 import { temporaryFolder, until } from "../support/wait.ts";
@@ -29,8 +29,12 @@ interface Account {
 }
 
 /** Connected with a session that stays. */
-async function connected(hub: TestHub, account: Account, version: Version = 5): Promise<RawClient> {
-  const client = await rawTo(hub, version);
+async function connected(
+  hub: TestHub,
+  account: Account,
+  { version = 5, acknowledges = true }: { version?: Version; acknowledges?: boolean } = {},
+): Promise<RawClient> {
+  const client = await rawTo(hub, version, acknowledges);
   const connack = await client.connect({
     cmd: "connect",
     protocolId: "MQTT",
@@ -72,7 +76,7 @@ describe("a message that is sent again after a lost acknowledgement", () => {
         const device = await addDevice();
         const [topic, payload] = press(device.clientId);
         for (const dup of [false, true, true]) {
-          const client = await connected(hub, device, version);
+          const client = await connected(hub, device, { version });
           client.send({ cmd: "publish", topic, payload, qos, dup, retain: false, messageId: 7 });
           const answer = await client.take(qos === 1 ? "puback" : "pubrec");
           assert.equal(answer.messageId, 7);
@@ -155,6 +159,25 @@ describe("a message that is sent again after a lost acknowledgement", () => {
     assert.deepEqual([(await client.pick("publish")).topic, (await client.pick("publish")).topic], [topic, topic]);
     await client.drop();
   });
+});
+
+test("a packet id is free for another message of QoS 2 when no crash can bring it back: PUBCOMP waits for the commit", async () => {
+  await using hub = await startHub();
+  await hub.api.login();
+  const { organizationId, person } = await accounts(hub);
+  const client = await connected(hub, person, { acknowledges: false });
+  const topic = `hexa-app/${organizationId}/bus/once`;
+  client.send({ cmd: "publish", topic, payload: "x", qos: 2, messageId: 7, dup: false, retain: false });
+  assert.equal((await client.take("pubrec")).messageId, 7);
+  {
+    using _blocked = await blockCommits(hub.dataDir);
+    client.send({ cmd: "pubrel", messageId: 7 });
+    await client.ping();
+    assert.deepEqual(client.takeAll(), []);
+  }
+  const { messageId, reasonCode = 0 } = await client.take("pubcomp");
+  assert.deepEqual([messageId, reasonCode], [7, 0]);
+  await client.drop();
 });
 
 async function accounts(hub: TestHub): Promise<{ organizationId: string; person: Account }> {

@@ -1,21 +1,12 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { after, before, describe, test } from "node:test";
+import { blockCommits } from "../support/databases.ts";
 import type { RawClient } from "../support/raw-client.ts";
 import { until } from "../support/wait.ts";
 import { type LimitScene, limitScene } from "./limits-scene.ts";
 
 const RECEIVE_MAXIMUM = 5;
 const INFLIGHT = 3;
-
-/** Nothing is committed, so that nothing is acknowledged, until the block ends; the hub's own patience is 5 s. */
-async function blockCommits(dataDir: string): Promise<Disposable> {
-  const db = new DatabaseSync(join(dataDir, "hexahub.db"), { timeout: 0 });
-  // A wait inside SQLite would stop this thread, and with it the hub, whose open transaction could then never end.
-  await until(() => db.exec("BEGIN IMMEDIATE") ?? true, { what: "the write lock" });
-  return { [Symbol.dispose]: () => db.close() };
-}
 
 function sendMany(client: RawClient, topic: string, ids: readonly number[], qos: 1 | 2 = 1): void {
   for (const messageId of ids)

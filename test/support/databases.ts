@@ -1,4 +1,7 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { freshDatabase, postgresMissing, startPostgres } from "./services.ts";
+import { until } from "./wait.ts";
 
 /** A database for one hub: `url` is undefined for the embedded one. */
 export interface TestDatabase extends AsyncDisposable {
@@ -20,4 +23,12 @@ export function databases(): readonly { name: string; skip: string | undefined; 
       },
     },
   ];
+}
+
+/** Nothing is committed to a hub's embedded database, so that nothing is acknowledged, until the block ends; the hub's own patience is 5 s. */
+export async function blockCommits(dataDir: string): Promise<Disposable> {
+  const db = new DatabaseSync(join(dataDir, "hexahub.db"), { timeout: 0 });
+  // A wait inside SQLite would stop this thread, and with it the hub, whose open transaction could then never end.
+  await until(() => db.exec("BEGIN IMMEDIATE") ?? true, { what: "the write lock" });
+  return { [Symbol.dispose]: () => db.close() };
 }
