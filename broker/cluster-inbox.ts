@@ -27,6 +27,8 @@ const BLOCK_MS = 1_000;
 const MAX_OPEN_BYTES = 512 * 1024;
 const READ_ENTRIES = 16;
 const RETRY_MS = 50;
+/** How long the end waits for what was read. */
+const LAST_MS = 2_000;
 /** After so long the event loop belongs to others for a turn. */
 const SLICE_MS = 5;
 /** How much of one sender is read between two confirmations. */
@@ -82,7 +84,8 @@ async function readOn(options: InboxOptions, signal: AbortSignal): Promise<void>
       last = "0-0";
     }
   }
-  await handled;
+  // What takes longer stays in the inbox, for whoever reads it then.
+  await Promise.race([handled, pause(LAST_MS, undefined, { ref: false })]);
 }
 
 /** A read that blocks is not waited for at the end: what it brings is left to whoever reads the inbox then. */

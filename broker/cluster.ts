@@ -38,6 +38,8 @@ export interface Cluster extends AsyncDisposable {
   readonly peers: ReadonlySet<string>;
   /** There is no other node, nor one that is dead and whose sessions are still to be taken. */
   readonly isAlone: boolean;
+  /** Sessions of a dead node are on their way to others, or a node has not said what it has. */
+  readonly isInMotion: boolean;
   /** Peers, and those that are dead and not adopted: what is sent to them reaches whoever gets what they had. */
   readonly reachable: Iterable<string>;
   /** Resolves when the others have what they are taking now, and all know of it; see {@link Settling}. Rejects at the end of this node. */
@@ -99,6 +101,9 @@ export function openCluster(options: ClusterOptions): Cluster {
     peers: parts.peers,
     get isAlone() {
       return parts.peers.size === 0 && parts.mourned.size === 0;
+    },
+    get isInMotion() {
+      return parts.mourned.size > 0 || interest.unknown.size > 0;
     },
     get reachable() {
       return parts.reachable();

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { Principal } from "../core/principal.ts";
 import type { Message } from "./message.ts";
 import type { Letter } from "./message-letter.ts";
@@ -34,6 +35,10 @@ export interface ExchangeContext {
   readonly neighbours: Neighbours;
 }
 
+/** After the death of a node its sessions are with others by then. */
+const MEMBERS_MS = 15_000;
+const LOOK_MS = 50;
+
 export function createExchange({ router, retained, rows, neighbours }: ExchangeContext): Exchange {
   async function stored(followed?: Followed): Promise<void> {
     const delivered = followed === "here" ? undefined : neighbours.delivered();
@@ -44,6 +49,17 @@ export function createExchange({ router, retained, rows, neighbours }: ExchangeC
     const passedOn = neighbours.passedOn();
     await rows.flushed();
     await passedOn;
+  }
+  /** Until then it stays in the mail that it came with: should this node die, the one that reads that next goes on. */
+  async function handOn(group: string, message: Message, hops: number): Promise<void> {
+    const end = performance.now() + MEMBERS_MS;
+    while (!neighbours.handOn(group, message, hops)) {
+      await pause(LOOK_MS, undefined, { ref: false });
+      const isHere = router.groupsOf(message.topic).includes(group);
+      if (isHere) router.routeToGroup(group, message);
+      if (isHere || performance.now() >= end) break;
+    }
+    await received();
   }
   return {
     publish(message, owner) {
@@ -59,8 +75,7 @@ export function createExchange({ router, retained, rows, neighbours }: ExchangeC
     },
     receiveForGroup(group, { message }, hops) {
       if (router.groupsOf(message.topic).includes(group)) return router.routeToGroup(group, message) ? received() : undefined;
-      neighbours.handOn(group, message, hops);
-      return received();
+      return handOn(group, message, hops);
     },
     received,
     stored,

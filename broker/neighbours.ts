@@ -104,15 +104,20 @@ export class Neighbours {
     return { here, isSent };
   }
 
-  /** Sends a message for a group without members here to a node that has some, or to all when none is known. `hops`: how often that was done. */
-  handOn(group: string, message: Message, hops: number): void {
+  /**
+   * Sends a message for a group without members here to a living node that has some. `hops`: how often that was done. Returns
+   * false when none is known and the members, if there are any, are still on their way to one: it is to be tried again.
+   */
+  handOn(group: string, message: Message, hops: number): boolean {
     const cluster = this.#others(message);
-    if (!cluster || hops >= MAX_HOPS) return;
+    if (!cluster || hops >= MAX_HOPS) return true;
     const known = (cluster.interest.groupsFor(message.topic).get(group) ?? []).filter((peer) => cluster.peers.has(peer));
-    const bytes = encodeForGroups([group], encodeLetter({ message, owner: undefined }), known.length > 0 ? hops + 1 : MAX_HOPS);
-    for (const peer of known.length > 0 ? [known[message.seed % known.length] as string] : cluster.reachable)
-      cluster.send(peer, { kind: MAIL_KINDS.forGroup, bytes, droppable: message.qos === 0 });
+    const peer = known[message.seed % known.length];
+    if (peer === undefined) return !cluster.isInMotion || message.qos === 0;
+    const bytes = encodeForGroups([group], encodeLetter({ message, owner: undefined }), hops + 1);
+    cluster.send(peer, { kind: MAIL_KINDS.forGroup, bytes, droppable: message.qos === 0 });
     this.#notePassing();
+    return true;
   }
 
   /** Sends a message to wherever the session is now; `group`: as a member of that. */

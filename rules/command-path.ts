@@ -210,10 +210,12 @@ class RunningCommands {
       throw new HubError("device_not_claimed", `${device.uid} belongs to no organisation yet: claim it first`);
     checkCapability(command, device.capabilities);
     const isReachable = await sessions.isReachable(device);
-    if (!isReachable && queueForMs === undefined)
-      throw new HubError("device_offline", `${device.uid} is not connected`, {
+    if (!isReachable && queueForMs === undefined) {
+      const offline = new HubError("device_offline", `${device.uid} is not connected`, {
         details: { device_uid: device.uid, last_seen_at: device.lastSeenAt },
       });
+      return { record: repeatedRecord(await this.#inFlight(request, offline), device, command), isRepeated: true };
+    }
     const record = recordOf(request, device, {
       command: resolveCommand(command, await states.known(device)),
       status: isReachable ? "sent" : "queued",
@@ -231,6 +233,21 @@ class RunningCommands {
   async #earlier(db: Db, { commandId, origin }: CommandRequest): Promise<CommandRecord | undefined> {
     const id = commandId ?? (origin?.isRepeated ? await findEffect(db, origin, this.#context.clock()) : undefined);
     return id === undefined ? undefined : await findCommand(db, PLATFORM, id);
+  }
+
+  /**
+   * What the first copy made, where a node that is dead by now was committing it and nobody sees it yet: whoever notes the
+   * same message waits for that. Throws the refusal if it made nothing, and notes nothing then.
+   */
+  async #inFlight(request: CommandRequest, refusal: HubError): Promise<CommandRecord> {
+    const { origin } = request;
+    if (!origin?.isRepeated) throw refusal;
+    return inTransaction(this.#context.store.db, async (trx) => {
+      const known = await noteReceived(trx, [{ identity: origin }], this.#context.clock());
+      const existing = known.size > 0 ? await this.#earlier(trx, request) : undefined;
+      if (!existing) throw refusal;
+      return existing;
+    });
   }
 
   async #insert(record: CommandRecord, request: CommandRequest): ReturnType<typeof insertCommand> {

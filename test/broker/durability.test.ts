@@ -7,7 +7,7 @@ import { SYSTEM } from "../../core/principal.ts";
 import { saveBrokerState } from "../../store/broker-state.ts";
 import { loadDeviceDirectory } from "../../store/device-directory.ts";
 import { insertEvents } from "../../store/events.ts";
-import { type Db, openStore } from "../../store/open.ts";
+import { type Db, openStore, openStoreForMigration } from "../../store/open.ts";
 import { rowsOf } from "../../store/sql.ts";
 import { writeState } from "../../store/state.ts";
 import { blockCommits, databases } from "../support/databases.ts";
@@ -159,6 +159,45 @@ describe("a message that is sent again after a lost acknowledgement", () => {
     assert.deepEqual([(await client.pick("publish")).topic, (await client.pick("publish")).topic], [topic, topic]);
     await client.drop();
   });
+});
+
+const postgres = databases().at(-1) ?? assert.fail("no PostgreSQL");
+
+test("PostgreSQL: a command that a dying node was still committing is answered as what it is, though the device has gone", {
+  skip: postgres.skip,
+}, async () => {
+  await using folder = temporaryFolder();
+  await using other = temporaryFolder();
+  await using database = await postgres.open();
+  await using hub = await startHub({ dataDir: folder.path, databaseUrl: database.url });
+  await hub.api.login();
+  const { person } = await accounts(hub);
+  const { uid, token } = await hub.api.addDevice();
+  const relay = await connected(hub, { clientId: uid, username: uid, password: token });
+  await relay.subscribe({ topic: `hexa/${uid}/down/#`, qos: 1 });
+  const toggle = [`hexa/${uid}/relay/0/set`, "TOGGLE"] as const;
+  const client = await connected(hub, person);
+  assert.equal((await client.publish(...toggle, { qos: 1, messageId: 9 }))?.reasonCode ?? 0, 0);
+  await relay.drop();
+  const codeOf = async (messageId: number, dup: boolean) => (await client.publish(...toggle, { qos: 1, messageId, dup }))?.reasonCode ?? 0;
+  await until(async () => (await codeOf(10, false)) >= 0x80, { what: "the device to be offline" });
+
+  await using store = await openStoreForMigration({ dataDir: other.path, databaseUrl: database.url });
+  const tables = ["commands", "received_messages"] as const;
+  const rows = await Promise.all(tables.map((table) => store.db(table).select()));
+  for (const table of tables) await store.db(table).del();
+  assert.ok((await codeOf(11, true)) >= 0x80, "a copy of nothing is refused");
+  assert.equal((await store.db("received_messages").select()).length, 0, "and not noted");
+  const dying = await store.db.transaction();
+  await using stack = new AsyncDisposableStack();
+  stack.defer(async () => void (dying.isCompleted() || (await dying.rollback())));
+  for (const [index, table] of tables.entries()) await dying(table).insert(rows[index]);
+  const answer = codeOf(9, true);
+  const waits = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+  await until(async () => (await rowsOf(store.db, waits)).length > 0, { what: "the hub to wait for the other transaction" });
+  await dying.commit();
+  assert.equal(await answer, 0);
+  await client.drop();
 });
 
 test("a packet id is free for another message of QoS 2 when no crash can bring it back: PUBCOMP waits for the commit", async () => {
