@@ -1,4 +1,4 @@
-import type { MqttClient } from "mqtt";
+import { type MqttClient, UniqueMessageIdProvider } from "mqtt";
 import type { VirtualDevice } from "../../firmware/virtual/device.ts";
 import { until } from "../support/wait.ts";
 import { type Account, connectStubborn, deliver } from "./stubborn-client.ts";
@@ -43,9 +43,11 @@ export interface Load extends AsyncDisposable {
 export async function startLoad({ device, person, relay, organizationId, firstTs }: LoadContext): Promise<Load> {
   const own = await connectStubborn(device, { protocolVersion: 4, properties: undefined as never });
   const client = await connectStubborn({ ...person, clientId: "load" });
+  // An id is used again as soon as it is free: what a hub keeps of it too long shows.
+  const streaming = await connectStubborn({ ...person, clientId: "streaming" }, { messageIdProvider: new UniqueMessageIdProvider() });
   // It waits for its own hub, where the others go to the next.
   const changing = await connectStubborn({ ...person, urls: [person.url], clientId: "changing" });
-  const clients = [own, client, changing];
+  const clients = [own, client, streaming, changing];
   const acknowledged: Acknowledged = {
     readings: [],
     untimed: [],
@@ -76,7 +78,7 @@ export async function startLoad({ device, person, relay, organizationId, firstTs
     ...([1, 2] as const).flatMap((qos) => [
       repeat((n) => say("telemetry", { ts: firstTs + n, values: { n } }, qos).then(note(acknowledged.readings, n))),
       repeat((n) => say("input_event", { input: 0, event: "click", duration_ms: n }, qos).then(note(acknowledged.presses, n))),
-      repeat((n) => deliver(client, `${bus}/stream`, String(n), { qos }).then(note(acknowledged.bus, n))),
+      repeat((n) => deliver(streaming, `${bus}/stream`, String(n), { qos }).then(note(acknowledged.bus, n))),
       repeat((n) => toggle(qos, qos, n)),
     ]),
     repeat((n) => say("telemetry", { values: { untimed: n } }, 1).then(note(acknowledged.untimed, n))),

@@ -1,4 +1,4 @@
-import { connect, type IClientOptions, type MqttClient, UniqueMessageIdProvider } from "mqtt";
+import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import { RepeatingStore } from "../../firmware/virtual/repeating-store.ts";
 import { until } from "../support/wait.ts";
 
@@ -36,8 +36,6 @@ export async function connectStubborn(
     reconnectOnConnackError: true,
     resubscribe: false,
     outgoingStore,
-    // An id is used again as soon as it is free: what a hub keeps of it too long shows.
-    messageIdProvider: new UniqueMessageIdProvider(),
     ...options,
   });
   outgoingStore.follow(client);
