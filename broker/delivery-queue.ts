@@ -8,6 +8,8 @@ export interface Delivery {
   readonly qos: 1 | 2;
   readonly retain: boolean;
   readonly subscriptionIds: readonly number[] | undefined;
+  /** Among several nodes: what comes for the session under this name again, from another one, is the same. */
+  readonly name: number | string | undefined;
   /** 0 until it is sent for the first time. */
   packetId: number;
   /** QoS 2: the client has it, and only the release is left to do. */

@@ -251,14 +251,14 @@ function deliveryRows(rows: WriteBehind): FollowingRows {
     follow(key: string) {
       sequence = Math.max(sequence, Number(key));
     },
-    put(clientId, { key, message, qos, retain, subscriptionIds, packetId, isReleased }) {
-      rows.put("outgoing", clientId, key, { ...messageRow(message), qos, retain, subscriptionIds, packetId, isReleased });
+    put(clientId, { key, message, ...rest }) {
+      rows.put("outgoing", clientId, key, { ...messageRow(message), ...rest });
     },
     delete: (clientId, { key }) => rows.delete("outgoing", clientId, key),
   };
 }
 
 function deliveryOf(key: string, value: Record<string, unknown>): Delivery {
-  const { qos, retain, subscriptionIds, packetId, isReleased } = value as unknown as Delivery;
-  return { key, message: messageOf(value), qos, retain, subscriptionIds, packetId, isReleased };
+  const { qos, retain, subscriptionIds, name, packetId, isReleased } = value as unknown as Delivery;
+  return { key, message: messageOf(value), qos, retain, subscriptionIds, name, packetId, isReleased };
 }

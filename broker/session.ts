@@ -124,23 +124,24 @@ export class Session {
    * row or a letter, which whoever acknowledges it waits for.
    */
   deliver(message: Message, reach: Reach, group?: string): boolean {
-    if (this.#arrived && this.#isRepeated(message, group)) return false;
+    const name = nameOf(message, group);
+    if (this.#isRepeated(name)) return false;
     if (this.#passOn) {
       if (message.qos === 0 || reach.qos === 0) return false;
       this.#passOn(message, group);
       return true;
     }
-    return this.#hand(message, reach);
+    return this.#hand(message, reach, name);
   }
 
   /** It is the session's own, and not wanted: nor when it is passed on from where the session was. */
   skip(message: Message): void {
-    if (this.#arrived) this.#isRepeated(message, undefined);
+    this.#isRepeated(nameOf(message));
   }
 
-  #hand(message: Message, reach: Reach): boolean {
+  #hand(message: Message, reach: Reach, name?: number | string): boolean {
     const qos = message.qos < reach.qos ? message.qos : reach.qos;
-    if (qos !== 0) return this.#enqueue(message, qos, reach);
+    if (qos !== 0) return this.#enqueue(message, qos, reach, name);
     const { link } = this;
     if (link) this.#sendAtOnce(link, message, reach);
     return false;
@@ -155,9 +156,8 @@ export class Session {
     }, REPEATS_MS).unref();
   }
 
-  #isRepeated({ seed }: Message, group: string | undefined): boolean {
-    if (seed === 0 || !this.#arrived) return false;
-    const name = group === undefined ? seed : `${seed} ${group}`;
+  #isRepeated(name: number | string | undefined): boolean {
+    if (name === undefined || !this.#arrived) return false;
     if (this.#arrived.has(name)) return true;
     if (this.#arrived.size < MAX_REPEATS) this.#arrived.add(name);
     return false;
@@ -181,7 +181,7 @@ export class Session {
     output.append(frame);
   }
 
-  #enqueue(message: Message, qos: 1 | 2, reach: Reach): boolean {
+  #enqueue(message: Message, qos: 1 | 2, reach: Reach, name: number | string | undefined): boolean {
     const { limits, counters, rows } = this.#context;
     const queue = (this.#queue ??= new DeliveryQueue());
     const { link } = this;
@@ -192,7 +192,7 @@ export class Session {
     }
     const { retain, subscriptionIds } = reach;
     const key = this.isDurable ? rows.nextKey() : "";
-    const delivery: Delivery = { key, message, qos, retain, subscriptionIds, packetId: 0, isReleased: false };
+    const delivery: Delivery = { key, message, qos, retain, subscriptionIds, name, packetId: 0, isReleased: false };
     counters.queued++;
     if (canSend) {
       this.#send(link, queue, delivery);
@@ -350,6 +350,7 @@ export class Session {
 
   restore(delivery: Delivery): void {
     (this.#queue ??= new DeliveryQueue()).restore(delivery);
+    this.#isRepeated(delivery.name);
     this.#context.counters.queued++;
   }
 
@@ -367,4 +368,10 @@ export class Session {
     this.#queue = undefined;
     this.#feeds = undefined;
   }
+}
+
+/** The name of a message among all nodes, in a group the group's; none on a node that has always been alone. */
+function nameOf({ seed }: Message, group?: string): number | string | undefined {
+  if (seed === 0) return undefined;
+  return group === undefined ? seed : `${seed} ${group}`;
 }
