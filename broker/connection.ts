@@ -4,6 +4,7 @@ import type { MqttLimits } from "../core/settings.ts";
 import type { ClientInternals, ConnectPacket } from "./aedes-internals.ts";
 import type { Claim } from "./cluster-claims.ts";
 import { Acknowledgements, type Answered } from "./acknowledgements.ts";
+import type { Contact } from "./contacts.ts";
 import type { Counters } from "./counters.ts";
 import { bodyOffset, checkFrame, connectVersion, HEADER_INCOMPLETE, HEADER_MALFORMED, readHeader, remainingLength } from "./frame.ts";
 import { FAULTS, type FrameFault } from "./frame-fault.ts";
@@ -77,6 +78,10 @@ export class Connection implements Link, Answered {
   will: Will | undefined;
   /** On the client id, among several nodes. */
   claim: Claim | undefined;
+  /** How long the client has been heard here. */
+  contact: Contact | undefined;
+  /** What the client sent in that time before is answered. */
+  answeredBefore: Contact | undefined;
   /** How long the session outlives this connection. */
   expiryMs = 0;
   /** The client ended the connection itself, and its will with it. */

@@ -9,6 +9,7 @@ import { type ClientInternals, type ConnectPacket, takeOverReading, takeOverWrit
 import { connackProperties, isAcceptance } from "./connack.ts";
 import { type Admission, longestExpiryS } from "./connect.ts";
 import { Connection, type ConnectionContext, HOLD, type PacketHandlers } from "./connection.ts";
+import { Contacts } from "./contacts.ts";
 import type { Counters } from "./counters.ts";
 import type { FrameFault } from "./frame-fault.ts";
 import { Grants } from "./grants.ts";
@@ -54,6 +55,7 @@ export class Connections implements PacketHandlers {
   readonly #context: ConnectionsContext;
   readonly #connectionContext: ConnectionContext;
   readonly #byClient = new WeakMap<object, { readonly connection: Connection; readonly give: (packet: Packet) => void }>();
+  readonly #contacts = new Contacts();
   readonly subscription: PacketHandlers["subscription"];
   /** Network connections that are open, those without a session too. */
   open = 0;
@@ -129,7 +131,8 @@ export class Connections implements PacketHandlers {
   }
 
   alive(connection: Connection): void {
-    const { client } = connection;
+    const { client, contact } = connection;
+    if (contact) contact.until = this.#context.clock();
     if (client._keepaliveInterval > 0) client._keepaliveTimer?.refresh();
     const device = this.#deviceOf(connection);
     if (device) this.#context.presence.seen(device);
@@ -187,7 +190,7 @@ export class Connections implements PacketHandlers {
 
   /** Returns whether a session was there. */
   #begin(connection: Connection, principal: Principal): boolean {
-    const { wills, registry, transfer, limits } = this.#context;
+    const { wills, registry, transfer, limits, clock } = this.#context;
     const { client, connect } = connection;
     const isClean = transfer.supersede(client.id, { isClean: connect?.clean === true });
     if (isClean) wills.sessionEnded(client.id);
@@ -201,6 +204,9 @@ export class Connections implements PacketHandlers {
     connection.maxPacketBytes = maximumPacketSize;
     connection.expiryMs = client.sessionExpiryInterval * 1_000;
     connection.session = session;
+    const { present, answered } = this.#contacts.begin(client.id, principal, clock());
+    connection.contact = present;
+    connection.answeredBefore = answered;
     return isResumed;
   }
 

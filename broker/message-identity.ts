@@ -3,18 +3,21 @@ import type { MessageIdentity } from "../core/message-identity.ts";
 import type { Telemetry, UpType } from "../core/payloads.ts";
 import type { Principal } from "../core/principal.ts";
 import { keyOf } from "./authorize.ts";
+import type { Contact } from "./contacts.ts";
 import type { Inbound } from "./inbound.ts";
 
 /** Whose message it is. */
 export interface Sender {
   readonly clientId: string;
   readonly principal: Principal;
+  /** What it sent in that time is answered. */
+  readonly answered?: Contact | undefined;
 }
 
 const DIGEST_BYTES = 16;
 
 /** undefined for QoS 0: such a message is sent once, whatever becomes of it. */
-export function identityOf({ clientId, principal }: Sender, packet: Inbound): MessageIdentity | undefined {
+export function identityOf({ clientId, principal, answered }: Sender, packet: Inbound): MessageIdentity | undefined {
   const { qos, packetId, topic, payload, dup } = packet;
   if (qos === 0) return undefined;
   // Neither a principal nor a topic holds a NUL.
@@ -22,7 +25,7 @@ export function identityOf({ clientId, principal }: Sender, packet: Inbound): Me
     .update(`${keyOf(principal)}\0${topic}\0`)
     .update(payload)
     .digest();
-  return { clientId, packetId, digest: hash.toString("hex", 0, DIGEST_BYTES), isRepeated: dup };
+  return { clientId, packetId, digest: hash.toString("hex", 0, DIGEST_BYTES), isRepeated: dup, answered: dup ? answered : undefined };
 }
 
 /**

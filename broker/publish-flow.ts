@@ -135,7 +135,8 @@ export class PublishFlow {
     const { qos, packetId } = packet;
     const pending = qos === 0 ? undefined : connection.acknowledgements.reserve(qos, packetId);
     try {
-      const sender = { clientId: connection.client.id, principal: connection.principal as Principal };
+      const { client, principal, answeredBefore: answered } = connection;
+      const sender = { clientId: client.id, principal: principal as Principal, answered };
       const outcome = await acceptPublish(this.#context, sender, packet, topic);
       let followed = outcome === "forward" ? exchange.publish(messageOf(connection, packet), connection.principal) : undefined;
       if (qos === 2) {

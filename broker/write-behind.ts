@@ -75,14 +75,17 @@ export class WriteBehind {
     if (this.#next) return this.#next;
     const next = this.#afterRunning();
     // Whoever awaits a row sees the error; for the others it was reported, and the rows are tried again.
-    next.catch(() => {
-      this.#retry ??= setTimeout(() => {
-        this.#retry = undefined;
-        this.#soon();
-      }, RETRY_MS).unref();
-    });
+    next.catch(() => this.#retryLater());
     this.#next = next;
     return next;
+  }
+
+  #retryLater(): void {
+    if (this.#retry) return;
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.#soon();
+    }, RETRY_MS).unref();
   }
 
   async #afterRunning(): Promise<void> {

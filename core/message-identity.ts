@@ -7,4 +7,6 @@ export interface MessageIdentity {
   readonly digest: string;
   /** The client says that this is not the first copy (DUP). Only then may an earlier one have had its effect. */
   readonly isRepeated: boolean;
+  /** In that time, in ms since 1970, its messages were taken and answered: no copy of those comes again. */
+  readonly answered?: { readonly from: number; readonly until: number } | undefined;
 }

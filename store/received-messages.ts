@@ -11,6 +11,8 @@ export interface Received {
 /** So many of the last messages of a client are remembered: more than it may have unacknowledged by default. */
 const SLOTS = 256;
 const LIVES_MS = 24 * 3_600_000;
+/** Nothing lies in it. */
+const NO_TIME = { from: 1, until: 0 };
 const COLUMNS = { client_id: "text", slot: "int", packet_id: "int", digest: "text", effect_id: "text", received_at: "time" } as const;
 const NAMES = Object.keys(COLUMNS).join(", ");
 const REPLACE = ["packet_id", "digest", "effect_id", "received_at"].map((name) => `${name} = excluded.${name}`).join(", ");
@@ -33,10 +35,20 @@ export async function noteReceived(trx: Db, received: readonly Received[], now: 
     if (!before && one.identity.isRepeated) unsure.set(key, one);
     latest.set(key, one);
   }
+  for (const { identity } of unsure.values()) await forgetAnswered(trx, identity);
   for (const one of await knownOf(trx, unsure, now)) known.add(one);
   const rest = [...latest].filter(([key, one]) => unsure.get(key) !== one);
   if (rest.length > 0) await rowsOf(trx, `${insertInto(trx)} do update set ${REPLACE}`, [toJson(rowsIn(rest, now))]);
   return known;
+}
+
+/** An answered message says nothing about one that has its packet id now. */
+async function forgetAnswered(trx: Db, { clientId, packetId, answered }: MessageIdentity): Promise<void> {
+  if (!answered) return;
+  await trx("received_messages")
+    .where({ client_id: clientId, slot: packetId % SLOTS })
+    .whereBetween("received_at", [isoOf(answered.from), isoOf(answered.until)])
+    .del();
 }
 
 /** Notes those that the database does not have, in one step with asking for them; gives the others. */
@@ -55,11 +67,12 @@ async function knownOf(trx: Db, unsure: ReadonlyMap<string, Received>, now: numb
 
 /** What the message made when it came first; undefined when it is not known to have come, or made nothing to be found. */
 export async function findEffect(db: Db, identity: MessageIdentity, now: number): Promise<string | undefined> {
-  const { clientId, packetId, digest } = identity;
+  const { clientId, packetId, digest, answered = NO_TIME } = identity;
   const [row] = await rowsOf<{ effect_id: string | null }>(
     db,
-    "select effect_id from received_messages where client_id = ? and slot = ? and packet_id = ? and digest = ? and received_at > ?",
-    [clientId, packetId % SLOTS, packetId, digest, isoOf(now - LIVES_MS)],
+    `select effect_id from received_messages where client_id = ? and slot = ? and packet_id = ? and digest = ? and received_at > ?
+     and not received_at between ? and ?`,
+    [clientId, packetId % SLOTS, packetId, digest, isoOf(now - LIVES_MS), isoOf(answered.from), isoOf(answered.until)],
   );
   return row?.effect_id ?? undefined;
 }

@@ -83,6 +83,18 @@ forEachEngine(({ test }) => {
     assert.equal(await findEffect(db, first, 24 * HOUR_MS), undefined);
   });
 
+  test("a message that was answered says nothing about a copy that was never here", async (db) => {
+    await known(db, [message(1, "a"), message(2, "a")], 1_000);
+    const answered = (packetId: number, from: number, until: number) => ({ ...message(packetId, "a", true), answered: { from, until } });
+    assert.deepEqual(await known(db, [answered(1, 1_001, 5_000), answered(2, 0, 999)], 6_000), [true, true]);
+    assert.deepEqual(await known(db, [answered(1, 0, 5_000), answered(1, 0, 5_000)], 6_000), [false, true]);
+    assert.deepEqual(await known(db, [answered(1, 0, 5_000)], 7_000), [true]);
+    const toggle = answered(3, 0, 5_000);
+    await db.transaction((trx) => noteReceived(trx, [{ identity: message(3, "a"), effectId: "command-1" }], 1_000));
+    assert.equal(await findEffect(db, toggle, 6_000), undefined);
+    assert.equal(await findEffect(db, answered(3, 1_001, 5_000), 6_000), "command-1");
+  });
+
   test("a device that is removed leaves nothing behind", async (db) => {
     const { id, uid } = await device(db, await tenant(db, "acme"));
     await known(db, [message(1, "a", false, uid), message(1, "a", false, "somebody")]);
