@@ -78,6 +78,8 @@ export class Connection implements Link, Answered {
   will: Will | undefined;
   /** On the client id, among several nodes. */
   claim: Claim | undefined;
+  /** The session was there before this connection. */
+  isResumed = false;
   /** How long the client has been heard here. */
   contact: Contact | undefined;
   /** What the client sent in that time before is answered. */

@@ -204,6 +204,7 @@ export class Connections implements PacketHandlers {
     connection.maxPacketBytes = maximumPacketSize;
     connection.expiryMs = client.sessionExpiryInterval * 1_000;
     connection.session = session;
+    connection.isResumed = isResumed;
     const { present, answered } = this.#contacts.begin(client.id, principal, clock());
     connection.contact = present;
     connection.answeredBefore = answered;

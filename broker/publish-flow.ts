@@ -189,9 +189,10 @@ export class PublishFlow {
   }
 }
 
-function complete({ isClosed, output, version }: Connection, packetId: number, isKnown: boolean): void {
+/** Where a session goes on, an unknown id is one whose PUBCOMP was lost: no error, and some clients would take the word for one. */
+function complete({ isClosed, isResumed, output, version }: Connection, packetId: number, isKnown: boolean): void {
   if (isClosed) return;
-  if (isKnown || version !== 5) output.appendShort(PUBCOMP, packetId);
+  if (isKnown || isResumed || version !== 5) output.appendShort(PUBCOMP, packetId);
   else output.append(Buffer.from([PUBCOMP, 3, packetId >> 8, packetId & 255, UNKNOWN_ID]));
 }
 
