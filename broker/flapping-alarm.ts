@@ -2,7 +2,8 @@ import type { DeviceDirectory, EventSink, Log } from "../core/bus.ts";
 import { newEvent } from "../core/event.ts";
 import { PLATFORM, type Principal, SYSTEM } from "../core/principal.ts";
 import { insertEvents, listEvents } from "../store/events.ts";
-import { inTransaction, type Store } from "../store/open.ts";
+import type { Store } from "../store/open.ts";
+import { inTransaction } from "../store/transaction.ts";
 import { lockConnectionStatus } from "../store/presence.ts";
 
 export interface FlappingAlarmContext {

@@ -2,10 +2,11 @@ import type { DeviceDirectory, Ingest, Log, Metrics, UpHandler, UpMessage } from
 import { HubError } from "../core/errors.ts";
 import type { MessageIdentity } from "../core/message-identity.ts";
 import { type Telemetry, UP_PAYLOADS, type UpType } from "../core/payloads.ts";
-import { readingsOf } from "../core/telemetry.ts";
+import { checkTimes } from "../core/telemetry.ts";
 import { type Parser, parserFor } from "../core/validate.ts";
 import { hubErrorOf } from "../store/database-errors.ts";
-import { type Db, inTransaction, type Store } from "../store/open.ts";
+import type { Db, Store } from "../store/open.ts";
+import { inTransaction } from "../store/transaction.ts";
 import { noteReceived, type Received } from "../store/received-messages.ts";
 import type { StorageWatch } from "./storage-watch.ts";
 
@@ -64,7 +65,7 @@ export function createIngest(context: IngestContext): DurableIngest {
   function check(type: UpType, payload: unknown, receivedAt: number): unknown {
     const parsed = (parsers.get(type) as Parser<unknown>)(payload);
     // Throws for a time that no working clock can have, before the message joins a group.
-    if (type === "telemetry") readingsOf(parsed as Telemetry, receivedAt);
+    if (type === "telemetry") checkTimes(parsed as Telemetry, receivedAt);
     return parsed;
   }
 

@@ -2,6 +2,7 @@ import { HubError } from "../core/errors.ts";
 import type { Principal } from "../core/principal.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import { TOPICS, type Topic } from "../core/topics.ts";
+import type { Pending } from "./acknowledgements.ts";
 import { type Connection, HOLD } from "./connection.ts";
 import type { Counters } from "./counters.ts";
 import type { Exchange } from "./exchange.ts";
@@ -50,7 +51,7 @@ export class PublishFlow {
     counters.accepted[topic.kind] = (counters.accepted[topic.kind] ?? 0) + 1;
     if (topic.kind === "bus") this.#forward(connection, packet);
     else if (topic.kind === "up" && packet.qos === 0) this.#offer(connection, packet, topic);
-    else void this.#accept(connection, packet, topic);
+    else this.#accept(connection, packet, topic);
   }
 
   /** PUBACK, PUBREC, PUBREL and PUBCOMP. */
@@ -130,26 +131,40 @@ export class PublishFlow {
   }
 
   /** Messages to the hub: acknowledged after what they mean is committed. */
-  async #accept(connection: Connection, packet: Inbound, topic: Topic): Promise<void> {
-    const { exchange, refusals } = this.#context;
+  #accept(connection: Connection, packet: Inbound, topic: Topic): void {
     const { qos, packetId } = packet;
     const pending = qos === 0 ? undefined : connection.acknowledgements.reserve(qos, packetId);
+    const fail = (error: unknown): void => this.#fail(connection, packet, pending, error);
+    const { client, principal, answeredBefore: answered } = connection;
+    const sender = { clientId: client.id, principal: principal as Principal, answered };
+    // Thousands wait for a commit at once: no frame of an async function for each of them.
     try {
-      const { client, principal, answeredBefore: answered } = connection;
-      const sender = { clientId: client.id, principal: principal as Principal, answered };
-      const outcome = await acceptPublish(this.#context, sender, packet, topic);
-      let followed = outcome === "forward" ? exchange.publish(messageOf(connection, packet), connection.principal) : undefined;
-      if (qos === 2) {
-        if (this.#keepUnreleased(connection.session as Session, packetId)) followed ??= "here";
-        pending?.keep();
-      }
-      if (followed && qos !== 0) await exchange.stored(followed);
-      pending?.settle();
+      acceptPublish(this.#context, sender, packet, topic)
+        .then(() => this.#follow(connection, packet, topic, pending))
+        .catch(fail);
     } catch (error) {
-      if (!(error instanceof HubError) || isOutage(error)) return this.#giveUp(connection, packet, error);
-      refusals.report(connection.client, connection.principal, packet.topic, error);
-      pending?.settle(reasonOf(error), textOf(error));
+      fail(error);
     }
+  }
+
+  /** What was accepted goes on to its subscribers, and is answered when what follows from that is committed too. */
+  #follow(connection: Connection, packet: Inbound, { kind }: Topic, pending: Pending | undefined): Promise<void> | void {
+    const { exchange } = this.#context;
+    const { qos, packetId } = packet;
+    // The session itself says when a device comes and goes; the hub alone publishes it, once a change.
+    let followed = kind === "availability" ? undefined : exchange.publish(messageOf(connection, packet), connection.principal);
+    if (qos === 2) {
+      if (this.#keepUnreleased(connection.session as Session, packetId)) followed ??= "here";
+      pending?.keep();
+    }
+    if (!followed || qos === 0) return pending?.settle();
+    return exchange.stored(followed).then(() => pending?.settle());
+  }
+
+  #fail(connection: Connection, packet: Inbound, pending: Pending | undefined, error: unknown): void {
+    if (!(error instanceof HubError) || isOutage(error)) return this.#giveUp(connection, packet, error);
+    this.#context.refusals.report(connection.client, connection.principal, packet.topic, error);
+    pending?.settle(reasonOf(error), textOf(error));
   }
 
   #refuse(connection: Connection, packet: Inbound, error: Error): void {

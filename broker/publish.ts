@@ -23,8 +23,7 @@ export interface PublishContext {
 
 export type UpTopic = Extract<Topic, { kind: "up" }>;
 
-/** `forward`: it goes on to its subscribers. `done`: it says nothing that they do not hear from the hub. */
-export type PublishOutcome = "forward" | "done";
+type CommandTopic = Extract<Topic, { kind: "relay_set" | "light_set" | "ir_send" }>;
 
 const parseLight = parserFor(LightSet);
 const parseIr = parserFor(IrSet);
@@ -36,42 +35,38 @@ export function offerUp({ ingest, directory, clock }: PublishContext, packet: In
 
 /**
  * Takes a message to the hub: checks the payload and (for durable topics at QoS 1 and 2) commits what it means before it
- * resolves, so that the acknowledgement can follow. What had its effect before has no second one. Throws HubError.
+ * resolves, so that the acknowledgement can follow. What had its effect before has no second one. Throws or rejects with HubError.
  */
-export async function acceptPublish(context: PublishContext, sender: Sender, packet: Inbound, topic: Topic): Promise<PublishOutcome> {
-  const { principal } = sender;
+export function acceptPublish(context: PublishContext, sender: Sender, packet: Inbound, topic: Topic): Promise<void> {
   switch (topic.kind) {
     case "up": {
       const message = upMessage(context, packet, topic);
       const identity = isIdempotent(topic.type, message.payload) ? undefined : identityOf(sender, packet);
-      await context.ingest.commit(identity ? { ...message, identity } : message);
-      return "forward";
+      return context.ingest.commit(identity ? { ...message, identity } : message);
     }
     case "relay_set":
     case "light_set":
-    case "ir_send": {
-      const request = {
-        device: topic.uid,
-        command: commandOf(topic, packet.payload),
-        actor: actorOf(principal),
-        scope: scopeOf(principal as Exclude<Principal, { kind: "device" }>),
-        source: principal.kind === "service" ? ("home-assistant" as const) : ("mqtt" as const),
-        origin: identityOf(sender, packet),
-      };
-      await context.commands().accept(request);
-      return "forward";
-    }
+    case "ir_send":
+      return acceptCommand(context, sender, packet, topic);
     case "ha_status":
+    case "availability":
       checkAvailability(packet.payload);
-      return "forward";
-    case "availability": {
-      checkAvailability(packet.payload);
-      // The session itself says when a device comes and goes; the hub alone publishes it, once a change.
-      return "done";
-    }
+      return Promise.resolve();
     default:
-      return "forward";
+      return Promise.resolve();
   }
+}
+
+async function acceptCommand(context: PublishContext, sender: Sender, packet: Inbound, topic: CommandTopic): Promise<void> {
+  const { principal } = sender;
+  await context.commands().accept({
+    device: topic.uid,
+    command: commandOf(topic, packet.payload),
+    actor: actorOf(principal),
+    scope: scopeOf(principal as Exclude<Principal, { kind: "device" }>),
+    source: principal.kind === "service" ? "home-assistant" : "mqtt",
+    origin: identityOf(sender, packet),
+  });
 }
 
 function upMessage(
@@ -91,7 +86,7 @@ function checkAvailability(payload: Buffer | string): void {
     throw new HubError("validation_error", `online or offline is expected, not ${JSON.stringify(text.slice(0, 32))}`);
 }
 
-function commandOf(topic: Extract<Topic, { kind: "relay_set" | "light_set" | "ir_send" }>, payload: Buffer | string): Command {
+function commandOf(topic: CommandTopic, payload: Buffer | string): Command {
   const text = String(payload);
   if (topic.kind === "relay_set") {
     const state = text.trim().toUpperCase();

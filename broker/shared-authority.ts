@@ -1,7 +1,8 @@
 import { X509Certificate } from "node:crypto";
 import { lockFirstStart } from "../store/first-start.ts";
 import { findHubSecret, keepHubSecret } from "../store/hub-secrets.ts";
-import { type Db, inTransaction } from "../store/open.ts";
+import type { Db } from "../store/open.ts";
+import { inTransaction } from "../store/transaction.ts";
 import type { CertifiedKey } from "./certificate-authority.ts";
 import { readAuthority, replaceAuthority } from "./certificates.ts";
 

@@ -3,7 +3,7 @@ import type { SensorValue, Telemetry } from "../core/payloads.ts";
 import { readingsOf, sensorStateText } from "../core/telemetry.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Db } from "../store/open.ts";
-import type { TelemetryStore } from "../store/telemetry.ts";
+import type { SeriesReading, TelemetryStore } from "../store/telemetry.ts";
 import type { Announce } from "./bus.ts";
 
 export interface TelemetryContext {
@@ -22,16 +22,17 @@ export function telemetryHandler({ telemetry, directory, announce, topics }: Tel
   const published = new WeakMap<DeviceRef, Map<string, number>>();
   return async (trx: Db, messages: readonly UpMessage[]): Promise<() => void> => {
     const newest = new Map<string, { uid: string; key: string; ts: number; value: SensorValue }>();
-    const rows = messages.flatMap(({ device, payload, receivedAt }) => {
+    const rows: SeriesReading[] = [];
+    for (const { device, payload, receivedAt } of messages) {
       // The directory knows a claim that came after the session began.
       const organizationId = directory.find(device.uid)?.organizationId ?? null;
-      return readingsOf(payload as Telemetry, receivedAt).map(({ key, ts, value }) => {
+      for (const { key, ts, value } of readingsOf(payload as Telemetry, receivedAt)) {
         const series = `${device.uid}/${key}`;
         const known = newest.get(series);
         if (!known || known.ts <= ts) newest.set(series, { uid: device.uid, key, ts, value });
-        return { deviceId: device.id, organizationId, key, ts, value };
-      });
-    });
+        rows.push({ deviceId: device.id, organizationId, key, ts, value });
+      }
+    }
     await telemetry.insert(trx, rows);
     return () => {
       for (const { uid, key, ts, value } of newest.values()) {

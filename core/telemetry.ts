@@ -17,17 +17,29 @@ export const MAX_AGE_MS = 366 * 86_400_000;
  * Throws `clock_out_of_range` for a time that no working clock can have: partitions are made for the present.
  */
 export function readingsOf(payload: Telemetry, receivedAt: number): Reading[] {
-  const samples: TelemetrySample[] = Array.isArray(payload) ? payload : [payload];
-  return samples.flatMap((sample) => {
-    const ts = sample.ts === undefined ? receivedAt : typeof sample.ts === "number" ? sample.ts : Date.parse(sample.ts);
-    if (ts > receivedAt + MAX_AHEAD_MS || ts < receivedAt - MAX_AGE_MS)
-      throw new HubError(
-        "clock_out_of_range",
-        `ts is ${new Date(ts).toISOString()}, the hub's clock says ${new Date(receivedAt).toISOString()}`,
-        { details: { ts, hub_time: receivedAt } },
-      );
-    return Object.entries(sample.values).map(([key, value]) => ({ key, ts, value }));
-  });
+  const readings: Reading[] = [];
+  for (const sample of samplesOf(payload)) {
+    const ts = timeOf(sample, receivedAt);
+    for (const key of Object.keys(sample.values)) readings.push({ key, ts, value: sample.values[key] as SensorValue });
+  }
+  return readings;
+}
+
+/** Throws what {@link readingsOf} throws. */
+export function checkTimes(payload: Telemetry, receivedAt: number): void {
+  for (const sample of samplesOf(payload)) timeOf(sample, receivedAt);
+}
+
+const samplesOf = (payload: Telemetry): readonly TelemetrySample[] => (Array.isArray(payload) ? payload : [payload]);
+
+function timeOf({ ts: stamp }: TelemetrySample, receivedAt: number): number {
+  const ts = stamp === undefined ? receivedAt : typeof stamp === "number" ? stamp : Date.parse(stamp);
+  if (ts <= receivedAt + MAX_AHEAD_MS && ts >= receivedAt - MAX_AGE_MS) return ts;
+  throw new HubError(
+    "clock_out_of_range",
+    `ts is ${new Date(ts).toISOString()}, the hub's clock says ${new Date(receivedAt).toISOString()}`,
+    { details: { ts, hub_time: receivedAt } },
+  );
 }
 
 /** What `sensor/<key>/state` carries: the bare value, booleans in Home Assistant's words. */

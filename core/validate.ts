@@ -2,18 +2,19 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.
 import type { Static, TSchema } from "typebox";
 import { HubError } from "./errors.ts";
 
-/** Bodies and payloads: what arrives must already have the right types. */
-const strict = new Ajv2020({ strict: true, strictTuples: false, discriminator: true, allErrors: true, allowUnionTypes: true });
-/** Query strings and environment: everything arrives as text. */
-const coercing = new Ajv2020({
+const COMMON = {
   strict: true,
   strictTuples: false,
   discriminator: true,
   allErrors: true,
   allowUnionTypes: true,
-  coerceTypes: true,
-  useDefaults: true,
-});
+  // No schema asks for it, and with it every branch of a union is tried, and its errors made, after one has matched.
+  unevaluated: false,
+} as const;
+/** Bodies and payloads: what arrives must already have the right types. */
+const strict = new Ajv2020(COMMON);
+/** Query strings and environment: everything arrives as text. */
+const coercing = new Ajv2020({ ...COMMON, coerceTypes: true, useDefaults: true });
 for (const ajv of [strict, coercing]) {
   ajv.addFormat(
     "date-time",
@@ -40,7 +41,10 @@ const MAX_DEPTH = 64;
 /** Whether arrays and objects are nested so deeply that what is done with the value later could fail. */
 export function isTooDeep(value: unknown, left = MAX_DEPTH): boolean {
   if (typeof value !== "object" || value === null) return false;
-  return left === 0 || Object.values(value).some((one) => isTooDeep(one, left - 1));
+  if (left === 0) return true;
+  // Of parsed JSON and text: nothing is inherited. An array of the values would be one more thing to make for each payload.
+  for (const key in value) if (isTooDeep((value as Record<string, unknown>)[key], left - 1)) return true;
+  return false;
 }
 
 function compile<S extends TSchema>(ajv: Ajv2020, schema: S): Parser<Static<S>> {

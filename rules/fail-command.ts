@@ -5,7 +5,8 @@ import { insertAudit } from "../store/audit.ts";
 import { finishCommand } from "../store/commands.ts";
 import { getDevice } from "../store/devices.ts";
 import { insertEvents } from "../store/events.ts";
-import { inTransaction, type Store } from "../store/open.ts";
+import type { Store } from "../store/open.ts";
+import { inTransaction } from "../store/transaction.ts";
 import { commandAudit, failedEvent } from "./command-trail.ts";
 import type { Outcome } from "./outcome.ts";
 

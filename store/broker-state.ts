@@ -1,5 +1,5 @@
 import type { Db } from "./open.ts";
-import { inTransaction } from "./open.ts";
+import { inTransaction } from "./transaction.ts";
 import { rowsOf } from "./sql.ts";
 
 /** What the broker keeps over a restart; `owner` is who a session belongs to, `replay` until when everything is queued. */

@@ -3,7 +3,8 @@ import type { Capabilities, DeviceClass } from "../core/device.ts";
 import { PLATFORM } from "../core/principal.ts";
 import { issueDeviceToken, revokeCredentials } from "./credentials.ts";
 import { createDevice, deleteDevice } from "./devices.ts";
-import { type Db, inTransaction, type Store } from "./open.ts";
+import type { Db, Store } from "./open.ts";
+import { inTransaction } from "./transaction.ts";
 import type { SigningKeys } from "./secrets.ts";
 import { rowsOf } from "./sql.ts";
 

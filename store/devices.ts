@@ -7,7 +7,7 @@ import { isUniqueViolation } from "./database-errors.ts";
 import { writeCapabilities } from "./device-capabilities.ts";
 import { claimCodeHash, type DeviceRow, deviceOf, devices, notFound, readDevice, toDevice } from "./device-rows.ts";
 import type { Db } from "./open.ts";
-import { inTransaction } from "./open.ts";
+import { inTransaction } from "./transaction.ts";
 import { forgetReceived } from "./received-messages.ts";
 import { fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from "./sql.ts";
 import { deleteTelemetry } from "./telemetry-removal.ts";

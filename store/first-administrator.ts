@@ -1,5 +1,6 @@
 import { lockFirstStart } from "./first-start.ts";
-import { type Db, inTransaction } from "./open.ts";
+import type { Db } from "./open.ts";
+import { inTransaction } from "./transaction.ts";
 import { homeOrganization } from "./organizations.ts";
 import { hashPassword } from "./passwords.ts";
 import { countUsers, createUser } from "./users.ts";

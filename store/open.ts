@@ -49,16 +49,6 @@ export async function openStoreForMigration({ dataDir, databaseUrl }: StoreOptio
   return databaseUrl === undefined ? await openSqlite(dataDir) : await openPostgres(databaseUrl);
 }
 
-/** All of `work` or nothing of it. Inside a transaction `work` becomes part of it. */
-export async function inTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): Promise<T> {
-  return db.isTransaction ? await work(db) : await db.transaction(work);
-}
-
-/** Runs `work` when the transaction is committed, and not at all when it is rolled back. */
-export function afterCommit(trx: Db, work: () => void): void {
-  (trx as Knex.Transaction).executionPromise.then(work, () => undefined);
-}
-
 async function openSqlite(dataDir: string): Promise<Store> {
   await using resources = new AsyncDisposableStack();
   resources.use(lockDataFolder(dataDir));

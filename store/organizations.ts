@@ -1,7 +1,7 @@
 import { newId } from "../core/id.ts";
 import { lockFirstStart } from "./first-start.ts";
 import type { Db } from "./open.ts";
-import { inTransaction } from "./open.ts";
+import { inTransaction } from "./transaction.ts";
 import { isoOf, storableText } from "./sql.ts";
 
 export interface Organization {

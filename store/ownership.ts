@@ -3,7 +3,7 @@ import { newId } from "../core/id.ts";
 import type { Scope } from "../core/principal.ts";
 import { claimCodeHash, notFound, readDevice } from "./device-rows.ts";
 import type { Db } from "./open.ts";
-import { inTransaction } from "./open.ts";
+import { inTransaction } from "./transaction.ts";
 import { isoOf, scoped } from "./sql.ts";
 import { deleteTelemetry } from "./telemetry-removal.ts";
 

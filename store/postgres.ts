@@ -27,6 +27,15 @@ class PostgresClient extends PgClient {
     return await translated(() => super.query(connection, query));
   }
 
+  async begin(connection: unknown): Promise<void> {
+    await this.query(connection, "BEGIN;");
+  }
+
+  async commit(connection: unknown): Promise<void> {
+    const { response } = (await this.query(connection, "COMMIT;")) as { response: { command: string } };
+    if (response.command !== "COMMIT") throw new Error("a statement of the transaction had failed");
+  }
+
   override async acquireRawConnection(): Promise<unknown> {
     return await translated(() => super.acquireRawConnection());
   }

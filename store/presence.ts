@@ -1,7 +1,7 @@
 import type { DeviceRef } from "../core/bus.ts";
 import type { Capabilities, Presence } from "../core/device.ts";
 import type { Db } from "./open.ts";
-import { inTransaction } from "./open.ts";
+import { inTransaction } from "./transaction.ts";
 import { engineOf, fromJson, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
 
 export interface Seen {

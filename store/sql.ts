@@ -16,15 +16,6 @@ export async function rowsOf<Row>(db: Knex, sql: string, bindings: readonly unkn
   return (result as { rows?: Row[] }).rows ?? [];
 }
 
-/**
- * Statements of one transaction, in this order, none of which needs another's answer. SQLite's thread gets all of them at
- * once; PostgreSQL's driver takes one at a time.
- */
-export async function inOrder(trx: Knex, statements: readonly (() => Promise<unknown>)[]): Promise<void> {
-  if (engineOf(trx) === "sqlite") await Promise.all(statements.map((run) => run()));
-  else for (const run of statements) await run();
-}
-
 export type ColumnType = "text" | "int" | "float" | "bool" | "time" | "json";
 const POSTGRES_TYPES: Record<ColumnType, string> = {
   text: "text",

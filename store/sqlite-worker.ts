@@ -64,7 +64,7 @@ function open(filename: string, fail: (error: { message: string; errcode: number
 function run(db: DatabaseSync, statements: Map<string, Prepared>, [id, sql, bindings, place]: Exclude<Request, "close">): Reply {
   // A full disk makes SQLite roll back by itself; the ROLLBACK that follows must not hide the first error.
   if (sql === "ROLLBACK" && !db.isTransaction) return { id, changes: 0, lastId: 0 };
-  // Nor may what was sent behind the statement that failed be done without the rest.
+  // What was sent behind the statement that failed must not be done without the rest.
   if (place === "within" && !db.isTransaction) return { id, error: ROLLED_BACK };
   try {
     // The write lock at once, so that a transaction never fails half-way for want of it.
@@ -74,8 +74,8 @@ function run(db: DatabaseSync, statements: Map<string, Prepared>, [id, sql, bind
     const { changes, lastInsertRowid } = statement.run(...bindings);
     return { id, changes: Number(changes), lastId: Number(lastInsertRowid) };
   } catch (error) {
-    // The connection goes back to the pool after a failed COMMIT: the next transaction must not find this one open.
-    if (sql === "COMMIT;" && db.isTransaction) db.exec("ROLLBACK");
+    // All or nothing, as with PostgreSQL, whoever looks at the error: what comes behind it was sent already, COMMIT maybe too.
+    if (place !== "alone" && db.isTransaction) db.exec("ROLLBACK");
     return { id, error: describe(error) };
   }
 }

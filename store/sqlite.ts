@@ -11,9 +11,6 @@ interface DialectBase {
   connectionSettings: { filename: string };
   query(connection: SqliteConnection, query: unknown): Promise<unknown>;
 }
-interface TransactionBase {
-  query(connection: SqliteConnection, sql: string): Promise<unknown>;
-}
 interface Query {
   sql: string;
   bindings?: readonly unknown[];
@@ -23,18 +20,8 @@ interface Query {
 
 const require = createRequire(import.meta.url);
 const BetterSqlite3Client = require("knex/lib/dialects/better-sqlite3/index.js") as new (config: object) => DialectBase;
-const SqliteTransaction = require("knex/lib/dialects/sqlite3/execution/sqlite-transaction.js") as new (
-  ...args: unknown[]
-) => TransactionBase;
 
 const CLOSE_LIMIT_MS = 10_000;
-
-/** A transaction that begins with its first statement: a busy loop is slow to fetch an answer, and that of BEGIN says nothing. */
-class PromptTransaction extends SqliteTransaction {
-  async begin(connection: SqliteConnection): Promise<void> {
-    connection.beginWithNext();
-  }
-}
 
 /** knex's SQLite dialect over node:sqlite in a thread of its own. */
 export class SqliteClient extends BetterSqlite3Client {
@@ -42,8 +29,13 @@ export class SqliteClient extends BetterSqlite3Client {
     return SqliteConnection;
   }
 
-  transaction(...args: unknown[]): TransactionBase {
-    return new PromptTransaction(this, ...args);
+  /** With the first statement: a busy loop is slow to fetch an answer, and that of BEGIN says nothing. */
+  async begin(connection: SqliteConnection): Promise<void> {
+    connection.beginWithNext();
+  }
+
+  async commit(connection: SqliteConnection): Promise<void> {
+    await this.query(connection, "COMMIT;");
   }
 
   acquireRawConnection(): Promise<SqliteConnection> {

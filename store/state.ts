@@ -2,7 +2,7 @@ import type { SensorValue } from "../core/payloads.ts";
 import type { Actor } from "../core/principal.ts";
 import type { DeviceState, LightState, OnOff } from "../core/state.ts";
 import type { Db } from "./open.ts";
-import { inTransaction } from "./open.ts";
+import { inTransaction } from "./transaction.ts";
 import { isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
 
 /** Why an output is as it is. */

@@ -1,9 +1,9 @@
 import { LRUCache } from "lru-cache";
 import type { SensorValue } from "../core/payloads.ts";
 import type { Db, Store } from "./open.ts";
-import { afterCommit, inTransaction } from "./open.ts";
-import { engineOf, inOrder, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
+import { engineOf, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
 import { dayOf, makePartitions } from "./telemetry-partitions.ts";
+import { afterCommit, inOrder, inTransaction, type Statement } from "./transaction.ts";
 
 export { listSeries, queryReadings, type ReadingsQuery } from "./readings.ts";
 
@@ -37,6 +37,11 @@ const CACHED_DEVICES = 50_000;
 interface Series {
   readonly id: number;
   firstTs: number;
+}
+/** A reading on its way into the tables. */
+interface Row {
+  readonly reading: SeriesReading;
+  readonly series: Series;
 }
 /** The known series of a device while it belongs to `organizationId`. */
 interface DeviceSeries {
@@ -74,8 +79,8 @@ export function createTelemetryStore(store: Store): TelemetryStore {
         const kept = readings.filter((reading) => owners.has(reading.deviceId));
         if (kept.length === 0) return;
         const seriesOf = await resolveSeries(trx, cache, owners, kept);
-        const rows = kept.map((reading) => ({ ...reading, series: seriesOf(reading).id }));
-        await inOrder(trx, [() => insertTelemetry(trx, rows), () => lowerFirstTs(trx, kept, seriesOf), () => upsertSensorState(trx, kept)]);
+        const rows = kept.map((reading) => ({ reading, series: seriesOf(reading) }));
+        await inOrder(trx, [insertTelemetry(trx, rows), ...lowerFirstTs(trx, rows), upsertSensorState(trx, rows)]);
       });
     },
     ensurePartitions: (timestamps) => ensure(store.db, timestamps),
@@ -182,58 +187,54 @@ function remember(cache: LRUCache<string, DeviceSeries>, row: WantedSeries, seri
 }
 
 /** One JSON parameter of [series, ts, number, JSON text] rows, in the order of the primary key, so that writers never wait in a circle. */
-async function insertTelemetry(trx: Db, rows: readonly (SeriesReading & { series: number })[]): Promise<void> {
-  const sorted = [...rows].toSorted((a, b) => a.series - b.series || a.ts - b.ts);
+function insertTelemetry(trx: Db, rows: readonly Row[]): Statement {
+  const sorted = rows.toSorted((a, b) => a.series.id - b.series.id || a.reading.ts - b.reading.ts);
   const values = toJson(
-    sorted.map(({ series, ts, value }) => (typeof value === "number" ? [series, ts, value] : [series, ts, null, toJson(value)])),
+    sorted.map(({ series, reading: { ts, value } }) =>
+      typeof value === "number" ? [series.id, ts, value] : [series.id, ts, null, toJson(value)],
+    ),
   );
   const sql =
     engineOf(trx) === "postgres"
       ? `insert into telemetry (series_id, ts, v, json)
          select (e->>0)::int, to_timestamp((e->>1)::float8 / 1000), (e->>2)::float8, (e->>3)::jsonb from jsonb_array_elements(?::jsonb) as e on conflict do nothing`
       : "insert into telemetry select value->>1 / 600000, value->>0, value->>1, value->>2, value->>3 from json_each(?) where true on conflict do nothing";
-  await rowsOf(trx, sql, [values]);
+  return { sql, bindings: [values] };
 }
 
-async function lowerFirstTs(trx: Db, readings: readonly SeriesReading[], seriesOf: (reading: SeriesReading) => Series): Promise<void> {
+function lowerFirstTs(trx: Db, rows: readonly Row[]): Statement[] {
   const lower = new Map<Series, number>();
-  for (const reading of readings) {
-    const series = seriesOf(reading);
-    if (reading.ts < (lower.get(series) ?? series.firstTs)) lower.set(series, reading.ts);
-  }
-  if (lower.size === 0) return;
-  const rows = toJson([...lower].map(([series, ts]) => ({ id: series.id, ts })));
+  for (const { reading, series } of rows) if (reading.ts < (lower.get(series) ?? series.firstTs)) lower.set(series, reading.ts);
+  if (lower.size === 0) return [];
+  const bindings = [toJson([...lower].map(([series, ts]) => ({ id: series.id, ts })))];
   const source = rowSource(trx, { id: "int", ts: "int" });
-  if (engineOf(trx) === "postgres")
-    await rowsOf(trx, `select s.id from series s join ${source} on r.id = s.id order by s.id for no key update of s`, [rows]);
-  await rowsOf(trx, `update series set first_ts = r.ts from ${source} where series.id = r.id and series.first_ts > r.ts`, [rows]);
   afterCommit(trx, () => lower.forEach((ts, series) => void (series.firstTs = Math.min(series.firstTs, ts))));
+  const lock = `select s.id from series s join ${source} on r.id = s.id order by s.id for no key update of s`;
+  const update = `update series set first_ts = r.ts from ${source} where series.id = r.id and series.first_ts > r.ts`;
+  return (engineOf(trx) === "postgres" ? [lock, update] : [update]).map((sql) => ({ sql, bindings }));
 }
 
 /** One row a sensor, sorted: concurrent writers would otherwise wait in a circle. An older reading never replaces a newer one. */
-async function upsertSensorState(trx: Db, readings: readonly SeriesReading[]): Promise<void> {
-  const newest = new Map<string, SeriesReading>();
-  for (const reading of readings) {
-    const name = `${reading.deviceId} ${reading.key}`;
-    const known = newest.get(name);
-    if (!known || known.ts < reading.ts) newest.set(name, reading);
+function upsertSensorState(trx: Db, rows: readonly Row[]): Statement {
+  const newest = new Map<Series, SeriesReading>();
+  for (const { reading, series } of rows) {
+    const known = newest.get(series);
+    if (!known || known.ts < reading.ts) newest.set(series, reading);
   }
   const receivedAt = isoOf(Date.now());
-  const rows = [...newest.entries()]
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, { deviceId, key, ts, value }]) => ({
+  const states = [...newest.values()]
+    .map((reading) => ({ name: `${reading.deviceId} ${reading.key}`, reading }))
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({ reading: { deviceId, key, ts, value } }) => ({
       device_id: deviceId,
       sensor_key: key,
       ts,
       ...(typeof value === "number" ? { v: value } : { json: value }),
       received_at: receivedAt,
     }));
-  await rowsOf(
-    trx,
-    `insert into device_sensor_state (device_id, sensor_key, ts, v, json, received_at) select device_id, sensor_key, ts, v, json, received_at
+  const sql = `insert into device_sensor_state (device_id, sensor_key, ts, v, json, received_at) select device_id, sensor_key, ts, v, json, received_at
      from ${rowSource(trx, { device_id: "text", sensor_key: "text", ts: "int", v: "float", json: "json", received_at: "time" })} where true
      on conflict (device_id, sensor_key) do update set ts = excluded.ts, v = excluded.v, json = excluded.json, received_at = excluded.received_at
-     where excluded.ts > device_sensor_state.ts`,
-    [toJson(rows)],
-  );
+     where excluded.ts > device_sensor_state.ts`;
+  return { sql, bindings: [toJson(states)] };
 }

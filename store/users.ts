@@ -3,7 +3,7 @@ import { newId } from "../core/id.ts";
 import type { Scope } from "../core/principal.ts";
 import { isUniqueViolation } from "./database-errors.ts";
 import type { Db } from "./open.ts";
-import { inTransaction } from "./open.ts";
+import { inTransaction } from "./transaction.ts";
 import { isoOf, scoped, storableText } from "./sql.ts";
 
 export interface User {

@@ -10,10 +10,12 @@ import { Worker } from "node:worker_threads";
 import { SetupError } from "../../core/errors.ts";
 import { isUniqueViolation } from "../../store/database-errors.ts";
 import { migrate, migrationStatus } from "../../store/migrate.ts";
-import { type Db, inTransaction, openStore, openStoreForMigration } from "../../store/open.ts";
-import { inOrder, rowsOf } from "../../store/sql.ts";
+import { type Db, openStore, openStoreForMigration } from "../../store/open.ts";
+import { rowsOf } from "../../store/sql.ts";
+import { afterCommit, inOrder, inTransaction } from "../../store/transaction.ts";
+import { startFaultProxy } from "../support/fault-proxy.ts";
 import { freePort } from "../support/services.ts";
-import { temporaryFolder } from "../support/wait.ts";
+import { temporaryFolder, until } from "../support/wait.ts";
 import { forEachEngine, type Place } from "./engines.ts";
 
 const child = (name: string, ...args: string[]) =>
@@ -90,6 +92,57 @@ forEachEngine((under) => {
     });
     await assert.rejects(work, failure);
     assert.deepEqual(await db("entities").pluck("id"), []);
+  });
+
+  under.test("a statement that fails ends its transaction, whether or not anybody looks at the error", async (db) => {
+    const work = inTransaction(db, async (trx) => {
+      await trx("entities").insert(entity("one"));
+      await assert.rejects(trx("entities").insert(entity("one")), isUniqueViolation);
+      await trx("entities")
+        .insert(entity("two"))
+        .catch(() => undefined);
+    });
+    await assert.rejects(work);
+    assert.deepEqual(await db("entities").pluck("id"), []);
+    await inTransaction(db, async (trx) => await trx("entities").insert(entity("three")));
+    assert.deepEqual(await db("entities").pluck("id"), ["three"]);
+  });
+
+  under.test("what is kept of a transaction does nothing after its end", async (db) => {
+    let kept: Db | undefined;
+    let done = 0;
+    await inTransaction(db, async (trx) => {
+      kept = trx;
+      afterCommit(trx, () => done++);
+      await trx("entities").insert(entity("one"));
+      assert.equal(done, 0);
+    });
+    assert.equal(done, 1);
+    const failed = inTransaction(db, (trx) => {
+      afterCommit(trx, () => done++);
+      return Promise.reject(new Error("on purpose"));
+    });
+    await assert.rejects(failed, /on purpose/);
+    assert.equal(done, 1);
+    const late = kept as Db;
+    await assert.rejects(Promise.resolve(late("entities").insert(entity("two"))), /is over/);
+    await assert.rejects(rowsOf(late, "delete from entities"), /is over/);
+    await assert.rejects(inOrder(late, [{ sql: "delete from entities", bindings: [] }]), /is over/);
+    assert.deepEqual(await db("entities").pluck("id"), ["one"]);
+  });
+
+  under.test("statements sent in order are done in that order, all of them or none", async (db) => {
+    const move = (name: string, id: string) => ({ sql: "update entities set name = ? where id = ?", bindings: [name, id] });
+    await db("entities").insert([entity("one"), entity("two")]);
+    await inTransaction(db, (trx) => inOrder(trx, [move("first", "one"), move("second", "one"), move("third", "two")]));
+    const names = () => db("entities").orderBy("id").pluck("name");
+    assert.deepEqual(await names(), ["second", "third"]);
+    const failed = inTransaction(db, async (trx) => {
+      await inOrder(trx, [move("lost", "one"), { sql: "update entities set id = ? where id = ?", bindings: ["one", "two"] }]);
+      await inOrder(trx, [move("lost", "two")]);
+    });
+    await assert.rejects(failed, isUniqueViolation);
+    assert.deepEqual(await names(), ["second", "third"]);
   });
 
   under.test("a repeated key is recognised as a unique violation, a missing parent is not", async (db) => {
@@ -187,30 +240,6 @@ describe("on SQLite", () => {
     assert.deepEqual(await store.db("entities").orderBy("id").pluck("id"), ["after", "before"]);
   });
 
-  test("what was sent behind a statement that rolled the transaction back is not done without it", async () => {
-    using folder = temporaryFolder();
-    await using store = await openStore({ dataDir: folder.path });
-    const insert =
-      "insert or rollback into entities (id, entity_type, name, properties, created_at, last_updated) values (?, 'project', '', '{}', '', '')";
-    const add = (trx: Db, id: string) => trx.raw(insert, [id]);
-    const all = (ids: string[]) =>
-      inTransaction(store.db, (trx) =>
-        inOrder(
-          trx,
-          ids.map((id) => () => add(trx, id)),
-        ),
-      );
-    await all(["one", "two"]);
-    await assert.rejects(all(["three", "two", "four"]), isUniqueViolation);
-    await inTransaction(store.db, () => Promise.resolve());
-    await all(["five"]);
-    const rows = await rowsOf<{ id: string }>(store.db, "select id from entities order by id");
-    assert.deepEqual(
-      rows.map(({ id }) => id),
-      ["five", "one", "two"],
-    );
-  });
-
   test("when the database thread dies, its queries fail as unavailable and the next ones get a new thread", async () => {
     await using folder = temporaryFolder();
     const post = mock.method(Worker.prototype, "postMessage");
@@ -240,6 +269,35 @@ describe("on PostgreSQL", () => {
 
 forEachEngine((under) => {
   if (under.engine === "sqlite") return;
+  test("a transaction on a line that went silent ends with its own error, and its connection with it", async () => {
+    await using place = await under.emptyPlace();
+    const { dataDir, databaseUrl = "" } = place.options;
+    const url = new URL(databaseUrl);
+    await using proxy = await startFaultProxy({ host: url.hostname, port: Number(url.port) });
+    url.host = `127.0.0.1:${proxy.port}`;
+    await using store = await openStore({ dataDir, databaseUrl: url.href });
+    const work = inTransaction(store.db, async (trx) => {
+      await trx("entities").insert(entity("lost"));
+      proxy.freeze();
+      throw new Error("on purpose");
+    });
+    await assert.rejects(work, /on purpose/);
+    proxy.cut();
+    proxy.thaw();
+    await until(
+      () =>
+        store
+          .db("entities")
+          .insert(entity("after"))
+          .then(
+            () => true,
+            () => false,
+          ),
+      { what: "another connection" },
+    );
+    assert.deepEqual(await store.db("entities").pluck("id"), ["after"]);
+  });
+
   test("several nodes that start at once on an empty database all succeed", async () => {
     await using place = await under.emptyPlace();
     const places: Place["options"][] = [place.options, place.options, place.options, place.options];

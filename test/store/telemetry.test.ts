@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { newId } from "../../core/id.ts";
 import { PLATFORM } from "../../core/principal.ts";
-import { inTransaction } from "../../store/open.ts";
+import { inTransaction } from "../../store/transaction.ts";
 import { readSensorState } from "../../store/state.ts";
 import { createTelemetryStore, listSeries, queryReadings, type SeriesReading } from "../../store/telemetry.ts";
 import { forEachEngine } from "./engines.ts";

@@ -1,5 +1,6 @@
 /** Commits one row after the other and prints each number once its commit has returned, until it is killed. */
-import { inTransaction, openStore } from "../../store/open.ts";
+import { openStore } from "../../store/open.ts";
+import { inTransaction } from "../../store/transaction.ts";
 
 const [dataDir] = process.argv.slice(2);
 if (dataDir === undefined) throw new Error("usage: writer-child.ts <data folder>");
