@@ -20,9 +20,9 @@ export interface TelemetryStore {
   /**
    * Stores the readings and the newest value of each sensor, in the caller's transaction; once in a transaction.
    * A reading that is there already changes nothing. It goes to the organisation that the device belongs to now, whatever the reading
-   * says; readings of deleted devices are dropped.
+   * says; readings of deleted devices are dropped. Returns what says after the commit which of them are the newest of their sensor now.
    */
-  insert(db: Db, readings: readonly SeriesReading[]): Promise<void>;
+  insert(db: Db, readings: readonly SeriesReading[]): Promise<() => readonly SeriesReading[]>;
   /** Makes sure that readings of these times have a place. Cheap when they have. */
   ensurePartitions(timestamps: readonly number[]): Promise<void>;
   /** At the start and every hour. */
@@ -69,7 +69,8 @@ export function createTelemetryStore(store: Store): TelemetryStore {
 
   return {
     async insert(db, readings) {
-      if (readings.length === 0) return;
+      let newest: readonly SeriesReading[] = [];
+      if (readings.length === 0) return () => newest;
       await inTransaction(db, async (trx) => {
         await ensure(
           trx,
@@ -80,8 +81,10 @@ export function createTelemetryStore(store: Store): TelemetryStore {
         if (kept.length === 0) return;
         const seriesOf = await resolveSeries(trx, cache, owners, kept);
         const rows = kept.map((reading) => ({ reading, series: seriesOf(reading) }));
-        await inOrder(trx, [insertTelemetry(trx, rows), ...lowerFirstTs(trx, rows), upsertSensorState(trx, rows)]);
+        const upsert = upsertSensorState(trx, rows, (changed) => (newest = changed));
+        await inOrder(trx, [insertTelemetry(trx, rows), ...lowerFirstTs(trx, rows), upsert]);
       });
+      return () => newest;
     },
     ensurePartitions: (timestamps) => ensure(store.db, timestamps),
     async maintain(now) {
@@ -215,17 +218,17 @@ function lowerFirstTs(trx: Db, rows: readonly Row[]): Statement[] {
 }
 
 /** One row a sensor, sorted: concurrent writers would otherwise wait in a circle. An older reading never replaces a newer one. */
-function upsertSensorState(trx: Db, rows: readonly Row[]): Statement {
+function upsertSensorState(trx: Db, rows: readonly Row[], onChanged: (newest: readonly SeriesReading[]) => void): Statement {
   const newest = new Map<Series, SeriesReading>();
   for (const { reading, series } of rows) {
     const known = newest.get(series);
     if (!known || known.ts < reading.ts) newest.set(series, reading);
   }
+  const readings = new Map([...newest.values()].map((reading) => [`${reading.deviceId} ${reading.key}`, reading]));
   const receivedAt = isoOf(Date.now());
-  const states = [...newest.values()]
-    .map((reading) => ({ name: `${reading.deviceId} ${reading.key}`, reading }))
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-    .map(({ reading: { deviceId, key, ts, value } }) => ({
+  const states = [...readings]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, { deviceId, key, ts, value }]) => ({
       device_id: deviceId,
       sensor_key: key,
       ts,
@@ -235,6 +238,10 @@ function upsertSensorState(trx: Db, rows: readonly Row[]): Statement {
   const sql = `insert into device_sensor_state (device_id, sensor_key, ts, v, json, received_at) select device_id, sensor_key, ts, v, json, received_at
      from ${rowSource(trx, { device_id: "text", sensor_key: "text", ts: "int", v: "float", json: "json", received_at: "time" })} where true
      on conflict (device_id, sensor_key) do update set ts = excluded.ts, v = excluded.v, json = excluded.json, received_at = excluded.received_at
-     where excluded.ts > device_sensor_state.ts`;
-  return { sql, bindings: [toJson(states)] };
+     where excluded.ts > device_sensor_state.ts returning device_id || ' ' || sensor_key as name`;
+  return {
+    sql,
+    bindings: [toJson(states)],
+    onRows: (changed) => onChanged(changed.map(({ name }) => readings.get(name as string)).filter((reading) => reading !== undefined)),
+  };
 }

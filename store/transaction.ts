@@ -6,13 +6,15 @@ import { engineOf, rowsOf } from "./sql.ts";
 export interface Statement {
   readonly sql: string;
   readonly bindings: readonly unknown[];
+  /** Gets what the statement returns, before anything that is done after the commit. */
+  readonly onRows?: (rows: readonly Record<string, unknown>[]) => void;
 }
 
 /** What a transaction needs of knex's client, whichever the dialect. */
 interface Client {
   acquireConnection(): Promise<Connection>;
   releaseConnection(connection: Connection): Promise<void>;
-  query(connection: Connection, query: string | Statement): Promise<unknown>;
+  query(connection: Connection, query: string | Pick<Statement, "sql" | "bindings">): Promise<{ response: unknown }>;
   begin(connection: Connection): Promise<void>;
   /** Rejects when the database does not say that it has committed. */
   commit(connection: Connection): Promise<void>;
@@ -67,7 +69,7 @@ export async function inTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): P
   return result;
 }
 
-/** Runs `work` when the transaction is committed, and not at all when it is rolled back. */
+/** Runs `work`, which must not throw, when the transaction is committed, and not at all when it is rolled back. */
 export function afterCommit(trx: Db, work: () => void): void {
   (trx as unknown as Held).after.push(work);
 }
@@ -78,13 +80,16 @@ export function afterCommit(trx: Db, work: () => void): void {
  */
 export async function inOrder(trx: Db, statements: readonly Statement[]): Promise<void> {
   if (engineOf(trx) === "postgres") {
-    for (const { sql, bindings } of statements) await rowsOf(trx, sql, bindings);
+    for (const { sql, bindings, onRows } of statements) {
+      const rows = await rowsOf<Record<string, unknown>>(trx, sql, bindings);
+      onRows?.(rows);
+    }
     return;
   }
   const { client, unanswered } = trx as unknown as Held;
   const connection = await client.acquireConnection();
-  for (const statement of statements) {
-    const answer = client.query(connection, statement);
+  for (const { sql, bindings, onRows } of statements) {
+    const answer = client.query(connection, { sql, bindings }).then(({ response }) => onRows?.(response as Record<string, unknown>[]));
     // Whoever ends the transaction hears of it.
     answer.catch(() => undefined);
     unanswered.push(answer);
@@ -97,7 +102,7 @@ function hold(parent: Client, connection: Connection, state: { readonly isOver: 
   const client = Object.assign(Object.create(parent) as Client, {
     acquireConnection: () => (state.isOver ? over() : Promise.resolve(connection)),
     releaseConnection: () => Promise.resolve(),
-    query: (used: Connection, query: string | Statement) => (state.isOver ? over() : parent.query(used, query)),
+    query: (used: Connection, query: Parameters<Client["query"]>[1]) => (state.isOver ? over() : parent.query(used, query)),
   });
   const from = (...args: unknown[]): Knex.QueryBuilder => client.queryBuilder().table(...args);
   const raw = (...args: unknown[]): Knex.Raw => client.raw(...args);
