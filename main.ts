@@ -181,6 +181,7 @@ async function openApi(hub: Rooms, base: Base, { broker, commands, duties }: Mes
     enforceHttps: config.enforceHttps,
     trustProxy: config.trustProxy,
     accessTokenTtlMs: config.accessTokenTtlS * 1_000,
+    loginTtlMs: config.loginTtlS * 1_000,
   };
   const deviceCertificates = hub.createDeviceCertificates({
     dir: join(base.dataDir, "tls"),

@@ -20,7 +20,8 @@ export function createApp(context: ApiContext): Koa<RequestState> {
   app.use(securityHeaders(context));
   app.use(httpsGuard(context, (ctx) => remoteOf(ctx.req)));
   const router = new Router<RequestState>();
-  for (const route of ROUTES) router.register(route.path, [route.method], dispatch(context, route) as RouterMiddleware<RequestState>);
+  for (const route of ROUTES)
+    router.register(route.path, [route.method], dispatch(context, route, remoteOf) as RouterMiddleware<RequestState>);
   for (const page of PAGES) {
     router.register(page.path, ["GET"], async (ctx) => {
       ctx.state.route = page.path;

@@ -28,6 +28,7 @@ export interface ApiSettings {
   /** Addresses or CIDR ranges of the proxies whose forwarded headers count. */
   readonly trustProxy: readonly string[];
   readonly accessTokenTtlMs: number;
+  readonly loginTtlMs: number;
 }
 
 /** Everything the API needs of the rest of the hub. */

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import type { Context, Middleware } from "koa";
 import { HubError } from "../core/errors.ts";
 import { newAudit } from "../core/event.ts";
@@ -11,7 +12,8 @@ import { readBody } from "./body.ts";
 import type { ApiContext } from "./context.ts";
 import { asHubError, envelopeOf } from "./errors.ts";
 import { type AnswerSlot, beginAttempt, checkIdempotencyKey, repetitionIdOf, type StoredAnswer } from "./idempotency.ts";
-import { type Answer, type Call, type Effect, type Route, takesIdempotencyKey } from "./route.ts";
+import type { Remote } from "./remote.ts";
+import { type Answer, type Call, type Caller, type Effect, type Route, takesIdempotencyKey } from "./route.ts";
 
 /** What the outer middleware knows of a request. */
 export interface RequestState {
@@ -21,17 +23,18 @@ export interface RequestState {
 }
 
 /** Runs a route: who calls, is the input right, was it asked before, do it, answer. */
-export function dispatch(context: ApiContext, route: Route): Middleware<RequestState> {
+export function dispatch(context: ApiContext, route: Route, remoteOf: (request: IncomingMessage) => Remote): Middleware<RequestState> {
   return async (ctx) => {
     ctx.state.route = route.path;
     const principal = await authenticate(context, route.access, ctx.req.headers);
     const body = route.method === "GET" ? undefined : await readBody(ctx.req);
     const run = route.prepare({ params: ctx["params"], query: queryOf(ctx), body: body?.json });
     const requestId = ctx.state.requestId;
+    const caller = { address: remoteOf(ctx.req).address, userAgent: ctx.req.headers["user-agent"] };
 
     const key = ctx.get("idempotency-key");
     if (key === "" || !takesIdempotencyKey(route)) {
-      const answer = await run(callOf(context, { principal, requestId }, undefined));
+      const answer = await run(callOf(context, { principal, requestId, caller }, undefined));
       return send(ctx, { status: answer.status, text: textOf(answer.body) });
     }
     const attempt = {
@@ -50,7 +53,7 @@ export function dispatch(context: ApiContext, route: Route): Middleware<RequestS
       ctx,
       await runOnce(context, begun.slot, {
         requestId,
-        work: (slot) => run(callOf(context, { principal, requestId, repetitionId: repetitionIdOf(attempt) }, slot)),
+        work: (slot) => run(callOf(context, { principal, requestId, caller, repetitionId: repetitionIdOf(attempt) }, slot)),
       }),
     );
   };
@@ -83,7 +86,7 @@ interface TrackedSlot {
 
 function callOf(
   context: ApiContext,
-  from: { principal: Principal | undefined; requestId: string; repetitionId?: string },
+  from: { principal: Principal | undefined; requestId: string; caller: Caller; repetitionId?: string },
   tracked: TrackedSlot | undefined,
 ): Omit<Call, "params" | "query" | "body"> {
   const actor = from.principal === undefined ? SYSTEM : actorOf(from.principal);
@@ -91,6 +94,7 @@ function callOf(
     context,
     principal: from.principal,
     requestId: from.requestId,
+    caller: from.caller,
     repetitionId: from.repetitionId,
     commit: (work) => commit(context, { work, actor, requestId: from.requestId, tracked }),
   };

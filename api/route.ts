@@ -39,6 +39,12 @@ export interface Effect {
   readonly afterwards?: () => Promise<void> | void;
 }
 
+/** What a request says of where it comes from. */
+export interface Caller {
+  readonly address: string;
+  readonly userAgent: string | undefined;
+}
+
 /** One call of a route, with everything parsed that can be parsed. */
 export interface Call<A extends Access = Access, P = unknown, Q = unknown, B = unknown> {
   readonly context: ApiContext;
@@ -47,6 +53,7 @@ export interface Call<A extends Access = Access, P = unknown, Q = unknown, B = u
   readonly query: Q;
   readonly body: B;
   readonly requestId: string;
+  readonly caller: Caller;
   /** The same for every repetition of a call with an idempotency key, and for no other call. */
   readonly repetitionId: string | undefined;
   /** Runs the work, its audit, its events and the answer kept for a repetition in one transaction. */

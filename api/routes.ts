@@ -12,6 +12,7 @@ import { events } from "./events/events.ts";
 import { health } from "./operations/health.ts";
 import { organizations, users } from "./people/directory.ts";
 import { login, me } from "./people/login.ts";
+import * as logins from "./people/logins.ts";
 import { readings } from "./readings/readings.ts";
 import type { Route } from "./route.ts";
 import { setup } from "./setup/setup.ts";
@@ -20,6 +21,10 @@ import { setup } from "./setup/setup.ts";
 export const ROUTES: readonly Route[] = [
   setup,
   login,
+  logins.refresh,
+  logins.logout,
+  logins.list,
+  logins.end,
   me,
   accessTokens.create,
   accessTokens.list,

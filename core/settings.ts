@@ -137,7 +137,13 @@ export const Settings = Type.Object(
       default: 3600,
       minimum: 60,
       maximum: 2_592_000,
-      description: "How long a login is valid, in seconds.",
+      description: "How long the access token of a login is valid, in seconds; the login's refresh token gets the next one.",
+    }),
+    loginTtlS: Type.Integer({
+      default: 2_592_000,
+      minimum: 600,
+      maximum: 31_536_000,
+      description: "How long a login lasts that is not refreshed, in seconds.",
     }),
     commandTimeoutMs: Type.Integer({
       default: 5000,

@@ -1,9 +1,8 @@
-import jwt from "jsonwebtoken";
 import { HubError } from "../core/errors.ts";
 import { newId, newSecret } from "../core/id.ts";
 import type { Scope, ServicePrincipal, UserPrincipal } from "../core/principal.ts";
-import { verifyJwt } from "./credentials.ts";
 import { isUniqueViolation } from "./database-errors.ts";
+import { authenticateUserJwt } from "./logins.ts";
 import type { Db } from "./open.ts";
 import { type SigningKeys, tokenHash } from "./secrets.ts";
 import { isoOf, scoped, storableText } from "./sql.ts";
@@ -12,22 +11,6 @@ import { findUser, type User } from "./users.ts";
 const PREFIX = { personal: "hxp", service: "hxs" } as const;
 /** How exact `lastUsedAt` is: noting every use would be a write for every request. */
 const USE_RESOLUTION_MS = 3_600_000;
-
-/** A short-lived HS256 token with `sub`, `jti`, `iat` and `exp`, and `kid` in its header. */
-export function issueUserJwt(
-  keys: SigningKeys,
-  user: { readonly id: string },
-  ttlMs: number,
-  now: number,
-): { token: string; expiresAt: string } {
-  const key = keys.active("user_jwt");
-  const exp = Math.floor((now + ttlMs) / 1000);
-  const token = jwt.sign({ sub: user.id, jti: newId(), iat: Math.floor(now / 1000), exp }, key.secret, {
-    algorithm: "HS256",
-    keyid: key.kid,
-  });
-  return { token, expiresAt: isoOf(exp * 1000) };
-}
 
 export interface NewAccessToken {
   readonly kind: "personal" | "service";
@@ -68,9 +51,8 @@ export async function authenticateBearer(
   now: number,
 ): Promise<UserPrincipal | ServicePrincipal | undefined> {
   if (/^hx[ps]_/.test(token)) return await authenticateToken(db, keys, token, now);
-  const claims = verifyJwt(keys, "user_jwt", token, now);
-  if (typeof claims?.["sub"] !== "string" || typeof claims["jti"] !== "string") return undefined;
-  return userPrincipal(await findUser(db, claims["sub"]), claims["jti"]);
+  const login = await authenticateUserJwt(db, keys, token, now);
+  return userPrincipal(login?.user, login?.loginId ?? "");
 }
 
 /** For MQTT: the service's name is the username, its token the password. */

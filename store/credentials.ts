@@ -171,15 +171,15 @@ export async function revokeCredentials(
   return rows.map((row) => row.id);
 }
 
-/** Those of these credentials of devices and access tokens that were taken back. */
+/** Those of these credentials, access tokens and logins that were taken back. */
 export async function revokedAmong(db: Db, ids: readonly string[]): Promise<string[]> {
   if (ids.length === 0) return [];
   const among = engineOf(db) === "postgres" ? "(select jsonb_array_elements_text(?::jsonb))" : "(select value from json_each(?))";
+  const sources = ["device_credentials where revoked_at", "access_tokens where revoked_at", "logins where ended_at"];
   const rows = await rowsOf<{ id: string }>(
     db,
-    `select id from device_credentials where revoked_at is not null and id in ${among}
-     union all select id from access_tokens where revoked_at is not null and id in ${among}`,
-    [toJson(ids), toJson(ids)],
+    sources.map((source) => `select id from ${source} is not null and id in ${among}`).join(" union all "),
+    sources.map(() => toJson(ids)),
   );
   return rows.map(({ id }) => id);
 }

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Duties, Log } from "../core/bus.ts";
 import { purgeIdempotencyKeys } from "./idempotency.ts";
+import { purgeLogins } from "./logins.ts";
 import type { Db } from "./open.ts";
 import { purgeReceived } from "./received-messages.ts";
 import type { TelemetryStore } from "./telemetry.ts";
@@ -24,6 +25,7 @@ export function startMaintenance({ db, telemetry, duties, log, clock, everyMs = 
     await telemetry.maintain(clock());
     await purgeIdempotencyKeys(db, clock());
     await purgeReceived(db, clock());
+    await purgeLogins(db, clock());
   }
   return duties.hold("maintenance", async (signal) => {
     while (!signal.aborted) {

@@ -2,13 +2,14 @@ import Type from "typebox";
 import { HubError } from "../../core/errors.ts";
 import { newAudit } from "../../core/event.ts";
 import { SYSTEM } from "../../core/principal.ts";
-import { issueUserJwt } from "../../store/access-tokens.ts";
 import { insertAudit } from "../../store/audit.ts";
+import { openLogin } from "../../store/logins.ts";
 import { spendPasswordTime, verifyPassword } from "../../store/passwords.ts";
+import { inTransaction } from "../../store/transaction.ts";
 import { findUser, findUserWithPassword } from "../../store/users.ts";
 import { Email } from "../fields.ts";
 import { defineRoute } from "../route.ts";
-import { SessionFields, userJson, UserView } from "./representation.ts";
+import { Session, sessionJson, userJson, UserView } from "./representation.ts";
 
 export const login = defineRoute({
   method: "POST",
@@ -25,12 +26,12 @@ export const login = defineRoute({
   bodyExample: { email: "ada@example.com", password: "correct horse battery" },
   replies: {
     200: {
-      description: "A token for the Authorization header",
-      schema: Type.Object({ ...SessionFields, user: UserView }, { title: "Session" }),
+      description: "A token for the Authorization header, and one that gets the next",
+      schema: Session,
     },
   },
   errors: ["unauthorized"],
-  async handler({ context, body, requestId }) {
+  async handler({ context, body, requestId, caller }) {
     const { db } = context.store;
     const now = context.clock();
     const found = await findUserWithPassword(db, body.email);
@@ -39,26 +40,17 @@ export const login = defineRoute({
       found === undefined ? await spendPasswordTime().then(() => false) : await verifyPassword(body.password, found.passwordHash);
     const actor = found === undefined ? SYSTEM : ({ kind: "user", id: found.id } as const);
     const isIn = found !== undefined && isRight && found.isActive;
-    const about = {
-      organizationId: found?.organizationId ?? null,
-      actor,
-      resourceType: "user",
-      resourceId: found?.id ?? null,
-      requestId,
-      now,
-    };
-    await insertAudit(db, [newAudit({ ...about, action: isIn ? "user.login" : "user.login_refused", details: {} })]);
-    if (!isIn) throw new HubError("unauthorized", "the e-mail or the password is wrong");
-    const { token } = issueUserJwt(context.keys, found, context.settings.accessTokenTtlMs, now);
-    return {
-      status: 200,
-      body: {
-        access_token: token,
-        token_type: "Bearer",
-        expires_in: Math.floor(context.settings.accessTokenTtlMs / 1000),
-        user: userJson(found),
-      },
-    };
+    const about = { organizationId: found?.organizationId ?? null, resourceType: "user", resourceId: found?.id ?? null };
+    if (!isIn) {
+      await insertAudit(db, [newAudit({ ...about, actor, requestId, now, action: "user.login_refused", details: {} })]);
+      throw new HubError("unauthorized", "the e-mail or the password is wrong");
+    }
+    const entry = newAudit({ ...about, actor, requestId, now, action: "user.login", details: { address: caller.address } });
+    const opened = await inTransaction(db, async (trx) => {
+      await insertAudit(trx, [entry]);
+      return await openLogin(trx, context.keys, { userId: found.id, ttlMs: context.settings.loginTtlMs, ...caller }, now);
+    });
+    return { status: 200, body: sessionJson(context, found, opened) };
   },
 });
 

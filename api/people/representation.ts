@@ -1,6 +1,8 @@
 import Type from "typebox";
+import { issueUserJwt, type LoginTokens } from "../../store/logins.ts";
 import type { Organization } from "../../store/organizations.ts";
 import type { User } from "../../store/users.ts";
+import type { ApiContext } from "../context.ts";
 import { nullable } from "../fields.ts";
 
 export const UserView = Type.Object(
@@ -39,8 +41,29 @@ export function organizationJson(organization: Organization): Record<string, unk
   return { id: organization.id, name: organization.name, created_at: organization.createdAt };
 }
 
-export const SessionFields = {
+const SessionFields = {
   access_token: Type.String(),
   token_type: Type.Literal("Bearer"),
   expires_in: Type.Integer({ description: "seconds" }),
+  refresh_token: Type.String({ description: "For POST /api/v1/auth/refresh, once" }),
+  refresh_expires_in: Type.Integer({ description: "seconds" }),
 };
+
+export const Session = Type.Object({ ...SessionFields, user: UserView }, { title: "Session" });
+
+/** The tokens of a login that begins or goes on. */
+export function sessionJson(
+  context: Pick<ApiContext, "keys" | "settings" | "clock">,
+  user: User,
+  login: LoginTokens,
+): Record<string, unknown> {
+  const { accessTokenTtlMs, loginTtlMs } = context.settings;
+  return {
+    access_token: issueUserJwt(context.keys, { loginId: login.id, userId: user.id }, accessTokenTtlMs, context.clock()),
+    token_type: "Bearer",
+    expires_in: Math.floor(accessTokenTtlMs / 1000),
+    refresh_token: login.refreshToken,
+    refresh_expires_in: Math.floor(loginTtlMs / 1000),
+    user: userJson(user),
+  };
+}

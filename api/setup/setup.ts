@@ -1,13 +1,13 @@
 import Type from "typebox";
 import { HubError } from "../../core/errors.ts";
-import { issueUserJwt } from "../../store/access-tokens.ts";
 import { lockFirstStart } from "../../store/first-start.ts";
+import { openLogin } from "../../store/logins.ts";
 import { HOME, homeOrganization, renameOrganization } from "../../store/organizations.ts";
 import { hashPassword } from "../../store/passwords.ts";
 import { countUsers, createUser } from "../../store/users.ts";
 import { isSameSecret } from "../constant-time.ts";
 import { Email, line, Password } from "../fields.ts";
-import { SessionFields, userJson, UserView } from "../people/representation.ts";
+import { Session, sessionJson } from "../people/representation.ts";
 import { type Answer, type Call, defineRoute } from "../route.ts";
 
 const SetupRequest = Type.Object(
@@ -36,7 +36,7 @@ export const setup = defineRoute({
   access: "none",
   body: SetupRequest,
   replies: {
-    201: { description: "The administrator, logged in", schema: Type.Object({ ...SessionFields, user: UserView }, { title: "SetupDone" }) },
+    201: { description: "The administrator, logged in", schema: Session },
   },
   errors: ["already_set_up", "unauthorized"],
   async handler(call) {
@@ -56,7 +56,7 @@ export const setup = defineRoute({
   },
 });
 
-async function makeFirst({ context, commit }: Pick<Call, "context" | "commit">, first: First): Promise<Answer> {
+async function makeFirst({ context, commit, caller }: Pick<Call, "context" | "commit" | "caller">, first: First): Promise<Answer> {
   const passwordHash = await hashPassword(first.password);
   return commit(async (db) => {
     await lockFirstStart(db);
@@ -70,17 +70,10 @@ async function makeFirst({ context, commit }: Pick<Call, "context" | "commit">, 
       organizationId: organization.id,
       ...(first.name === undefined ? {} : { name: first.name }),
     });
-    const { token } = issueUserJwt(context.keys, user, context.settings.accessTokenTtlMs, context.clock());
+    const { clock, keys, settings } = context;
+    const login = await openLogin(db, keys, { userId: user.id, ttlMs: settings.loginTtlMs, ...caller }, clock());
     return {
-      answer: {
-        status: 201,
-        body: {
-          access_token: token,
-          token_type: "Bearer",
-          expires_in: Math.floor(context.settings.accessTokenTtlMs / 1000),
-          user: userJson(user),
-        },
-      },
+      answer: { status: 201, body: sessionJson(context, user, login) },
       audit: [
         {
           organizationId: organization.id,

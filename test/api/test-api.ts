@@ -20,7 +20,7 @@ import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
 import { createTelemetryStore } from "../../store/telemetry.ts";
 import { createOrganization } from "../../store/organizations.ts";
 import { createUser } from "../../store/users.ts";
-import { issueUserJwt } from "../../store/access-tokens.ts";
+import { issueUserJwt, openLogin } from "../../store/logins.ts";
 import { temporaryFolder } from "../support/wait.ts";
 
 export interface Answered {
@@ -44,6 +44,8 @@ export interface TestApi extends AsyncDisposable {
   readonly published: BusMessage[];
   readonly emitted: HubEvent[];
   readonly forgotten: string[];
+  /** Credentials whose sessions were ended. */
+  readonly disconnected: string[];
   /** What the broker says of the disk. */
   readonly storage: { isFull: boolean };
   readonly sent: CommandRequest[];
@@ -71,6 +73,7 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
   const published: BusMessage[] = [];
   const emitted: HubEvent[] = [];
   const forgotten: string[] = [];
+  const disconnected: string[] = [];
   const storage = { isFull: false };
   const sent: CommandRequest[] = [];
   const logged: TestApi["logged"] = [];
@@ -97,7 +100,10 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
       isReachable: async () => false,
       isReachableHere: () => false,
       endRevoked: async () => {},
-      disconnect: async () => 0,
+      async disconnect(selector) {
+        disconnected.push(...(selector.credentialIds ?? []));
+        return 0;
+      },
       forgetDevice: async (uid) => void forgotten.push(uid),
       count: () => 0,
     },
@@ -139,6 +145,7 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
       enforceHttps: false,
       trustProxy: [],
       accessTokenTtlMs: 3_600_000,
+      loginTtlMs: 30 * 86_400_000,
       ...settings,
     },
   };
@@ -150,6 +157,7 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
     published,
     emitted,
     forgotten,
+    disconnected,
     storage,
     sent,
     logged,
@@ -163,7 +171,9 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
         role,
         organizationId: organization.id,
       });
-      return { token: issueUserJwt(keys, user, 3_600_000, Date.now()).token, userId: user.id, organizationId: organization.id };
+      const login = await openLogin(store.db, keys, { userId: user.id, ttlMs: 3_600_000 }, Date.now());
+      const token = issueUserJwt(keys, { loginId: login.id, userId: user.id }, 3_600_000, Date.now());
+      return { token, userId: user.id, organizationId: organization.id };
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

@@ -28,13 +28,12 @@ for (const { name, skip, open } of databases()) {
       const withId = ROUTES.filter(({ path }) => path.includes(":id"));
       assert.ok(withId.length >= 9);
       for (const route of withId) {
-        const isToken = route.path.includes("access-tokens");
-        const pairs: [string, string][] = isToken
-          ? [[token.body.id, newId()]]
-          : [
+        const pairs: [string, string][] = route.path.includes("/devices/")
+          ? [
               [device.uid, MISSING_UID],
               [device.id, newId()],
-            ];
+            ]
+          : [[route.path.includes("/logins/") ? alice.loginId : token.body.id, newId()]];
         for (const [foreign, missing] of pairs) {
           const ask = (id: string) =>
             seen(
@@ -55,6 +54,11 @@ for (const { name, skip, open } of databases()) {
       assert.equal(await readings(device.uid), await readings(MISSING_UID));
       assert.equal(await readings(device.id), await readings(newId()));
       assert.deepEqual((await alice.api.call("GET", `/api/v1/devices/${device.uid}`)).body, before.body);
+      const logins = await alice.api.call<{ data: { id: string }[] }>("GET", "/api/v1/auth/logins");
+      assert.deepEqual(
+        logins.body.data.map(({ id }) => id),
+        [alice.loginId],
+      );
       const tokens = await admin.api.call<{ data: { id: string; revoked_at: string | null }[] }>("GET", "/api/v1/access-tokens");
       assert.equal(tokens.body.data.find(({ id }) => id === token.body.id)?.revoked_at, null);
     });
@@ -78,7 +82,7 @@ for (const { name, skip, open } of databases()) {
       const token = await alice.api.call<{ id: string }>("POST", "/api/v1/access-tokens", { kind: "personal", name: "hers" });
       const mine = await alice.api.call<{ data: { correlation_id: string; id: string }[] }>("GET", "/api/v1/events");
       assert.ok(mine.body.data.length > 0);
-      const secrets = [device.uid, device.id, alice.organizationId, alice.userId, alice.email, token.body.id, "alice-1"];
+      const secrets = [device.uid, device.id, alice.organizationId, alice.userId, alice.email, alice.loginId, token.body.id, "alice-1"];
       const lists = ROUTES.filter(({ method, path, access }) => method === "GET" && access === "member" && !path.includes(":id"));
       assert.ok(lists.length >= 6);
       const queries = [

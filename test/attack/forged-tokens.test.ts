@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createHmac, generateKeyPairSync, randomBytes } from "node:crypto";
+import { createHmac, generateKeyPairSync, randomBytes, randomUUID } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import jwt from "jsonwebtoken";
 import mqtt from "mqtt";
@@ -118,9 +118,10 @@ describe("a forged token", () => {
     await using short = await startHub({ env: { JWT_SECRET: "s".repeat(40) } });
     await short.api.login();
     const { kid } = JSON.parse(Buffer.from((short.api.token ?? "").split(".")[0] ?? "", "base64url").toString()) as { kid: string };
-    const { sub } = jwt.decode(short.api.token ?? "") as { sub: string };
+    const { sub, sid } = jwt.decode(short.api.token ?? "") as { sub: string; sid: string };
     const seconds = Math.floor(Date.now() / 1000);
-    const make = (claims: object): string => jwt.sign({ sub, jti: "1", ...claims }, "s".repeat(40), { algorithm: "HS256", keyid: kid });
+    const make = (claims: object): string =>
+      jwt.sign({ sub, sid, jti: "1", ...claims }, "s".repeat(40), { algorithm: "HS256", keyid: kid });
     const status = async (token: string): Promise<number> =>
       (await fetch(`${short.http}/api/v1/auth/me`, { headers: { authorization: `Bearer ${token}` } })).status;
     assert.equal(await status(make({ exp: seconds + 60 })), 200);
@@ -128,5 +129,7 @@ describe("a forged token", () => {
     assert.equal(await status(make({})), 401);
     assert.equal(await status(make({ exp: seconds + 60, nbf: seconds + 50 })), 401);
     assert.equal(await status(make({ exp: seconds + 60, sub: { $ne: null } as unknown as string })), 401);
+    for (const other of ["", sub, randomUUID(), null, 1, { $ne: null }, [sid]])
+      assert.equal(await status(make({ exp: seconds + 60, sid: other })), 401, JSON.stringify(other));
   });
 });

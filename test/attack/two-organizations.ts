@@ -1,4 +1,5 @@
 import { createAccessToken } from "../../store/access-tokens.ts";
+import { openLogin } from "../../store/logins.ts";
 import { openStore } from "../../store/open.ts";
 import { createOrganization } from "../../store/organizations.ts";
 import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
@@ -13,6 +14,8 @@ export interface Person {
   readonly api: ApiClient;
   readonly organizationId: string;
   readonly userId: string;
+  /** A login that goes on. */
+  readonly loginId: string;
 }
 
 export interface TwoOrganizations extends AsyncDisposable {
@@ -42,7 +45,8 @@ export async function startTwoOrganizations(databaseUrl: string | undefined): Pr
       const email = name === "admin" ? ADMIN.email : `${name}@example.test`;
       const user = await createUser(store.db, { email, passwordHash: "none", role, organizationId });
       const { token } = await createAccessToken(store.db, keys, { kind: "personal", name, userId: user.id, organizationId });
-      made[name] = { email, password: token, organizationId, userId: user.id };
+      const login = await openLogin(store.db, keys, { userId: user.id, ttlMs: 3_600_000 }, Date.now());
+      made[name] = { email, password: token, organizationId, userId: user.id, loginId: login.id };
     }
   }
   const hub = stack.use(await startHub({ dataDir, databaseUrl }));

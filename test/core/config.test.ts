@@ -38,6 +38,7 @@ test("without an environment every setting has its default", () => {
       presenceTtlS: 120,
       presenceGraceS: 60,
       accessTokenTtlS: 3600,
+      loginTtlS: 2_592_000,
       commandTimeoutMs: 5000,
       maxPacketBytes: 262_144,
       mqttConnectBytes: 16_384,

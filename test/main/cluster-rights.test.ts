@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { WebSocket } from "ws";
 import mqtt from "mqtt";
-import { PROVISION_KEY, startHub } from "../support/hub.ts";
+import { ADMIN, PROVISION_KEY, startHub } from "../support/hub.ts";
 import { askRedis } from "../support/services.ts";
 import { until } from "../support/wait.ts";
 import { acquaint, clusterMissing, person, relayAt, startGround, startPair } from "./cluster-hubs.ts";
@@ -102,6 +102,33 @@ test("what happens to a device at one node holds at the other within a second", 
     const gone = new Promise<void>((resolve) => void client.once("close", () => resolve()));
     assert.equal((await a.api.call("DELETE", `/api/v1/access-tokens/${body.id}`)).status, 204);
     await gone;
+  });
+
+  await t.test("a person's MQTT session ends with the login that it began with: logged out, or its refresh token used twice", async () => {
+    const login = async () => (await a.api.call<{ access_token: string; refresh_token: string }>("POST", "/api/v1/auth/login", ADMIN)).body;
+    const connect = async (accessToken: string) => {
+      const client = await mqtt.connectAsync(b.mqtt, { username: ADMIN.email, password: accessToken, reconnectPeriod: 0 });
+      return { client, gone: new Promise<void>((resolve) => void client.once("close", () => resolve())) };
+    };
+    const [one, two, three] = [await login(), await login(), await login()];
+    const [first, second, bystander] = [
+      await connect(one.access_token),
+      await connect(two.access_token),
+      await connect(three.access_token),
+    ];
+    const from = performance.now();
+    await a.api.call("POST", "/api/v1/auth/logout", undefined, { authorization: `Bearer ${one.access_token}` });
+    await first.gone;
+    const refresh = (token: string) => b.api.call<{ refresh_token: string }>("POST", "/api/v1/auth/refresh", { refresh_token: token });
+    const next = (await refresh(two.refresh_token)).body.refresh_token;
+    await refresh(next);
+    assert.ok(second.client.connected);
+    assert.equal((await refresh(two.refresh_token)).status, 401);
+    await second.gone;
+    assert.ok(performance.now() - from < 2 * WITHIN_MS);
+    assert.ok(bystander.client.connected);
+    await bystander.client.endAsync(true);
+    await assert.rejects(connect(two.access_token));
   });
 
   await t.test("REST at one node shows what was made at the other", async () => {

@@ -6,11 +6,11 @@ import {
   authenticateBearer,
   authenticateService,
   createAccessToken,
-  issueUserJwt,
   listAccessTokens,
   revokeAccessToken,
 } from "../../store/access-tokens.ts";
 import { issueDeviceJwt } from "../../store/credentials.ts";
+import { issueUserJwt, openLogin } from "../../store/logins.ts";
 import { createOrganization, findOrganization, firstOrganization } from "../../store/organizations.ts";
 import { hashPassword, spendPasswordTime, verifyPassword } from "../../store/passwords.ts";
 import { countUsers, createUser, findUser, findUserWithPassword, listUsers } from "../../store/users.ts";
@@ -52,8 +52,8 @@ forEachEngine(({ test }) => {
     const { user } = await tenant(db, "a");
     const keys = await signingKeys(db);
     const now = Date.now();
-    const { token, expiresAt } = issueUserJwt(keys, user, HOUR, now);
-    assert.ok(Math.abs(Date.parse(expiresAt) - now - HOUR) < 1_000);
+    const login = await openLogin(db, keys, { userId: user.id, ttlMs: 2 * HOUR }, now);
+    const token = issueUserJwt(keys, { loginId: login.id, userId: user.id }, HOUR, now);
     const principal = await authenticateBearer(db, keys, token, now);
     assert.deepEqual(principal, {
       kind: "user",

@@ -1,0 +1,193 @@
+import { createHmac } from "node:crypto";
+import jwt from "jsonwebtoken";
+import { newId, newSecret } from "../core/id.ts";
+import { verifyJwt } from "./credentials.ts";
+import type { Db } from "./open.ts";
+import { type SigningKey, type SigningKeys, tokenHash } from "./secrets.ts";
+import { isoOf, rowsOf, storableText } from "./sql.ts";
+import { inTransaction } from "./transaction.ts";
+import { findUser, type User } from "./users.ts";
+
+/** What a person holds after logging in: one login is a family of refresh tokens, of which the last one counts. */
+export interface Login {
+  readonly id: string;
+  readonly userId: string;
+  readonly address: string | null;
+  readonly userAgent: string | null;
+  readonly createdAt: string;
+  readonly lastUsedAt: string;
+  readonly expiresAt: string;
+}
+
+export interface NewLogin {
+  readonly userId: string;
+  /** How long it lives without being refreshed. */
+  readonly ttlMs: number;
+  readonly address?: string | undefined;
+  readonly userAgent?: string | undefined;
+}
+
+/** A login that goes on. */
+export interface LoginTokens {
+  readonly id: string;
+  /** Shown once, kept as HMAC-SHA-256. */
+  readonly refreshToken: string;
+}
+
+/**
+ * `reused`: somebody else has the token too, and the login has ended for both. `refused`: never given out, expired, or of a
+ * login that has ended, or whose user is not active.
+ */
+export type Refreshed =
+  | ({ readonly kind: "refreshed"; readonly user: User } & LoginTokens)
+  | { readonly kind: "reused"; readonly id: string; readonly organizationId: string }
+  | { readonly kind: "refused" };
+
+const PREFIX = "hxr";
+/** So long a token that was just replaced gives its successor again: to whoever lost the answer, or asked twice at once. */
+const GRACE_MS = 10_000;
+/** Ended logins are kept so long, for whoever asks what happened. */
+const KEPT_MS = 30 * 86_400_000;
+const MAX_AGENT = 256;
+
+export async function openLogin(db: Db, keys: SigningKeys, wanted: NewLogin, now: number): Promise<LoginTokens> {
+  const id = newId();
+  const refreshToken = newSecret(PREFIX);
+  await inTransaction(db, async (trx) => {
+    await trx("logins").insert({
+      id,
+      user_id: wanted.userId,
+      address: wanted.address ?? null,
+      user_agent: wanted.userAgent === undefined ? null : storableText(wanted.userAgent).slice(0, MAX_AGENT),
+      created_at: isoOf(now),
+      last_used_at: isoOf(now),
+      expires_at: isoOf(now + wanted.ttlMs),
+    });
+    await insertToken(trx, tokenHash(keys.active("token_hmac"), refreshToken), id, now);
+  });
+  return { id, refreshToken };
+}
+
+/**
+ * Replaces the token by its successor, once: whoever comes with it again within 10 s gets the same successor, as long as
+ * that one was not used; after that the login ends. The caller's transaction must commit whatever comes out.
+ */
+export async function refreshLogin(
+  db: Db,
+  keys: SigningKeys,
+  given: { readonly token: string; readonly ttlMs: number },
+  now: number,
+): Promise<Refreshed> {
+  if (!given.token.startsWith(`${PREFIX}_`)) return { kind: "refused" };
+  const known = keys.all("token_hmac").map((key) => ({ key, hash: tokenHash(key, given.token) }));
+  return await inTransaction(db, async (trx) => {
+    const hashes = known.map(({ hash }) => hash);
+    const [taken] = await rowsOf<TokenRow>(
+      trx,
+      `update refresh_tokens set replaced_at = ? where token_hash in (${hashes.map(() => "?").join(", ")}) and replaced_at is null
+       returning token_hash, login_id, replaced_at`,
+      [isoOf(now), ...hashes],
+    );
+    const row = taken ?? ((await trx("refresh_tokens").whereIn("token_hash", hashes).first()) as TokenRow | undefined);
+    if (!row) return { kind: "refused" };
+    const login = await findLiveLogin(trx, row.login_id, now);
+    const user = login && (await findUser(trx, login.userId));
+    if (!login || !user?.isActive) return { kind: "refused" };
+    const { key } = known.find(({ hash }) => hash === row.token_hash) as { key: SigningKey };
+    const refreshToken = successorOf(key, given.token);
+    const next = tokenHash(key, refreshToken);
+    if (taken) await insertToken(trx, next, login.id, now);
+    else if (now - Date.parse(row.replaced_at) > GRACE_MS || (await isReplaced(trx, next))) {
+      await endLogin(trx, login.id, now);
+      return { kind: "reused", id: login.id, organizationId: user.organizationId };
+    }
+    await trx("logins")
+      .where({ id: login.id })
+      .update({ last_used_at: isoOf(now), expires_at: isoOf(now + given.ttlMs) });
+    return { kind: "refreshed", user, id: login.id, refreshToken };
+  });
+}
+
+/** A short-lived HS256 token with `sub`, `sid` (the login), `jti`, `iat` and `exp`, and `kid` in its header. */
+export function issueUserJwt(
+  keys: SigningKeys,
+  { loginId, userId }: { readonly loginId: string; readonly userId: string },
+  ttlMs: number,
+  now: number,
+): string {
+  const { kid, secret } = keys.active("user_jwt");
+  const claims = { sub: userId, sid: loginId, jti: newId(), iat: Math.floor(now / 1000), exp: Math.floor((now + ttlMs) / 1000) };
+  return jwt.sign(claims, secret, { algorithm: "HS256", keyid: kid });
+}
+
+/** The active user that the JWT speaks for, and the login that it belongs to, which goes on. */
+export async function authenticateUserJwt(
+  db: Db,
+  keys: SigningKeys,
+  token: string,
+  now: number,
+): Promise<{ readonly user: User; readonly loginId: string } | undefined> {
+  const claims = verifyJwt(keys, "user_jwt", token, now);
+  const loginId = claims?.["sid"];
+  if (typeof loginId !== "string") return undefined;
+  const login = await findLiveLogin(db, loginId, now);
+  if (login?.userId !== claims?.["sub"]) return undefined;
+  const user = login && (await findUser(db, login.userId));
+  return user?.isActive ? { user, loginId } : undefined;
+}
+
+/** Those that go on, oldest first. */
+export async function listLogins(db: Db, userId: string, now: number): Promise<Login[]> {
+  return (await live(db, now).where({ user_id: userId }).orderBy("id")) as Login[];
+}
+
+/** False when it had ended before. */
+export async function endLogin(db: Db, id: string, now: number): Promise<boolean> {
+  return (
+    (await db("logins")
+      .where({ id })
+      .whereNull("ended_at")
+      .update({ ended_at: isoOf(now) })) > 0
+  );
+}
+
+/** Removes those that ended or expired a month ago. Answers how many. */
+export async function purgeLogins(db: Db, now: number): Promise<number> {
+  const last = isoOf(now - KEPT_MS);
+  return await db("logins").where("expires_at", "<=", last).orWhere("ended_at", "<=", last).del();
+}
+
+interface TokenRow {
+  token_hash: string;
+  login_id: string;
+  replaced_at: string;
+}
+
+function live(db: Db, now: number) {
+  return db("logins").whereNull("ended_at").where("expires_at", ">", isoOf(now)).select({
+    id: "id",
+    userId: "user_id",
+    address: "address",
+    userAgent: "user_agent",
+    createdAt: "created_at",
+    lastUsedAt: "last_used_at",
+    expiresAt: "expires_at",
+  });
+}
+
+async function findLiveLogin(db: Db, id: string, now: number): Promise<Login | undefined> {
+  return (await live(db, now).where({ id }).first()) as Login | undefined;
+}
+
+async function insertToken(trx: Db, hash: string, loginId: string, now: number): Promise<void> {
+  await trx("refresh_tokens").insert({ token_hash: hash, login_id: loginId, created_at: isoOf(now) });
+}
+
+async function isReplaced(db: Db, hash: string): Promise<boolean> {
+  return (await db("refresh_tokens").where({ token_hash: hash }).whereNotNull("replaced_at").first("token_hash")) !== undefined;
+}
+
+/** Always the same for one token, and nobody's to guess without the hub's key. */
+function successorOf(key: SigningKey, token: string): string {
+  return `${PREFIX}_${createHmac("sha256", key.secret).update("successor of ").update(token).digest("base64url")}`;
+}
