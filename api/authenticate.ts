@@ -6,26 +6,46 @@ import { authenticateDevice } from "../store/credentials.ts";
 import { homeOrganization } from "../store/organizations.ts";
 import { isSameSecret } from "./constant-time.ts";
 import type { ApiContext } from "./context.ts";
-import type { Access, Member } from "./route.ts";
+import type { Access, Member, SessionCookie } from "./route.ts";
+import { authenticateCookie, type CookieRequest } from "./session-cookie.ts";
 
 type Needs = Pick<ApiContext, "store" | "keys" | "clock" | "settings">;
 
 const MAX_TOKEN_CHARS = 4096;
 
-/** Who calls, or undefined where nobody has to say. Throws `unauthorized`, `forbidden`, or `unavailable` without a provisioning key. */
-export async function authenticate(context: Needs, access: Access, headers: IncomingHttpHeaders): Promise<Principal | undefined> {
+export interface Authenticated {
+  /** undefined where nobody has to say. */
+  readonly principal: Principal | undefined;
+  /** The session cookie's successor. */
+  readonly renewed?: SessionCookie;
+}
+
+/** Who calls. Throws `unauthorized`, `forbidden`, or `unavailable` without a provisioning key. */
+export async function authenticate(
+  context: Needs,
+  access: Access,
+  request: Omit<CookieRequest, "token"> & { readonly token: string | undefined },
+): Promise<Authenticated> {
+  const { headers } = request;
   switch (access) {
     case "none":
-      return undefined;
+      return { principal: undefined };
     case "provision":
       checkProvisionKey(context.settings.provisionKey, single(headers["x-provision-key"]));
-      return undefined;
+      return { principal: undefined };
     case "device":
-      return authenticateDeviceCall(context, headers);
+      return { principal: await authenticateDeviceCall(context, headers) };
     case "member":
-      return authenticateMember(context, headers);
-    case "admin":
-      return requireAdmin(await authenticateMember(context, headers));
+    case "admin": {
+      // A bearer token is asked first, and alone.
+      const { token } = request;
+      const isBrowser = headers.authorization === undefined && token !== undefined;
+      const found = isBrowser
+        ? await authenticateCookie(context, { ...request, token })
+        : { principal: await authenticateMember(context, headers) };
+      if (access === "admin") requireAdmin(found.principal);
+      return found;
+    }
   }
 }
 

@@ -13,6 +13,7 @@ import type { ApiContext } from "./context.ts";
 import { asHubError, envelopeOf } from "./errors.ts";
 import { type AnswerSlot, beginAttempt, checkIdempotencyKey, repetitionIdOf, type StoredAnswer } from "./idempotency.ts";
 import type { Remote } from "./remote.ts";
+import { sendCookie, tokenOf } from "./session-cookie.ts";
 import { type Answer, type Call, type Caller, type Effect, type Route, takesIdempotencyKey } from "./route.ts";
 
 /** What the outer middleware knows of a request. */
@@ -26,15 +27,19 @@ export interface RequestState {
 export function dispatch(context: ApiContext, route: Route, remoteOf: (request: IncomingMessage) => Remote): Middleware<RequestState> {
   return async (ctx) => {
     ctx.state.route = route.path;
-    const principal = await authenticate(context, route.access, ctx.req.headers);
+    const remote = remoteOf(ctx.req);
+    const request = { method: ctx.method, headers: ctx.req.headers, token: tokenOf(ctx) };
+    const { principal, renewed } = await authenticate(context, route.access, request);
+    sendCookie(ctx, renewed, remote.isSecure);
     const body = route.method === "GET" ? undefined : await readBody(ctx.req);
     const run = route.prepare({ params: ctx["params"], query: queryOf(ctx), body: body?.json });
     const requestId = ctx.state.requestId;
-    const caller = { address: remoteOf(ctx.req).address, userAgent: ctx.req.headers["user-agent"] };
+    const caller = { address: remote.address, userAgent: ctx.req.headers["user-agent"] };
 
     const key = ctx.get("idempotency-key");
     if (key === "" || !takesIdempotencyKey(route)) {
       const answer = await run(callOf(context, { principal, requestId, caller }, undefined));
+      sendCookie(ctx, answer.cookie, remote.isSecure);
       return send(ctx, { status: answer.status, text: textOf(answer.body) });
     }
     const attempt = {

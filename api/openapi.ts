@@ -45,6 +45,12 @@ export function openApiDocument(version: string): Json {
         bearer: { type: "http", scheme: "bearer", description: "A user's access token, a personal or service token" },
         provisionKey: { type: "apiKey", in: "header", name: "x-provision-key", description: "The hub's DEVICE_PROVISION_KEY" },
         deviceUid: { type: "apiKey", in: "header", name: "x-device-uid" },
+        sessionCookie: {
+          type: "apiKey",
+          in: "cookie",
+          name: "session_token",
+          description: "A browser's login; changes need the header x-hexahub-csrf too",
+        },
         deviceToken: { type: "http", scheme: "bearer", description: "The device's token or JWT; x-device-token carries it too" },
       },
     },
@@ -55,8 +61,8 @@ const SECURITY: Readonly<Record<Access, readonly Json[]>> = {
   none: [],
   provision: [{ provisionKey: [] }],
   device: [{ deviceUid: [], deviceToken: [] }],
-  member: [{ bearer: [] }],
-  admin: [{ bearer: [] }],
+  member: [{ bearer: [] }, { sessionCookie: [] }],
+  admin: [{ bearer: [] }, { sessionCookie: [] }],
 };
 
 const problem: Json = {

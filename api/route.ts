@@ -24,7 +24,12 @@ export interface Reply {
 export interface Answer {
   readonly status: number;
   readonly body?: unknown;
+  /** What becomes of the browser's session cookie. */
+  readonly cookie?: SessionCookie;
 }
+
+/** The token for the cookie, and for how long the browser keeps it. */
+export type SessionCookie = { readonly token: string; readonly maxAgeMs: number } | "cleared";
 
 export type AuditNote = Pick<AuditEntry, "organizationId" | "action" | "resourceType" | "resourceId"> & {
   readonly details?: Record<string, unknown>;

@@ -6,7 +6,7 @@ import { findDevice } from "../store/devices.ts";
 import type { Store } from "../store/open.ts";
 import { spendPasswordTime, verifyPassword } from "../store/passwords.ts";
 import type { SigningKeys } from "../store/secrets.ts";
-import { findUserWithPassword } from "../store/users.ts";
+import { findUserWithPassword, userPrincipal } from "../store/users.ts";
 import { hasControlCharacter } from "./authorize.ts";
 import type { ClientCertificate } from "./client-certificates.ts";
 
@@ -97,12 +97,5 @@ async function authenticateUser(
     return undefined;
   }
   if (!(await verifyPassword(password, user.passwordHash))) return undefined;
-  return {
-    kind: "user",
-    id: user.id,
-    email: user.email,
-    role: user.role,
-    organizationId: user.organizationId,
-    credentialId: `password:${user.id}`,
-  };
+  return userPrincipal(user, `password:${user.id}`);
 }

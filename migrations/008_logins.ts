@@ -11,6 +11,7 @@ export async function up(db: Knex): Promise<void> {
       address text,
       user_agent text,
       created_at ${t.time} not null,
+      ttl_ms bigint not null,
       last_used_at ${t.time} not null,
       expires_at ${t.time} not null,
       ended_at ${t.time}

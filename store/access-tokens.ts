@@ -6,7 +6,7 @@ import { authenticateUserJwt } from "./logins.ts";
 import type { Db } from "./open.ts";
 import { type SigningKeys, tokenHash } from "./secrets.ts";
 import { isoOf, scoped, storableText } from "./sql.ts";
-import { findUser, type User } from "./users.ts";
+import { findUser, type User, userPrincipal } from "./users.ts";
 
 const PREFIX = { personal: "hxp", service: "hxs" } as const;
 /** How exact `lastUsedAt` is: noting every use would be a write for every request. */
@@ -52,7 +52,7 @@ export async function authenticateBearer(
 ): Promise<UserPrincipal | ServicePrincipal | undefined> {
   if (/^hx[ps]_/.test(token)) return await authenticateToken(db, keys, token, now);
   const login = await authenticateUserJwt(db, keys, token, now);
-  return userPrincipal(login?.user, login?.loginId ?? "");
+  return login && userPrincipal(login.user, login.login.id);
 }
 
 /** For MQTT: the service's name is the username, its token the password. */
@@ -123,7 +123,7 @@ async function authenticateToken(
   const principal =
     row.kind === "service"
       ? ({ kind: "service", id: row.id, name: row.name, organizationId: row.organization_id, credentialId: row.id } as const)
-      : userPrincipal(row.user_id === null ? undefined : await findUser(db, row.user_id), row.id);
+      : activePrincipal(row.user_id === null ? undefined : await findUser(db, row.user_id), row.id);
   if (principal && (row.last_used_at === null || Date.parse(row.last_used_at) < now - USE_RESOLUTION_MS))
     await db("access_tokens")
       .where({ id: row.id })
@@ -131,7 +131,6 @@ async function authenticateToken(
   return principal;
 }
 
-function userPrincipal(user: User | undefined, credentialId: string): UserPrincipal | undefined {
-  if (!user?.isActive) return undefined;
-  return { kind: "user", id: user.id, email: user.email, role: user.role, organizationId: user.organizationId, credentialId };
+function activePrincipal(user: User | undefined, credentialId: string): UserPrincipal | undefined {
+  return user?.isActive ? userPrincipal(user, credentialId) : undefined;
 }

@@ -14,6 +14,7 @@ export interface Login {
   readonly userId: string;
   readonly address: string | null;
   readonly userAgent: string | null;
+  readonly ttlMs: number;
   readonly createdAt: string;
   readonly lastUsedAt: string;
   readonly expiresAt: string;
@@ -21,7 +22,7 @@ export interface Login {
 
 export interface NewLogin {
   readonly userId: string;
-  /** How long it lives without being refreshed. */
+  /** How long it lives without being used. */
   readonly ttlMs: number;
   readonly address?: string | undefined;
   readonly userAgent?: string | undefined;
@@ -30,6 +31,7 @@ export interface NewLogin {
 /** A login that goes on. */
 export interface LoginTokens {
   readonly id: string;
+  readonly ttlMs: number;
   /** Shown once, kept as HMAC-SHA-256. */
   readonly refreshToken: string;
 }
@@ -50,36 +52,39 @@ const GRACE_MS = 10_000;
 const KEPT_MS = 30 * 86_400_000;
 const MAX_AGENT = 256;
 
+/** For a program, which keeps its tokens itself. */
 export async function openLogin(db: Db, keys: SigningKeys, wanted: NewLogin, now: number): Promise<LoginTokens> {
-  const id = newId();
   const refreshToken = newSecret(PREFIX);
-  await inTransaction(db, async (trx) => {
-    await trx("logins").insert({
-      id,
-      user_id: wanted.userId,
-      address: wanted.address ?? null,
-      user_agent: wanted.userAgent === undefined ? null : storableText(wanted.userAgent).slice(0, MAX_AGENT),
-      created_at: isoOf(now),
-      last_used_at: isoOf(now),
-      expires_at: isoOf(now + wanted.ttlMs),
-    });
+  return await inTransaction(db, async (trx) => {
+    const id = await openCookieLogin(trx, wanted, now);
     await insertToken(trx, tokenHash(keys.active("token_hmac"), refreshToken), id, now);
+    return { id, ttlMs: wanted.ttlMs, refreshToken };
   });
-  return { id, refreshToken };
+}
+
+/** For a browser, whose cookie is renewed while it is used. Returns the login's id. */
+export async function openCookieLogin(db: Db, wanted: NewLogin, now: number): Promise<string> {
+  const id = newId();
+  await db("logins").insert({
+    id,
+    user_id: wanted.userId,
+    address: wanted.address ?? null,
+    user_agent: wanted.userAgent === undefined ? null : storableText(wanted.userAgent).slice(0, MAX_AGENT),
+    created_at: isoOf(now),
+    ttl_ms: wanted.ttlMs,
+    last_used_at: isoOf(now),
+    expires_at: isoOf(now + wanted.ttlMs),
+  });
+  return id;
 }
 
 /**
  * Replaces the token by its successor, once: whoever comes with it again within 10 s gets the same successor, as long as
  * that one was not used; after that the login ends. The caller's transaction must commit whatever comes out.
  */
-export async function refreshLogin(
-  db: Db,
-  keys: SigningKeys,
-  given: { readonly token: string; readonly ttlMs: number },
-  now: number,
-): Promise<Refreshed> {
-  if (!given.token.startsWith(`${PREFIX}_`)) return { kind: "refused" };
-  const known = keys.all("token_hmac").map((key) => ({ key, hash: tokenHash(key, given.token) }));
+export async function refreshLogin(db: Db, keys: SigningKeys, token: string, now: number): Promise<Refreshed> {
+  if (!token.startsWith(`${PREFIX}_`)) return { kind: "refused" };
+  const known = keys.all("token_hmac").map((key) => ({ key, hash: tokenHash(key, token) }));
   return await inTransaction(db, async (trx) => {
     const hashes = known.map(({ hash }) => hash);
     const [taken] = await rowsOf<TokenRow>(
@@ -94,17 +99,15 @@ export async function refreshLogin(
     const user = login && (await findUser(trx, login.userId));
     if (!login || !user?.isActive) return { kind: "refused" };
     const { key } = known.find(({ hash }) => hash === row.token_hash) as { key: SigningKey };
-    const refreshToken = successorOf(key, given.token);
+    const refreshToken = successorOf(key, token);
     const next = tokenHash(key, refreshToken);
     if (taken) await insertToken(trx, next, login.id, now);
     else if (now - Date.parse(row.replaced_at) > GRACE_MS || (await isReplaced(trx, next))) {
       await endLogin(trx, login.id, now);
       return { kind: "reused", id: login.id, organizationId: user.organizationId };
     }
-    await trx("logins")
-      .where({ id: login.id })
-      .update({ last_used_at: isoOf(now), expires_at: isoOf(now + given.ttlMs) });
-    return { kind: "refreshed", user, id: login.id, refreshToken };
+    await renewLogin(trx, login, now);
+    return { kind: "refreshed", user, id: login.id, ttlMs: login.ttlMs, refreshToken };
   });
 }
 
@@ -126,14 +129,21 @@ export async function authenticateUserJwt(
   keys: SigningKeys,
   token: string,
   now: number,
-): Promise<{ readonly user: User; readonly loginId: string } | undefined> {
+): Promise<{ readonly user: User; readonly login: Login } | undefined> {
   const claims = verifyJwt(keys, "user_jwt", token, now);
   const loginId = claims?.["sid"];
   if (typeof loginId !== "string") return undefined;
   const login = await findLiveLogin(db, loginId, now);
   if (login?.userId !== claims?.["sub"]) return undefined;
   const user = login && (await findUser(db, login.userId));
-  return user?.isActive ? { user, loginId } : undefined;
+  return login && user?.isActive ? { user, login } : undefined;
+}
+
+/** It was used, and lives on for its time. */
+export async function renewLogin(db: Db, { id, ttlMs }: Pick<Login, "id" | "ttlMs">, now: number): Promise<void> {
+  await db("logins")
+    .where({ id })
+    .update({ last_used_at: isoOf(now), expires_at: isoOf(now + ttlMs) });
 }
 
 /** Those that go on, oldest first. */
@@ -169,6 +179,7 @@ function live(db: Db, now: number) {
     userId: "user_id",
     address: "address",
     userAgent: "user_agent",
+    ttlMs: "ttl_ms",
     createdAt: "created_at",
     lastUsedAt: "last_used_at",
     expiresAt: "expires_at",

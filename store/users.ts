@@ -1,6 +1,6 @@
 import { HubError } from "../core/errors.ts";
 import { newId } from "../core/id.ts";
-import type { Scope } from "../core/principal.ts";
+import type { Scope, UserPrincipal } from "../core/principal.ts";
 import { isUniqueViolation } from "./database-errors.ts";
 import type { Db } from "./open.ts";
 import { inTransaction } from "./transaction.ts";
@@ -87,6 +87,11 @@ export async function countUsers(db: Db): Promise<number> {
 export async function listUsers(db: Db, scope: Scope): Promise<User[]> {
   const rows = (await scoped(users(db), scope, "u.organization_id").orderBy("u.id")) as UserRow[];
   return rows.map(userOf);
+}
+
+/** Of somebody who was let in by the credential. */
+export function userPrincipal({ id, email, role, organizationId }: User, credentialId: string): UserPrincipal {
+  return { kind: "user", id, email, role, organizationId, credentialId };
 }
 
 interface UserRow {

@@ -3,13 +3,17 @@ import { HubError } from "../../core/errors.ts";
 import { newAudit } from "../../core/event.ts";
 import { SYSTEM } from "../../core/principal.ts";
 import { insertAudit } from "../../store/audit.ts";
-import { openLogin } from "../../store/logins.ts";
+import { openCookieLogin, openLogin } from "../../store/logins.ts";
 import { spendPasswordTime, verifyPassword } from "../../store/passwords.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { findUser, findUserWithPassword } from "../../store/users.ts";
 import { Email } from "../fields.ts";
-import { defineRoute } from "../route.ts";
-import { Session, sessionJson, userJson, UserView } from "./representation.ts";
+import { type Answer, defineRoute } from "../route.ts";
+import { cookieOf } from "../session-cookie.ts";
+import { CookieSession, Session, sessionJson, userJson, UserView } from "./representation.ts";
+
+const UNREMEMBERED_MS = 3_600_000;
+const REMEMBERED_MS = 30 * 86_400_000;
 
 export const login = defineRoute({
   method: "POST",
@@ -20,14 +24,24 @@ export const login = defineRoute({
   // Nothing changes, and an old answer would carry an old token.
   idempotent: false,
   body: Type.Object(
-    { email: Email, password: Type.String({ minLength: 1, maxLength: 1024 }) },
+    {
+      email: Email,
+      password: Type.String({ minLength: 1, maxLength: 1024 }),
+      cookie: Type.Optional(
+        Type.Boolean({
+          description:
+            "For browsers: the answer sets the cookie session_token and carries no token; a change then needs the header x-hexahub-csrf",
+        }),
+      ),
+      remember_me: Type.Optional(Type.Boolean({ description: "The cookie lasts 30 days without being used, and not one hour" })),
+    },
     { additionalProperties: false, title: "LoginRequest" },
   ),
   bodyExample: { email: "ada@example.com", password: "correct horse battery" },
   replies: {
     200: {
-      description: "A token for the Authorization header, and one that gets the next",
-      schema: Session,
+      description: "A token for the Authorization header, and one that gets the next; with `cookie` the user alone",
+      schema: Type.Union([Session, CookieSession]),
     },
   },
   errors: ["unauthorized"],
@@ -46,11 +60,16 @@ export const login = defineRoute({
       throw new HubError("unauthorized", "the e-mail or the password is wrong");
     }
     const entry = newAudit({ ...about, actor, requestId, now, action: "user.login", details: { address: caller.address } });
-    const opened = await inTransaction(db, async (trx) => {
+    return await inTransaction(db, async (trx): Promise<Answer> => {
       await insertAudit(trx, [entry]);
-      return await openLogin(trx, context.keys, { userId: found.id, ttlMs: context.settings.loginTtlMs, ...caller }, now);
+      if (body.cookie !== true) {
+        const opened = await openLogin(trx, context.keys, { userId: found.id, ttlMs: context.settings.loginTtlMs, ...caller }, now);
+        return { status: 200, body: sessionJson(context, found, opened) };
+      }
+      const ttlMs = body.remember_me === true ? REMEMBERED_MS : UNREMEMBERED_MS;
+      const id = await openCookieLogin(trx, { userId: found.id, ttlMs, ...caller }, now);
+      return { status: 200, body: { user: userJson(found) }, cookie: cookieOf(context, { id, userId: found.id, ttlMs }) };
     });
-    return { status: 200, body: sessionJson(context, found, opened) };
   },
 });
 

@@ -36,10 +36,10 @@ export const refresh = defineRoute({
   replies: { 200: { description: "New tokens; the old refresh token has done its work", schema: Session } },
   errors: ["unauthorized"],
   async handler({ context, body, commit }) {
-    const { keys, settings, clock } = context;
+    const { keys, clock } = context;
     let refreshed: Refreshed = { kind: "refused" };
     const answer = await commit(async (db): Promise<Effect> => {
-      refreshed = await refreshLogin(db, keys, { token: body.refresh_token, ttlMs: settings.loginTtlMs }, clock());
+      refreshed = await refreshLogin(db, keys, body.refresh_token, clock());
       if (refreshed.kind === "refreshed")
         return { answer: { status: 200, body: sessionJson(context, refreshed.user, refreshed) }, audit: [] };
       if (refreshed.kind === "refused") return { answer: { status: 401 }, audit: [] };
@@ -61,7 +61,9 @@ export const logout = defineRoute({
   access: "member",
   idempotent: false,
   replies: { 204: { description: "Logged out" } },
-  handler: (call) => endOwn(call, call.principal.credentialId),
+  async handler(call) {
+    return { ...(await endOwn(call, call.principal.credentialId)), cookie: "cleared" };
+  },
 });
 
 export const list = defineRoute({

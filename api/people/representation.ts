@@ -51,19 +51,21 @@ const SessionFields = {
 
 export const Session = Type.Object({ ...SessionFields, user: UserView }, { title: "Session" });
 
+export const CookieSession = Type.Object({ user: UserView }, { title: "CookieSession" });
+
 /** The tokens of a login that begins or goes on. */
 export function sessionJson(
   context: Pick<ApiContext, "keys" | "settings" | "clock">,
   user: User,
   login: LoginTokens,
 ): Record<string, unknown> {
-  const { accessTokenTtlMs, loginTtlMs } = context.settings;
+  const { accessTokenTtlMs } = context.settings;
   return {
     access_token: issueUserJwt(context.keys, { loginId: login.id, userId: user.id }, accessTokenTtlMs, context.clock()),
     token_type: "Bearer",
     expires_in: Math.floor(accessTokenTtlMs / 1000),
     refresh_token: login.refreshToken,
-    refresh_expires_in: Math.floor(loginTtlMs / 1000),
+    refresh_expires_in: Math.floor(login.ttlMs / 1000),
     user: userJson(user),
   };
 }

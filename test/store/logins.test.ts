@@ -23,7 +23,7 @@ async function scene(db: Db) {
   const keys = await signingKeys(db);
   const one = await tenant(db, "one");
   const open = (who: Tenant = one) => openLogin(db, keys, { userId: who.user.id, ttlMs: HOUR, address: "10.0.0.1" }, NOW);
-  const refresh = (token: string, now = NOW) => refreshLogin(db, keys, { token, ttlMs: HOUR }, now);
+  const refresh = (token: string, now = NOW) => refreshLogin(db, keys, token, now);
   const enter = (login: LoginTokens, now = NOW) =>
     authenticateBearer(db, keys, issueUserJwt(keys, { loginId: login.id, userId: one.user.id }, HOUR, NOW), now);
   return { keys, one, open, refresh, enter };
@@ -116,6 +116,7 @@ forEachEngine(({ test }) => {
         userId: one.user.id,
         address: "10.0.0.1",
         userAgent: null,
+        ttlMs: HOUR,
         createdAt: new Date(NOW).toISOString(),
         lastUsedAt: new Date(NOW + 60_000).toISOString(),
         expiresAt: new Date(NOW + 60_000 + HOUR).toISOString(),
