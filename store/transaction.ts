@@ -75,8 +75,8 @@ export function afterCommit(trx: Db, work: () => void): void {
 }
 
 /**
- * Statements in this order whose answers nobody needs: on SQLite they are only sent, and the commit fails when one of them
- * does. PostgreSQL's driver takes one at a time.
+ * Statements in this order whose answers are not needed before the commit: on SQLite they are only sent, and the commit
+ * fails when one of them does. PostgreSQL's driver takes one at a time.
  */
 export async function inOrder(trx: Db, statements: readonly Statement[]): Promise<void> {
   if (engineOf(trx) === "postgres") {

@@ -21,7 +21,7 @@ export const login = defineRoute({
   tag: "Access",
   summary: "Log in with e-mail and password",
   access: "none",
-  // Nothing changes, and an old answer would carry an old token.
+  // An old answer would carry old tokens.
   idempotent: false,
   body: Type.Object(
     {

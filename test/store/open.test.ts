@@ -240,6 +240,30 @@ describe("on SQLite", () => {
     assert.deepEqual(await store.db("entities").orderBy("id").pluck("id"), ["after", "before"]);
   });
 
+  test("what was sent behind a statement that rolled the transaction back is not done without it", async () => {
+    await using folder = temporaryFolder();
+    await using store = await openStore({ dataDir: folder.path });
+    // SQLite itself rolls back here, as it does when the disk is full.
+    const sql =
+      "insert or rollback into entities (id, entity_type, name, properties, created_at, last_updated) values (?, 'project', '', '{}', '', '')";
+    const all = (ids: string[]) =>
+      inTransaction(store.db, (trx) =>
+        inOrder(
+          trx,
+          ids.map((id) => ({ sql, bindings: [id] })),
+        ),
+      );
+    await all(["one", "two"]);
+    await assert.rejects(all(["three", "two", "four"]), isUniqueViolation);
+    await inTransaction(store.db, () => Promise.resolve());
+    await all(["five"]);
+    const rows = await rowsOf<{ id: string }>(store.db, "select id from entities order by id");
+    assert.deepEqual(
+      rows.map(({ id }) => id),
+      ["five", "one", "two"],
+    );
+  });
+
   test("when the database thread dies, its queries fail as unavailable and the next ones get a new thread", async () => {
     await using folder = temporaryFolder();
     const post = mock.method(Worker.prototype, "postMessage");
