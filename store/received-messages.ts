@@ -1,6 +1,7 @@
 import type { MessageIdentity } from "../core/message-identity.ts";
 import type { Db } from "./open.ts";
 import { isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
+import { inOrder } from "./transaction.ts";
 
 /** A message with an effect, and the id of what it made, if that is to be found again. */
 export interface Received {
@@ -38,7 +39,8 @@ export async function noteReceived(trx: Db, received: readonly Received[], now: 
   for (const { identity } of unsure.values()) await forgetAnswered(trx, identity);
   for (const one of await knownOf(trx, unsure, now)) known.add(one);
   const rest = [...latest].filter(([key, one]) => unsure.get(key) !== one);
-  if (rest.length > 0) await rowsOf(trx, `${insertInto(trx)} do update set ${REPLACE}`, [toJson(rowsIn(rest, now))]);
+  const note = { sql: `${insertInto(trx)} do update set ${REPLACE}`, bindings: [toJson(rowsIn(rest, now))] };
+  if (rest.length > 0) await inOrder(trx, [note]);
   return known;
 }
 

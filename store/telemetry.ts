@@ -3,7 +3,7 @@ import type { SensorValue } from "../core/payloads.ts";
 import type { Db, Store } from "./open.ts";
 import { engineOf, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
 import { dayOf, makePartitions } from "./telemetry-partitions.ts";
-import { afterCommit, inOrder, inTransaction, type Statement } from "./transaction.ts";
+import { afterCommit, afterRollback, inOrder, inTransaction, type Statement } from "./transaction.ts";
 
 export { listSeries, queryReadings, type ReadingsQuery } from "./readings.ts";
 
@@ -20,7 +20,8 @@ export interface TelemetryStore {
   /**
    * Stores the readings and the newest value of each sensor, in the caller's transaction; once in a transaction.
    * A reading that is there already changes nothing. It goes to the organisation that the device belongs to now, whatever the reading
-   * says; readings of deleted devices are dropped. Returns what says after the commit which of them are the newest of their sensor now.
+   * says; readings of deleted devices are dropped. On SQLite the transaction may fail when a device has just changed hands; the
+   * next one does not. Returns what says after the commit which of them are the newest of their sensor now.
    */
   insert(db: Db, readings: readonly SeriesReading[]): Promise<() => readonly SeriesReading[]>;
   /** Makes sure that readings of these times have a place. Cheap when they have. */
@@ -76,13 +77,15 @@ export function createTelemetryStore(store: Store): TelemetryStore {
           trx,
           readings.map((reading) => reading.ts),
         );
-        const owners = await lockDevices(trx, readings);
+        const believed = engineOf(trx) === "sqlite" ? cachedOwners(cache, readings) : undefined;
+        if (believed) afterRollback(trx, () => believed.forEach((_owner, id) => cache.delete(id)));
+        const owners = believed ?? (await lockDevices(trx, readings));
         const kept = readings.filter((reading) => owners.has(reading.deviceId));
         if (kept.length === 0) return;
         const seriesOf = await resolveSeries(trx, cache, owners, kept);
         const rows = kept.map((reading) => ({ reading, series: seriesOf(reading) }));
         const upsert = upsertSensorState(trx, rows, (changed) => (newest = changed));
-        await inOrder(trx, [insertTelemetry(trx, rows), ...lowerFirstTs(trx, rows), upsert]);
+        await inOrder(trx, [...(believed ? [checkOwners(believed)] : []), insertTelemetry(trx, rows), ...lowerFirstTs(trx, rows), upsert]);
       });
       return () => newest;
     },
@@ -106,6 +109,26 @@ async function lockDevices(trx: Db, readings: readonly SeriesReading[]): Promise
       : "select id, organization_id from devices where id in (select value from json_each(?))";
   const rows = await rowsOf<{ id: string; organization_id: string | null }>(trx, sql, [toJson(ids)]);
   return new Map(rows.map((row) => [row.id, row.organization_id]));
+}
+
+/** Who each device belonged to when it was last asked; undefined when one was not. */
+function cachedOwners(cache: LRUCache<string, DeviceSeries>, readings: readonly SeriesReading[]): Map<string, string> | undefined {
+  const owners = new Map<string, string>();
+  for (const { deviceId } of readings) {
+    if (owners.has(deviceId)) continue;
+    const device = cache.get(deviceId);
+    if (!device) return undefined;
+    owners.set(deviceId, device.organizationId);
+  }
+  return owners;
+}
+
+/** Fails, and the transaction with it, when a device belongs to somebody else by now: nobody has to wait for an answer. */
+function checkOwners(owners: ReadonlyMap<string, string>): Statement {
+  // An id is no JSON.
+  const sql = `select json(r.value->>0) from json_each(?) as r left join devices as d on d.id = r.value->>0
+     where d.organization_id is not r.value->>1`;
+  return { sql, bindings: [toJson([...owners])] };
 }
 
 /**

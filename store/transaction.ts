@@ -33,6 +33,8 @@ interface Held {
   readonly raw: Client["raw"];
   /** Done after the commit. */
   readonly after: (() => void)[];
+  /** Done after the rollback. */
+  readonly undo: (() => void)[];
   /** Statements whose answers nobody waits for before the commit. */
   readonly unanswered: Promise<unknown>[];
 }
@@ -61,6 +63,7 @@ export async function inTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): P
   } catch (error) {
     state.isOver = true;
     await rollBack(client, connection);
+    for (const act of held.undo) act();
     throw error;
   } finally {
     await client.releaseConnection(connection);
@@ -72,6 +75,11 @@ export async function inTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): P
 /** Runs `work`, which must not throw, when the transaction is committed, and not at all when it is rolled back. */
 export function afterCommit(trx: Db, work: () => void): void {
   (trx as unknown as Held).after.push(work);
+}
+
+/** Runs `work`, which must not throw, when the transaction is rolled back. */
+export function afterRollback(trx: Db, work: () => void): void {
+  (trx as unknown as Held).undo.push(work);
 }
 
 /**
@@ -106,7 +114,7 @@ function hold(parent: Client, connection: Connection, state: { readonly isOver: 
   });
   const from = (...args: unknown[]): Knex.QueryBuilder => client.queryBuilder().table(...args);
   const raw = (...args: unknown[]): Knex.Raw => client.raw(...args);
-  return Object.assign(from, { client, raw, isTransaction: true as const, after: [], unanswered: [] });
+  return Object.assign(from, { client, raw, isTransaction: true as const, after: [], undo: [], unanswered: [] });
 }
 
 /** A connection that cannot roll back is not used again; its end is the transaction's. */

@@ -4,6 +4,7 @@ import type { MessageIdentity } from "../../core/message-identity.ts";
 import { deleteDevice } from "../../store/devices.ts";
 import type { Db } from "../../store/open.ts";
 import { findEffect, noteReceived, purgeReceived, type Received } from "../../store/received-messages.ts";
+import { inTransaction } from "../../store/transaction.ts";
 import { PLATFORM } from "../../core/principal.ts";
 import { forEachEngine } from "./engines.ts";
 import { device, tenant } from "./fixtures.ts";
@@ -20,7 +21,7 @@ const message = (packetId: number, digest: string, isRepeated = false, clientId 
 /** Which of the messages had their effect before, when they come in one transaction. */
 async function known(db: Db, identities: readonly MessageIdentity[], now = 0): Promise<boolean[]> {
   const received: Received[] = identities.map((identity) => ({ identity }));
-  return db.transaction(async (trx) => {
+  return inTransaction(db, async (trx) => {
     const repeated = await noteReceived(trx, received, now);
     return received.map((one) => repeated.has(one));
   });
@@ -49,7 +50,7 @@ forEachEngine(({ test }) => {
   });
 
   test("what is rolled back was never received", async (db) => {
-    const failed = db.transaction(async (trx) => {
+    const failed = inTransaction(db, async (trx) => {
       await noteReceived(trx, [{ identity: message(1, "a") }], 0);
       throw new Error("the effect failed");
     });
@@ -76,7 +77,7 @@ forEachEngine(({ test }) => {
 
   test("what a message made is found by its copy alone", async (db) => {
     const first = message(3, "a");
-    await db.transaction((trx) => noteReceived(trx, [{ identity: first, effectId: "command-1" }], 0));
+    await inTransaction(db, (trx) => noteReceived(trx, [{ identity: first, effectId: "command-1" }], 0));
     assert.equal(await findEffect(db, { ...first, isRepeated: true }, 1), "command-1");
     assert.equal(await findEffect(db, message(3, "b", true), 1), undefined);
     assert.equal(await findEffect(db, message(259, "a", true), 1), undefined);
@@ -90,7 +91,7 @@ forEachEngine(({ test }) => {
     assert.deepEqual(await known(db, [answered(1, 0, 5_000), answered(1, 0, 5_000)], 6_000), [false, true]);
     assert.deepEqual(await known(db, [answered(1, 0, 5_000)], 7_000), [true]);
     const toggle = answered(3, 0, 5_000);
-    await db.transaction((trx) => noteReceived(trx, [{ identity: message(3, "a"), effectId: "command-1" }], 1_000));
+    await inTransaction(db, (trx) => noteReceived(trx, [{ identity: message(3, "a"), effectId: "command-1" }], 1_000));
     assert.equal(await findEffect(db, toggle, 6_000), undefined);
     assert.equal(await findEffect(db, answered(3, 1_001, 5_000), 6_000), "command-1");
   });

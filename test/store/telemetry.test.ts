@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { newId } from "../../core/id.ts";
 import { PLATFORM } from "../../core/principal.ts";
+import { deleteDevice } from "../../store/devices.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { readSensorState } from "../../store/state.ts";
 import { createTelemetryStore, listSeries, queryReadings, type SeriesReading } from "../../store/telemetry.ts";
 import { forEachEngine } from "./engines.ts";
-import { device, tenant } from "./fixtures.ts";
+import { device, tenant, type Tenant } from "./fixtures.ts";
 
 const NOW = Date.parse("2026-11-21T05:22:10.123Z");
 const DAY = 86_400_000;
@@ -172,6 +173,31 @@ forEachEngine(({ test, engine }) => {
     assert.equal((await queryReadings(db, a.scope, query)).items.length, 1);
     assert.equal((await queryReadings(db, PLATFORM, query)).items.length, 1);
     assert.equal((await listSeries(db, PLATFORM, deviceId)).length, 1);
+  });
+
+  test("a device that has just changed hands, or is gone, gets no reading into the former owner's series", async (db, store) => {
+    const [a, b] = [await tenant(db, "a"), await tenant(db, "b")];
+    const [moved, gone, other] = [await device(db, a), await device(db, a), await device(db, a)];
+    const telemetry = createTelemetryStore(store);
+    type Reading = readonly [deviceId: string, ts: number];
+    const insert = (...all: Reading[]): Promise<unknown> =>
+      telemetry.insert(
+        db,
+        all.map(([deviceId, ts]) => ({ deviceId, organizationId: a.organization.id, key: "t", ts, value: ts - NOW })),
+      );
+    const insertSoon = (...all: Reading[]): Promise<unknown> => insert(...all).catch(() => insert(...all));
+    await insert([moved.id, NOW], [gone.id, NOW], [other.id, NOW]);
+    // The store is not told of either.
+    await db("devices").where({ id: moved.id }).update({ organization_id: b.organization.id });
+    await insertSoon([moved.id, NOW + 1], [other.id, NOW + 1]);
+    await deleteDevice(db, PLATFORM, gone.id);
+    await insertSoon([gone.id, NOW + 2], [moved.id, NOW + 2], [other.id, NOW + 2]);
+    const values = async ({ scope }: Tenant, deviceId: string) =>
+      (await queryReadings(db, scope, { deviceId, key: "t", from: 0, to: NOW + 9, limit: 9 })).items.map(({ value }) => value);
+    assert.deepEqual(await values(a, moved.id), []);
+    assert.deepEqual(await values(b, moved.id), [1, 2]);
+    assert.deepEqual(await values(a, other.id), [0, 1, 2]);
+    assert.equal((await db("telemetry").count({ n: "*" }).first())?.["n"], 6);
   });
 
   test("what a rolled-back transaction made is forgotten", async (db, store) => {
