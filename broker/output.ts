@@ -1,4 +1,3 @@
-import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Counters } from "./counters.ts";
 
@@ -41,7 +40,6 @@ export class Turn {
 export class Output {
   readonly #stream: Duplex;
   readonly #turn: Turn;
-  readonly #isPoolable: boolean;
   /** A single frame, written as it is; a second one makes it a copy in `#buffer`. */
   #single: Buffer | undefined;
   #buffer: Buffer | undefined;
@@ -51,8 +49,6 @@ export class Output {
   constructor(stream: Duplex, turn: Turn) {
     this.#stream = stream;
     this.#turn = turn;
-    // A socket has taken the bytes when nothing is left to write; a WebSocket may still hold them.
-    this.#isPoolable = stream instanceof Socket;
   }
 
   /** Bytes that the client has not taken from us yet. */
@@ -132,7 +128,7 @@ export class Output {
     if (stream.destroyed || stream.writableEnded) return;
     this.#turn.counters.bytesSent += length;
     stream.write(bytes);
-    if (!buffer) return;
-    if (this.#isPoolable && buffer.length === CHUNK_BYTES && stream.writableLength === 0 && pool.length < MAX_POOLED) pool.push(buffer);
+    // A stream has given the bytes to the kernel when nothing is left to write.
+    if (buffer?.length === CHUNK_BYTES && stream.writableLength === 0 && pool.length < MAX_POOLED) pool.push(buffer);
   }
 }

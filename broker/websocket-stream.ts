@@ -38,8 +38,16 @@ export function webSocketStream(socket: WebSocket): WebSocketDuplex {
   }
   function send(frame: Buffer, done: Done): void {
     // What is written to a connection that is being closed is lost, as on any other socket.
-    if (socket.readyState === socket.OPEN) socket.send(frame, BINARY, done);
-    else done();
+    if (socket.readyState !== socket.OPEN) return done();
+    let isTaken = false;
+    function taken(error?: Error | null): void {
+      if (isTaken) return;
+      isTaken = true;
+      done(error);
+    }
+    socket.send(frame, BINARY, taken);
+    // As a socket does: what went out at once waits for nobody.
+    if (socket.bufferedAmount === 0) taken();
   }
 
   const stream = Object.assign(

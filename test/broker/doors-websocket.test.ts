@@ -121,6 +121,34 @@ describe("the WebSocket door", () => {
     await until(() => stream.writableLength === 0, { what: "the last write to be done" });
   });
 
+  test("what writableLength no longer counts is read no more: its buffer may be used again", async () => {
+    await using pair = await startPair();
+    const { stream, client } = pair;
+    const buffer = Buffer.alloc(65_536);
+    const frames = 400;
+    let reused = 0;
+    let received = 0;
+    const wrong: number[] = [];
+    client.on("message", (data) => {
+      const frame = data as Buffer;
+      for (const byte of frame) if (byte !== Math.floor(received++ / 65_536) % 251) return void wrong.push(received);
+    });
+    const writeAll = (from: number, to: number): void => {
+      for (let index = from; index < to; index++) {
+        const free = stream.writableLength === 0;
+        if (free) reused++;
+        stream.write((free ? buffer : Buffer.alloc(65_536)).fill(index % 251));
+      }
+    };
+    writeAll(0, 20);
+    client.pause();
+    writeAll(20, frames);
+    client.resume();
+    await until(() => received === frames * 65_536 || wrong.length > 0, { what: "all frames" });
+    assert.deepEqual(wrong, []);
+    assert.ok(reused > 1, `${reused} buffers used again`);
+  });
+
   test("a client whose bytes nobody takes is not read from: of 64 MiB less than 1 MiB is in memory", async () => {
     await using pair = await startPair();
     const { stream, client } = pair;
