@@ -4,6 +4,7 @@ const BINARY = 0x82;
 const MASKED = 0x80;
 const TWO_BYTES = 126;
 const EIGHT_BYTES = 127;
+const EMPTY_PING = [0x89, 0];
 
 /** What a client sends: masked as the protocol demands, with the mask 0, which leaves the bytes as they are. */
 export function maskedFrame(payload: Buffer): Buffer {
@@ -17,7 +18,10 @@ export function frameHeader(length: number): Buffer {
   return length < TWO_BYTES ? Buffer.from([BINARY, length]) : Buffer.from([BINARY, TWO_BYTES, length >> 8, length & 0xff]);
 }
 
-/** `emit` gets the payload as it arrives, in pieces. Throws for a control frame and for a mask other than 0. */
+/**
+ * `emit` gets the payload as it arrives, in pieces. Throws for a mask other than 0 and for a control frame, but a ping: no
+ * run lasts until it should have been answered.
+ */
 export function createUnwrapper(emit: Receive): Receive {
   const header = Buffer.alloc(14);
   let have = 0;
@@ -48,6 +52,7 @@ function headerBytes(header: Buffer): number {
 
 function payloadBytes(header: Buffer, bytes: number): number {
   const kind = (header[0] ?? 0) & 0x0f;
+  if (header[0] === EMPTY_PING[0] && header[1] === EMPTY_PING[1]) return 0;
   if (kind > 2) throw new Error(`a WebSocket frame of kind ${kind} came`);
   const second = header[1] ?? 0;
   if (second & MASKED && header.readUInt32BE(bytes - 4) !== 0) throw new Error("a masked WebSocket frame came");
