@@ -3,7 +3,7 @@ import type { SensorValue } from "../core/payloads.ts";
 import type { Db, Store } from "./open.ts";
 import { engineOf, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
 import { dayOf, makePartitions } from "./telemetry-partitions.ts";
-import { afterCommit, afterRollback, inOrder, inTransaction, type Statement } from "./transaction.ts";
+import { afterCommit, believe, inOrder, inTransaction, type Statement } from "./transaction.ts";
 
 export { listSeries, queryReadings, type ReadingsQuery } from "./readings.ts";
 
@@ -20,8 +20,8 @@ export interface TelemetryStore {
   /**
    * Stores the readings and the newest value of each sensor, in the caller's transaction; once in a transaction.
    * A reading that is there already changes nothing. It goes to the organisation that the device belongs to now, whatever the reading
-   * says; readings of deleted devices are dropped. On SQLite the transaction may fail when a device has just changed hands; the
-   * next one does not. Returns what says after the commit which of them are the newest of their sensor now.
+   * says; readings of deleted devices are dropped. On SQLite the transaction is run a second time when a device has just changed
+   * hands. Returns what says after the commit which of them are the newest of their sensor now.
    */
   insert(db: Db, readings: readonly SeriesReading[]): Promise<() => readonly SeriesReading[]>;
   /** Makes sure that readings of these times have a place. Cheap when they have. */
@@ -78,7 +78,7 @@ export function createTelemetryStore(store: Store): TelemetryStore {
           readings.map((reading) => reading.ts),
         );
         const believed = engineOf(trx) === "sqlite" ? cachedOwners(cache, readings) : undefined;
-        if (believed) afterRollback(trx, () => believed.forEach((_owner, id) => cache.delete(id)));
+        if (believed) believe(trx, () => believed.forEach((_owner, id) => cache.delete(id)));
         const owners = believed ?? (await lockDevices(trx, readings));
         const kept = readings.filter((reading) => owners.has(reading.deviceId));
         if (kept.length === 0) return;

@@ -33,8 +33,8 @@ interface Held {
   readonly raw: Client["raw"];
   /** Done after the commit. */
   readonly after: (() => void)[];
-  /** Done after the rollback. */
-  readonly undo: (() => void)[];
+  /** What is taken for true without being asked, and how to forget it. */
+  readonly beliefs: (() => void)[];
   /** Statements whose answers nobody waits for before the commit. */
   readonly unanswered: Promise<unknown>[];
 }
@@ -50,10 +50,22 @@ const ROLLBACK_LIMIT_MS = 5_000;
  */
 export async function inTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): Promise<T> {
   if (db.isTransaction) return await work(db);
+  for (let isSecond = false; ; isSecond = true) {
+    const beliefs: Held["beliefs"] = [];
+    try {
+      return await runTransaction(db, work, beliefs);
+    } catch (error) {
+      for (const forget of beliefs) forget();
+      if (isSecond || beliefs.length === 0) throw error;
+    }
+  }
+}
+
+async function runTransaction<T>(db: Db, work: (trx: Db) => Promise<T>, beliefs: Held["beliefs"]): Promise<T> {
   const client = db.client as Client;
   const connection = await client.acquireConnection();
   const state = { isOver: false };
-  const held = hold(client, connection, state);
+  const held = hold(client, connection, { state, beliefs });
   let result: T;
   try {
     await client.begin(connection);
@@ -63,7 +75,6 @@ export async function inTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): P
   } catch (error) {
     state.isOver = true;
     await rollBack(client, connection);
-    for (const act of held.undo) act();
     throw error;
   } finally {
     await client.releaseConnection(connection);
@@ -77,9 +88,12 @@ export function afterCommit(trx: Db, work: () => void): void {
   (trx as unknown as Held).after.push(work);
 }
 
-/** Runs `work`, which must not throw, when the transaction is rolled back. */
-export function afterRollback(trx: Db, work: () => void): void {
-  (trx as unknown as Held).undo.push(work);
+/**
+ * The transaction takes something for true that was read before it began, and fails if it is not any more. Then it is
+ * forgotten, and the work is done a second time.
+ */
+export function believe(trx: Db, forget: () => void): void {
+  (trx as unknown as Held).beliefs.push(forget);
 }
 
 /**
@@ -105,7 +119,11 @@ export async function inOrder(trx: Db, statements: readonly Statement[]): Promis
 }
 
 /** A knex on one connection until the transaction is over. */
-function hold(parent: Client, connection: Connection, state: { readonly isOver: boolean }): Held {
+function hold(
+  parent: Client,
+  connection: Connection,
+  { state, beliefs }: { readonly state: { readonly isOver: boolean } } & Pick<Held, "beliefs">,
+): Held {
   const over = (): Promise<never> => Promise.reject(new Error("the transaction is over"));
   const client = Object.assign(Object.create(parent) as Client, {
     acquireConnection: () => (state.isOver ? over() : Promise.resolve(connection)),
@@ -114,7 +132,7 @@ function hold(parent: Client, connection: Connection, state: { readonly isOver: 
   });
   const from = (...args: unknown[]): Knex.QueryBuilder => client.queryBuilder().table(...args);
   const raw = (...args: unknown[]): Knex.Raw => client.raw(...args);
-  return Object.assign(from, { client, raw, isTransaction: true as const, after: [], undo: [], unanswered: [] });
+  return Object.assign(from, { client, raw, isTransaction: true as const, after: [], beliefs, unanswered: [] });
 }
 
 /** A connection that cannot roll back is not used again; its end is the transaction's. */

@@ -12,7 +12,7 @@ import { isUniqueViolation } from "../../store/database-errors.ts";
 import { migrate, migrationStatus } from "../../store/migrate.ts";
 import { type Db, openStore, openStoreForMigration } from "../../store/open.ts";
 import { rowsOf } from "../../store/sql.ts";
-import { afterCommit, inOrder, inTransaction } from "../../store/transaction.ts";
+import { afterCommit, inOrder, believe, inTransaction } from "../../store/transaction.ts";
 import { startFaultProxy } from "../support/fault-proxy.ts";
 import { freePort } from "../support/services.ts";
 import { temporaryFolder, until } from "../support/wait.ts";
@@ -61,6 +61,31 @@ forEachEngine((under) => {
       assert.equal((await store.db("broker_state").count({ rows: "*" }).first())?.["rows"], 0);
     });
   }
+
+  under.test("a transaction that took something for true is run again when it fails, once, and leaves nothing of the first", async (db) => {
+    await db.raw("create table believed (n integer)");
+    let known = "what was";
+    const run = (truth: string) => {
+      let runs = 0;
+      const done = inTransaction(db, async (trx) => {
+        await trx("believed").insert({ n: ++runs });
+        if (known !== "") believe(trx, () => (known = truth === "nothing" ? "wrong again" : ""));
+        if (known !== "" && known !== truth) throw new Error(`not ${known}`);
+        return runs;
+      });
+      return done;
+    };
+    assert.equal(await run("what is"), 2);
+    assert.deepEqual(await db("believed").pluck("n"), [2]);
+    known = "what was";
+    await assert.rejects(run("nothing"), /not wrong again/);
+    assert.deepEqual(await db("believed").pluck("n"), [2]);
+    known = "";
+    await assert.rejects(
+      inTransaction(db, () => Promise.reject(new Error("no belief"))),
+      /no belief/,
+    );
+  });
 
   test("a schema of a newer build is refused", async () => {
     await using place = await under.emptyPlace();
