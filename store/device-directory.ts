@@ -1,6 +1,6 @@
-import { setTimeout as pause } from "node:timers/promises";
 import type { Bus, DeviceDirectory, DeviceRef, Log } from "../core/bus.ts";
 import { HUB_TOPICS } from "../core/hub-topics.ts";
+import { ChangedRows, shareChanges } from "./changed-rows.ts";
 import { listDeviceRefs } from "./devices.ts";
 import type { Db } from "./open.ts";
 
@@ -20,8 +20,6 @@ export interface Sharing extends AsyncDisposable {
   /** Changes of others may have been missed: reads all of it again. */
   reload(): void;
 }
-
-const RETRY_MS = 500;
 
 /** Every device's uid, id and organisation in memory: the broker asks for each delivery and must not wait. */
 export async function loadDeviceDirectory(db: Db): Promise<HubDirectory> {
@@ -55,92 +53,31 @@ export async function loadDeviceDirectory(db: Db): Promise<HubDirectory> {
       announce(uid);
     },
     settled: () => settled(),
-    share(context) {
-      const follower = followOthers(context, { db, uids: () => byUid.keys(), find: (uid) => byUid.get(uid), set });
-      announce = (uid) => follower.announce(uid);
-      settled = () => follower.settled();
-      return follower;
-    },
-  };
-}
-
-interface Followed {
-  readonly db: Db;
-  readonly uids: () => Iterable<string>;
-  readonly find: (uid: string) => DeviceRef | undefined;
-  readonly set: (uid: string, device: DeviceRef | undefined) => boolean;
-}
-
-/**
- * A message only says that a device changed; what it is now is read from the database, one read after the other, so that
- * messages of several nodes may come in any order. The sender reads too, after its own change.
- */
-function followOthers({ bus, log, onChanged }: SharingContext, { db, uids, find, set }: Followed) {
-  const closing = new AbortController();
-  const changed = new Set<string>();
-  let isAllOpen = false;
-  let running: Promise<void> | undefined;
-
-  async function read(): Promise<void> {
-    const all = isAllOpen;
-    isAllOpen = false;
-    const asked = [...(all ? uids() : changed)];
-    changed.clear();
-    try {
-      const rows = await listDeviceRefs(db, all ? undefined : asked);
-      const found = new Map(rows.map((device) => [device.uid, device]));
-      for (const uid of new Set([...asked, ...found.keys()])) {
-        const device = found.get(uid);
-        const before = find(uid);
-        // What changed while this was read is read again, and must not be put back until then.
-        if (changed.has(uid) || !set(uid, device)) continue;
-        onChanged((device ?? before) as DeviceRef);
-      }
-    } catch (error) {
-      for (const uid of asked) changed.add(uid);
-      isAllOpen ||= all;
-      log.error({ err: error }, "changed devices could not be read; it is tried again");
-      await pause(RETRY_MS, undefined, { signal: closing.signal, ref: false }).catch(() => undefined);
-    }
-  }
-
-  async function run(): Promise<void> {
-    while ((changed.size > 0 || isAllOpen) && !closing.signal.aborted) await read();
-  }
-
-  function start(): void {
-    running ??= run().finally(() => {
-      running = undefined;
-    });
-  }
-
-  function note(uid: string): void {
-    changed.add(uid);
-    start();
-  }
-
-  const subscription = bus.subscribe(HUB_TOPICS.directory, (_topic, payload) =>
-    note((JSON.parse(payload.toString()) as { uid: string }).uid),
-  );
-  return {
-    announce(uid: string): void {
-      // Before the message is back: a read that runs may have seen the row as it was.
-      if (running) changed.add(uid);
-      bus
-        .publish({ topic: HUB_TOPICS.directory, payload: JSON.stringify({ uid }), qos: 1 })
-        .catch((error: unknown) => log.error({ err: error, deviceUid: uid }, "a changed device could not be announced"));
-    },
-    async settled(): Promise<void> {
-      await running;
-    },
-    reload(): void {
-      isAllOpen = true;
-      start();
-    },
-    async [Symbol.asyncDispose](): Promise<void> {
-      subscription[Symbol.dispose]();
-      closing.abort();
-      await running;
+    share({ bus, log, onChanged }) {
+      const rows = new ChangedRows<DeviceRef>({
+        what: "changed devices",
+        read: async (uids) => new Map((await listDeviceRefs(db, uids)).map((device) => [device.uid, device])),
+        known: () => byUid.keys(),
+        apply(uid, device) {
+          const before = byUid.get(uid);
+          if (set(uid, device)) onChanged((device ?? before) as DeviceRef);
+        },
+        log,
+      });
+      const sharing = shareChanges(rows, { bus, log, topic: HUB_TOPICS.directory });
+      announce = (uid) => {
+        // Before the message is back: a read that runs may have seen the row as it was.
+        rows.noteIfReading(uid);
+        sharing.announce(uid);
+      };
+      settled = () => rows.settled();
+      return {
+        reload: () => rows.reload(),
+        async [Symbol.asyncDispose]() {
+          sharing[Symbol.dispose]();
+          await rows[Symbol.asyncDispose]();
+        },
+      };
     },
   };
 }
