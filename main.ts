@@ -21,6 +21,7 @@ const rooms = async () => ({
   ...(await import("./firmware/virtual/demo.ts")),
   ...(await import("./rules/command-path.ts")),
   ...(await import("./rules/state-commits.ts")),
+  ...(await import("./store/access-directory.ts")),
   ...(await import("./store/demo.ts")),
   ...(await import("./store/device-directory.ts")),
   ...(await import("./store/first-administrator.ts")),
@@ -103,17 +104,19 @@ async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDi
   const telemetry = hub.createTelemetryStore(store);
   await telemetry.maintain(clock());
   const directory = await hub.loadDeviceDirectory(db);
+  const access = stack.use(await hub.loadAccessDirectory(db, log));
   const topics = hub.createTopics(config.topicRoot);
   const metrics = hub.createMetrics();
   const caFile = config.tlsCertFile ?? join(dataDir, "tls", "ca.pem");
-  return { config, clock, dataDir, caFile, store, keys, telemetry, directory, topics, metrics, log };
+  return { config, clock, dataDir, caFile, store, keys, telemetry, directory, access, topics, metrics, log };
 }
 
 /** The broker, not listening yet, and the rooms that its messages go to. */
 async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStack) {
-  const { config, store, directory, telemetry, topics, metrics, log, clock } = base;
+  const { config, store, directory, access, telemetry, topics, metrics, log, clock } = base;
   const { redisUrl, presenceTtlS, presenceGraceS } = config;
   let sharing: ReturnType<typeof directory.share> | undefined;
+  let sharingAccess: ReturnType<typeof access.share> | undefined;
   const broker = stack.use(
     await hub.startBroker({
       ...base,
@@ -121,7 +124,10 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
       redisUrl,
       presenceTtlMs: presenceTtlS * 1_000,
       presenceGraceMs: presenceGraceS * 1_000,
-      onResync: () => sharing?.reload(),
+      onResync() {
+        sharing?.reload();
+        sharingAccess?.reload();
+      },
       version: VERSION,
     }),
   );
@@ -144,8 +150,10 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
         },
       }),
     );
+    sharingAccess = stack.use(access.share({ bus, log }));
     // What changed since it was loaded, before the others told this node.
     sharing.reload();
+    sharingAccess.reload();
   }
   for (const type of ["ack", "state_report"] as const) ingest.handle(type, states.onMessages);
   broker.onReachable((device) => commands.deviceReachable(device));

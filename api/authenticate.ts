@@ -1,15 +1,16 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { HubError } from "../core/errors.ts";
-import type { OperatorPrincipal, Principal } from "../core/principal.ts";
+import { type Access, maySomewhere } from "../core/permissions.ts";
+import type { Member, OperatorPrincipal, Principal } from "../core/principal.ts";
 import { authenticateBearer } from "../store/access-tokens.ts";
 import { authenticateDevice } from "../store/credentials.ts";
 import { homeOrganization } from "../store/organizations.ts";
 import { isSameSecret } from "./constant-time.ts";
 import type { ApiContext } from "./context.ts";
-import type { Access, Member, SessionCookie } from "./route.ts";
+import type { RouteAccess, SessionCookie } from "./route.ts";
 import { authenticateCookie, type CookieRequest } from "./session-cookie.ts";
 
-type Needs = Pick<ApiContext, "store" | "keys" | "clock" | "settings">;
+type Needs = Pick<ApiContext, "store" | "keys" | "clock" | "settings" | "access">;
 
 const MAX_TOKEN_CHARS = 4096;
 
@@ -23,7 +24,7 @@ export interface Authenticated {
 /** Who calls. Throws `unauthorized`, `forbidden`, or `unavailable` without a provisioning key. */
 export async function authenticate(
   context: Needs,
-  access: Access,
+  access: RouteAccess,
   request: Omit<CookieRequest, "token"> & { readonly token: string | undefined },
 ): Promise<Authenticated> {
   const { headers } = request;
@@ -35,15 +36,14 @@ export async function authenticate(
       return { principal: undefined };
     case "device":
       return { principal: await authenticateDeviceCall(context, headers) };
-    case "member":
-    case "admin": {
+    default: {
       // A bearer token is asked first, and alone.
       const { token } = request;
       const isBrowser = headers.authorization === undefined && token !== undefined;
       const found = isBrowser
         ? await authenticateCookie(context, { ...request, token })
         : { principal: await authenticateMember(context, headers) };
-      if (access === "admin") requireAdmin(found.principal);
+      if (found.principal.kind === "user") await context.access.know(found.principal.id);
       return found;
     }
   }
@@ -59,14 +59,12 @@ export async function authenticateMember(context: Needs, headers: IncomingHttpHe
   return principal;
 }
 
-export function isAdmin(principal: Member): boolean {
-  return principal.kind === "operator" || (principal.kind === "user" && principal.role === "admin");
-}
-
-/** Throws `forbidden`. */
-export function requireAdmin(principal: Member): Member {
-  if (!isAdmin(principal)) throw new HubError("forbidden", "only an administrator may do this");
-  return principal;
+/** Whether the route is open to who has these rights at all; on which device is for the route to say. Throws `forbidden`. */
+export function requireAccess(access: RouteAccess, rights: Access): void {
+  if (access === "none" || access === "provision" || access === "device" || access === "self" || rights.kind === "platform") return;
+  if (access === "platform") throw new HubError("forbidden", "only an administrator of the hub may do this");
+  if (!maySomewhere(rights, access))
+    throw new HubError("forbidden", `this takes the permission ${access}`, { details: { permission: access } });
 }
 
 function checkProvisionKey(expected: string | undefined, given: string | undefined): void {

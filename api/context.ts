@@ -1,5 +1,5 @@
 import type { Server } from "node:http";
-import type { Bus, Commands, Demo, DeviceDirectory, EventSink, Ingest, Log, Sessions, StorageState } from "../core/bus.ts";
+import type { AccessDirectory, Bus, Commands, Demo, DeviceDirectory, EventSink, Ingest, Log, Sessions, StorageState } from "../core/bus.ts";
 import type { DeviceCertificates } from "../core/certificate.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Store } from "../store/open.ts";
@@ -43,6 +43,7 @@ export interface ApiContext {
   readonly ingest: Ingest;
   readonly storage: StorageState;
   readonly directory: DeviceDirectory;
+  readonly access: AccessDirectory;
   readonly deviceCertificates: DeviceCertificates;
   readonly demo: Demo;
   readonly metrics: MetricsRegistry;

@@ -2,12 +2,13 @@ import type { IncomingMessage } from "node:http";
 import type { Context, Middleware } from "koa";
 import { HubError } from "../core/errors.ts";
 import { newAudit } from "../core/event.ts";
+import { type Access, isPermission, NO_PERMISSIONS, organizationAccess, scopeOf } from "../core/permissions.ts";
 import { type Actor, actorOf, type Principal, SYSTEM } from "../core/principal.ts";
 import { insertAudit } from "../store/audit.ts";
 import { insertEvents } from "../store/events.ts";
 import type { Db } from "../store/open.ts";
 import { inTransaction } from "../store/transaction.ts";
-import { authenticate } from "./authenticate.ts";
+import { authenticate, requireAccess } from "./authenticate.ts";
 import { readBody } from "./body.ts";
 import type { ApiContext } from "./context.ts";
 import { asHubError, envelopeOf } from "./errors.ts";
@@ -31,6 +32,9 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
     const request = { method: ctx.method, headers: ctx.req.headers, token: tokenOf(ctx) };
     const { principal, renewed } = await authenticate(context, route.access, request);
     sendCookie(ctx, renewed, remote.isSecure);
+    const rights = rightsOf(context, principal);
+    requireAccess(route.access, rights);
+    const may = { rights, scope: isPermission(route.access) ? scopeOf(rights, route.access) : NOTHING };
     const body = route.method === "GET" ? undefined : await readBody(ctx.req);
     const run = route.prepare({ params: ctx["params"], query: queryOf(ctx), body: body?.json });
     const requestId = ctx.state.requestId;
@@ -38,7 +42,7 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
 
     const key = ctx.get("idempotency-key");
     if (key === "" || !takesIdempotencyKey(route)) {
-      const answer = await run(callOf(context, { principal, requestId, caller }, undefined));
+      const answer = await run(callOf(context, { principal, ...may, requestId, caller }, undefined));
       sendCookie(ctx, answer.cookie, remote.isSecure);
       return send(ctx, { status: answer.status, text: textOf(answer.body) });
     }
@@ -58,7 +62,7 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
       ctx,
       await runOnce(context, begun.slot, {
         requestId,
-        work: (slot) => run(callOf(context, { principal, requestId, caller, repetitionId: repetitionIdOf(attempt) }, slot)),
+        work: (slot) => run(callOf(context, { principal, ...may, requestId, caller, repetitionId: repetitionIdOf(attempt) }, slot)),
       }),
     );
   };
@@ -91,18 +95,28 @@ interface TrackedSlot {
 
 function callOf(
   context: ApiContext,
-  from: { principal: Principal | undefined; requestId: string; caller: Caller; repetitionId?: string },
+  from: Pick<Call, "rights" | "scope"> & { principal: Principal | undefined; requestId: string; caller: Caller; repetitionId?: string },
   tracked: TrackedSlot | undefined,
 ): Omit<Call, "params" | "query" | "body"> {
   const actor = from.principal === undefined ? SYSTEM : actorOf(from.principal);
   return {
     context,
     principal: from.principal,
+    rights: from.rights,
+    scope: from.scope,
     requestId: from.requestId,
     caller: from.caller,
     repetitionId: from.repetitionId,
     commit: (work) => commit(context, { work, actor, requestId: from.requestId, tracked }),
   };
+}
+
+const NOWHERE = organizationAccess("", NO_PERMISSIONS);
+const NOTHING = scopeOf(NOWHERE, "device.read");
+
+/** A device has topics, not rows. */
+function rightsOf({ access }: ApiContext, principal: Principal | undefined): Access {
+  return principal === undefined || principal.kind === "device" ? NOWHERE : access.of(principal);
 }
 
 async function commit(

@@ -1,7 +1,8 @@
 import type { TSchema } from "typebox";
 import { ERRORS, type ErrorCode } from "../core/errors.ts";
+import { isPermission } from "../core/permissions.ts";
 import { ErrorEnvelope } from "./errors.ts";
-import { type Access, type Route, takesIdempotencyKey } from "./route.ts";
+import { type Route, type RouteAccess, takesIdempotencyKey } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 
 type Json = Record<string, unknown>;
@@ -57,12 +58,11 @@ export function openApiDocument(version: string): Json {
   };
 }
 
-const SECURITY: Readonly<Record<Access, readonly Json[]>> = {
+const MEMBER: readonly Json[] = [{ bearer: [] }, { sessionCookie: [] }];
+const SECURITY: Readonly<Partial<Record<RouteAccess, readonly Json[]>>> = {
   none: [],
   provision: [{ provisionKey: [] }],
   device: [{ deviceUid: [], deviceToken: [] }],
-  member: [{ bearer: [] }, { sessionCookie: [] }],
-  admin: [{ bearer: [] }, { sessionCookie: [] }],
 };
 
 const problem: Json = {
@@ -109,14 +109,18 @@ function operationOf(route: Route, components: Map<string, unknown>): Json {
     summary: route.summary,
     description: [
       route.description,
-      route.access === "admin" ? "For administrators." : undefined,
+      route.access === "platform"
+        ? "For administrators of the hub."
+        : isPermission(route.access)
+          ? `Takes the permission \`${route.access}\`.`
+          : undefined,
       `Errors: ${errorsOf(route)
         .map((code) => `\`${code}\``)
         .join(", ")}.`,
     ]
       .filter((part) => part !== undefined)
       .join("\n\n"),
-    security: SECURITY[route.access],
+    security: SECURITY[route.access] ?? MEMBER,
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(route.body === undefined
       ? {}
@@ -142,7 +146,7 @@ function operationOf(route: Route, components: Map<string, unknown>): Json {
 function errorsOf(route: Route): ErrorCode[] {
   const implied: ErrorCode[] = ["validation_error"];
   if (route.access !== "none") implied.push("unauthorized");
-  if (route.access === "admin") implied.push("forbidden");
+  if (route.access === "platform" || isPermission(route.access)) implied.push("forbidden");
   if (route.method !== "GET") implied.push("bad_json", "payload_too_large", "unsupported_media_type");
   if (takesIdempotencyKey(route)) implied.push("idempotency_conflict", "idempotency_in_progress");
   implied.push("https_required", "internal_error");

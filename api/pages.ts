@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { authenticateMember, requireAdmin } from "./authenticate.ts";
+import { authenticateMember, requireAccess } from "./authenticate.ts";
 import type { ApiContext } from "./context.ts";
 import { openApiDocument } from "./openapi.ts";
 import { DOCS_PAGE, DOCS_SCRIPT } from "./reference/page.ts";
@@ -51,7 +51,7 @@ export const PAGES: readonly Page[] = [
 
 /** Open on the hub's own machine; from elsewhere for administrators. */
 async function renderMetrics(context: ApiContext, request: { headers: IncomingHttpHeaders; remote: Remote }): Promise<Content> {
-  if (!request.remote.isLocal) requireAdmin(await authenticateMember(context, request.headers));
+  if (!request.remote.isLocal) requireAccess("platform", context.access.of(await authenticateMember(context, request.headers)));
   return { type: context.metrics.contentType, body: await context.metrics.text() };
 }
 

@@ -1,18 +1,22 @@
 import Type, { type Static, type TSchema } from "typebox";
 import type { AuditEntry, HubEvent } from "../core/event.ts";
 import type { ErrorCode } from "../core/errors.ts";
-import type { DevicePrincipal, Principal } from "../core/principal.ts";
+import type { Access, Permission } from "../core/permissions.ts";
+import type { DevicePrincipal, Member, Scope } from "../core/principal.ts";
 import { parserFor, textParserFor } from "../core/validate.ts";
 import type { Db } from "../store/open.ts";
 import type { ApiContext } from "./context.ts";
 
 /**
- * Who may call a route: anybody, the holder of the provisioning key, a device for itself, whoever belongs to an
- * organisation, or an administrator of the platform.
+ * Who may call a route: anybody, the holder of the provisioning key, a device for itself, everybody who is logged in, an
+ * administrator of the platform, or whoever has the permission, in the organisation or on one of its devices.
  */
-export type Access = "none" | "provision" | "device" | "member" | "admin";
-export type Member = Exclude<Principal, DevicePrincipal>;
-export type PrincipalFor<A extends Access> = A extends "device" ? DevicePrincipal : A extends "none" | "provision" ? undefined : Member;
+export type RouteAccess = "none" | "provision" | "device" | "self" | "platform" | Permission;
+export type PrincipalFor<A extends RouteAccess> = A extends "device"
+  ? DevicePrincipal
+  : A extends "none" | "provision"
+    ? undefined
+    : Member;
 
 export interface Reply {
   readonly description: string;
@@ -51,9 +55,13 @@ export interface Caller {
 }
 
 /** One call of a route, with everything parsed that can be parsed. */
-export interface Call<A extends Access = Access, P = unknown, Q = unknown, B = unknown> {
+export interface Call<A extends RouteAccess = RouteAccess, P = unknown, Q = unknown, B = unknown> {
   readonly context: ApiContext;
   readonly principal: PrincipalFor<A>;
+  /** What the principal may do. Whoever belongs to no organisation may do nothing by it. */
+  readonly rights: Access;
+  /** Where the principal has the permission that the route is for. */
+  readonly scope: Scope;
   readonly params: P;
   readonly query: Q;
   readonly body: B;
@@ -82,7 +90,7 @@ interface Description {
   readonly bodyExample?: unknown;
 }
 
-interface Definition<A extends Access, P extends TSchema, Q extends TSchema, B extends TSchema> extends Description {
+interface Definition<A extends RouteAccess, P extends TSchema, Q extends TSchema, B extends TSchema> extends Description {
   readonly access: A;
   readonly params?: P;
   readonly query?: Q;
@@ -92,7 +100,7 @@ interface Definition<A extends Access, P extends TSchema, Q extends TSchema, B e
 
 /** A route as a value: Koa serves it and OpenAPI describes it. */
 export interface Route extends Description {
-  readonly access: Access;
+  readonly access: RouteAccess;
   readonly params: TSchema;
   readonly query: TSchema;
   /** undefined when the route takes no body. */
@@ -104,7 +112,7 @@ export interface Route extends Description {
 const Nothing = Type.Object({}, { additionalProperties: false });
 
 export function defineRoute<
-  A extends Access,
+  A extends RouteAccess,
   P extends TSchema = typeof Nothing,
   Q extends TSchema = typeof Nothing,
   B extends TSchema = typeof Nothing,

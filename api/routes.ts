@@ -10,9 +10,12 @@ import { sensorReport } from "./devices/sensor-report.ts";
 import { audit } from "./events/audit.ts";
 import { events } from "./events/events.ts";
 import { health } from "./operations/health.ts";
-import { organizations, users } from "./people/directory.ts";
+import { users } from "./people/directory.ts";
+import * as invitations from "./people/invitations.ts";
 import { login, me } from "./people/login.ts";
 import * as logins from "./people/logins.ts";
+import * as members from "./people/members.ts";
+import * as organizations from "./people/organizations.ts";
 import { readings } from "./readings/readings.ts";
 import type { Route } from "./route.ts";
 import { setup } from "./setup/setup.ts";
@@ -29,7 +32,21 @@ export const ROUTES: readonly Route[] = [
   accessTokens.create,
   accessTokens.list,
   accessTokens.revoke,
-  organizations,
+  organizations.change,
+  organizations.list,
+  organizations.create,
+  organizations.rename,
+  members.list,
+  members.setRole,
+  members.remove,
+  members.grants,
+  members.grant,
+  members.revokeGrant,
+  invitations.create,
+  invitations.list,
+  invitations.withdraw,
+  invitations.accept,
+  invitations.register,
   users,
   registerDevice,
   claim,

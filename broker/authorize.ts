@@ -1,26 +1,33 @@
-import type { DeviceDirectory } from "../core/bus.ts";
-import { inScope, type Principal, scopeOf } from "../core/principal.ts";
+import type { AccessDirectory, DeviceDirectory } from "../core/bus.ts";
+import { may, mayOn, maySomewhere, type Permission } from "../core/permissions.ts";
+import type { Member, Principal } from "../core/principal.ts";
 import { TOPICS, type Topic, type Topics } from "../core/topics.ts";
 
-/** What every decision needs: the topic table's parser and which organisation a device is in. */
+/** What every decision needs: the topic table's parser, which organisation a device is in, and who may do what there. */
 export interface Rights {
   readonly topics: Topics;
   readonly directory: DeviceDirectory;
+  readonly access: AccessDirectory;
 }
+
+/** Another one when something may be decided differently from before. */
+export const versionOf = ({ directory, access }: Rights): number => directory.version + access.version;
 
 /** What a client id, a session or a right is bound to: the account or device, whatever credential it came with. */
 export const keyOf = (principal: Principal): string => `${principal.kind}:${principal.id}`;
 
 /** Whether the client may publish there at all; what the payload asks for is checked later. */
-export function mayPublish({ directory }: Rights, principal: Principal, topic: Topic): boolean {
+export function mayPublish(rights: Rights, principal: Principal, topic: Topic): boolean {
   const { publish } = TOPICS[topic.kind];
   switch (publish) {
     case "device":
       return principal.kind === "device" && "uid" in topic && principal.uid === topic.uid;
     case "control":
-      return principal.kind !== "device" && "uid" in topic && seesDevice(directory, principal, topic.uid);
+      return principal.kind !== "device" && "uid" in topic && mayOnDevice(rights, principal, "device.control", topic.uid);
     case "members":
-      return principal.kind !== "device" && "organizationId" in topic && inScope(scopeOf(principal), topic.organizationId);
+      return (
+        principal.kind !== "device" && "organizationId" in topic && may(rights.access.of(principal), "bus.publish", topic.organizationId)
+      );
     case "service":
       return principal.kind === "service";
     case "nobody":
@@ -29,7 +36,7 @@ export function mayPublish({ directory }: Rights, principal: Principal, topic: T
 }
 
 /** Whether a message on this topic may be handed to the client: asked for every delivery, retained and queued ones too. */
-export function mayReceive({ directory }: Rights, principal: Principal, topic: Topic): boolean {
+export function mayReceive(rights: Rights, principal: Principal, topic: Topic): boolean {
   const { subscribe } = TOPICS[topic.kind];
   if (principal.kind === "device") return subscribe === "device" && "uid" in topic && principal.uid === topic.uid;
   switch (subscribe) {
@@ -37,12 +44,14 @@ export function mayReceive({ directory }: Rights, principal: Principal, topic: T
     case "nobody":
       return false;
     case "members":
-      if ("uid" in topic) return seesDevice(directory, principal, topic.uid);
-      return !("organizationId" in topic) || inScope(scopeOf(principal), topic.organizationId);
+      if ("uid" in topic) return mayOnDevice(rights, principal, "device.read", topic.uid);
+      return "organizationId" in topic
+        ? may(rights.access.of(principal), "device.read", topic.organizationId)
+        : isMember(rights, principal, principal.organizationId);
     case "platform":
-      return scopeOf(principal).kind === "platform";
+      return isPlatform(rights, principal);
     case "user":
-      return topic.kind === "notification" && topic.userId === principal.id && inScope(scopeOf(principal), topic.organizationId);
+      return topic.kind === "notification" && topic.userId === principal.id && isMember(rights, principal, topic.organizationId);
   }
 }
 
@@ -52,7 +61,7 @@ export function mayReceive({ directory }: Rights, principal: Principal, topic: T
  * The broker's statistics are the platform's.
  */
 export function maySubscribe(rights: Rights, principal: Principal, filter: string): boolean {
-  if (filter.startsWith("$")) return filter.startsWith("$SYS/") && principal.kind !== "device" && scopeOf(principal).kind === "platform";
+  if (filter.startsWith("$")) return filter.startsWith("$SYS/") && principal.kind !== "device" && isPlatform(rights, principal);
   const { root } = rights.topics;
   const levels = filter.split("/");
   if (principal.kind === "device") {
@@ -60,8 +69,8 @@ export function maySubscribe(rights: Rights, principal: Principal, filter: strin
     return first === root && uid === principal.uid && group === "down" && levels.length === 4;
   }
   if (levels[0] === root && levels[1] !== undefined && !isWildcard(levels[1]))
-    return levels.length > 2 && seesDevice(rights.directory, principal, levels[1]);
-  if (levels[0] === `${root}-app` && levels[1] !== undefined && !isWildcard(levels[1])) return inScope(scopeOf(principal), levels[1]);
+    return levels.length > 2 && mayOnDevice(rights, principal, "device.read", levels[1]);
+  if (levels[0] === `${root}-app` && levels[1] !== undefined && !isWildcard(levels[1])) return isMember(rights, principal, levels[1]);
   return isWildcard(levels[0] as string) || levels[0] === root || levels[0] === `${root}-app` || levels[0] === "homeassistant";
 }
 
@@ -80,7 +89,15 @@ export const hasControlCharacter = (text: string): boolean => /\p{Cc}/u.test(tex
 
 const isWildcard = (level: string): boolean => level === "+" || level === "#";
 
-function seesDevice(directory: DeviceDirectory, principal: Exclude<Principal, { kind: "device" }>, uid: string): boolean {
+function mayOnDevice({ directory, access }: Rights, principal: Member, permission: Permission, uid: string): boolean {
   const device = directory.find(uid);
-  return device !== undefined && inScope(scopeOf(principal), device.organizationId);
+  return device !== undefined && mayOn(access.of(principal), permission, device);
+}
+
+const isPlatform = ({ access }: Rights, principal: Member): boolean => access.of(principal).kind === "platform";
+
+/** Of whatever little: what is delivered is decided for each message. */
+function isMember({ access }: Rights, principal: Member, organizationId: string): boolean {
+  const own = access.of(principal);
+  return own.kind === "platform" || (own.organizationId === organizationId && maySomewhere(own, "device.read"));
 }

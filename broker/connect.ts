@@ -65,6 +65,7 @@ export function createAdmission(context: AdmissionContext): Admission {
       context.failures.failed(remoteAddress);
       throw new ConnectRefusal(username ? 4 : 5, "bad_credentials");
     }
+    if (principal.kind === "user") await rights.access.know(principal.id);
     // Whoever left while the password was checked gets no session.
     if (connection.isClosed) return;
     await checkOwnership(context, client.id, principal);

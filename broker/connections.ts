@@ -10,6 +10,7 @@ import { connackProperties, isAcceptance } from "./connack.ts";
 import { type Admission, longestExpiryS } from "./connect.ts";
 import { Connection, type ConnectionContext, HOLD, type PacketHandlers } from "./connection.ts";
 import { Contacts } from "./contacts.ts";
+import type { Rights } from "./authorize.ts";
 import type { Counters } from "./counters.ts";
 import type { FrameFault } from "./frame-fault.ts";
 import { Grants } from "./grants.ts";
@@ -38,6 +39,7 @@ export interface ConnectionsContext {
   readonly refusals: Pick<Refusals, "reportSize" | "reportRate">;
   readonly presence: PresenceTracker;
   readonly directory: DeviceDirectory;
+  readonly rights: Rights;
   readonly topics: Topics;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -199,7 +201,7 @@ export class Connections implements PacketHandlers {
     transfer.hold(client.id, connection.claim);
     if (connection.will) wills.put(client.id, connection.will);
     const { receiveMaximum = 65_535, maximumPacketSize = Number.POSITIVE_INFINITY } = connect?.properties ?? {};
-    connection.grants = new Grants(this.#context, principal);
+    connection.grants = new Grants(this.#context.rights, principal);
     connection.window = Math.min(receiveMaximum, limits.mqttInflight);
     connection.maxPacketBytes = maximumPacketSize;
     connection.expiryMs = client.sessionExpiryInterval * 1_000;

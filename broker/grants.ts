@@ -1,6 +1,6 @@
 import type { Principal } from "../core/principal.ts";
 import type { Topic } from "../core/topics.ts";
-import { mayPublish, type Rights } from "./authorize.ts";
+import { mayPublish, type Rights, versionOf } from "./authorize.ts";
 
 /** What a client may do on one topic. */
 export interface Grant {
@@ -21,11 +21,11 @@ export class Grants {
   constructor(rights: Rights, principal: Principal) {
     this.#rights = rights;
     this.#principal = principal;
-    this.#version = rights.directory.version;
+    this.#version = versionOf(rights);
   }
 
   of(name: string): Grant {
-    const { version } = this.#rights.directory;
+    const version = versionOf(this.#rights);
     if (version !== this.#version || this.#byTopic.size > MAX_REMEMBERED) {
       this.#version = version;
       this.#byTopic = new Map();

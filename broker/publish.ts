@@ -2,7 +2,8 @@ import type { Commands, DeviceDirectory, Log } from "../core/bus.ts";
 import type { Command } from "../core/command.ts";
 import { HubError } from "../core/errors.ts";
 import { IrSet, LightSet } from "../core/payloads.ts";
-import { actorOf, type Principal, scopeOf } from "../core/principal.ts";
+import { scopeOf } from "../core/permissions.ts";
+import { actorOf, type Member, type Principal } from "../core/principal.ts";
 import type { Topic } from "../core/topics.ts";
 import { parserFor } from "../core/validate.ts";
 import type { Rights } from "./authorize.ts";
@@ -63,7 +64,7 @@ async function acceptCommand(context: PublishContext, sender: Sender, packet: In
     device: topic.uid,
     command: commandOf(topic, packet.payload),
     actor: actorOf(principal),
-    scope: scopeOf(principal as Exclude<Principal, { kind: "device" }>),
+    scope: scopeOf(context.rights.access.of(principal as Member), "device.control"),
     source: principal.kind === "service" ? "home-assistant" : "mqtt",
     origin: identityOf(sender, packet),
   });

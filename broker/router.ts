@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import qlobber from "qlobber";
 import type { Principal } from "../core/principal.ts";
 import type { Topic } from "../core/topics.ts";
-import { mayReceive, type Rights } from "./authorize.ts";
+import { mayReceive, type Rights, versionOf } from "./authorize.ts";
 import type { Message } from "./message.ts";
 import type { Neighbours } from "./neighbours.ts";
 import type { Reach, Session, Subscription } from "./session.ts";
@@ -57,7 +57,7 @@ export function parseShared(filter: string): SharedFilter | undefined {
 
 /**
  * Brings each message to the sessions and handlers whose filters match and whose rights allow it. Rights are asked when
- * a route is worked out, so that a delivery costs no decision; after a change of the directory all are worked out anew.
+ * a route is worked out, so that a delivery costs no decision; after a change of rights all are worked out anew.
  */
 export class Router {
   readonly #rights: Rights;
@@ -68,7 +68,7 @@ export class Router {
   readonly #turns = new Map<string, number>();
   #routes = new Map<string, Route>();
   #version = 0;
-  #directoryVersion = -1;
+  #rightsVersion = -1;
 
   constructor(rights: Rights, neighbours: Neighbours) {
     this.#rights = rights;
@@ -208,9 +208,9 @@ export class Router {
   }
 
   #routeOf(topic: string): Route {
-    const { version: directoryVersion } = this.#rights.directory;
-    if (directoryVersion !== this.#directoryVersion) {
-      this.#directoryVersion = directoryVersion;
+    const rightsVersion = versionOf(this.#rights);
+    if (rightsVersion !== this.#rightsVersion) {
+      this.#rightsVersion = rightsVersion;
       this.#version++;
     }
     const known = this.#routes.get(topic);

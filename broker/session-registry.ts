@@ -240,7 +240,7 @@ export class SessionRegistry {
   }
 }
 
-/** What of an account decides what it may see. */
+/** What of an account decides, beside its rights, what it may see. */
 const rightsOf = (principal: Principal): string =>
   principal.kind === "device" ? principal.uid : `${principal.organizationId}/${principal.kind === "user" ? principal.role : ""}`;
 

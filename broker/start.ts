@@ -1,5 +1,17 @@
 import { Aedes } from "aedes";
-import type { Bus, Commands, DeviceDirectory, DeviceRef, EventSink, Log, Metrics, NodeCalls, Sessions, StorageState } from "../core/bus.ts";
+import type {
+  AccessDirectory,
+  Bus,
+  Commands,
+  DeviceDirectory,
+  DeviceRef,
+  EventSink,
+  Log,
+  Metrics,
+  NodeCalls,
+  Sessions,
+  StorageState,
+} from "../core/bus.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Store } from "../store/open.ts";
@@ -36,6 +48,7 @@ export interface BrokerContext {
   readonly keys: SigningKeys;
   readonly telemetry: TelemetryStore;
   readonly directory: DeviceDirectory;
+  readonly access: AccessDirectory;
   readonly topics: Topics;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -88,8 +101,8 @@ const SHUTDOWN_MS = 5_000;
 
 /** Starts the embedded broker without any listener. It is the hub's bus from the first moment. */
 export async function startBroker(context: BrokerContext): Promise<Broker> {
-  const { directory, topics, log, limits, redisUrl } = context;
-  const rights: Rights = { topics, directory };
+  const { directory, access, topics, log, limits, redisUrl } = context;
+  const rights: Rights = { topics, directory, access };
   const shared = { ...context, rights, counters: createCounters(), onResync: (): void => online.resync() };
   const reachable: ((device: DeviceRef) => void)[] = [];
   let commands: Commands | undefined;

@@ -1,6 +1,8 @@
 import type { CommandRequest, CommandResult } from "./command.ts";
 import type { HubEvent } from "./event.ts";
 import type { UpType } from "./payloads.ts";
+import type { Access } from "./permissions.ts";
+import type { Member } from "./principal.ts";
 import type { SessionSelector } from "./session-selector.ts";
 
 export interface BusMessage {
@@ -102,6 +104,17 @@ export interface DeviceDirectory {
   remove(uid: string): void;
   /** Resolves when the changes that other nodes have told of are known here. */
   settled(): Promise<void>;
+}
+
+/** What each principal may do, without asking the database. */
+export interface AccessDirectory {
+  /** Another one after every change: what was decided before has to be decided again. */
+  readonly version: number;
+  of(principal: Member): Access;
+  /** Resolves when it is known what this user may do, who may be new. */
+  know(userId: string): Promise<void>;
+  /** The database says something else of these users now: resolves when it holds on this node; on others within a second. */
+  changed(userIds: readonly string[]): Promise<void>;
 }
 
 /** Whether the database has room for what must be kept. */

@@ -3,8 +3,10 @@
  * and in the order of its sender; no client may publish or read them.
  */
 export const HUB_TOPICS = {
-  /** `{ uid }`: a device joined, left or changed its organisation; what it is now stands in the database. */
+  /** `{ key }`, a uid: a device joined, left or changed its organisation; what it is now stands in the database. */
   directory: "$hub/directory",
+  /** `{ key }`, a user's id: what the user may do has changed. */
+  access: "$hub/access",
   /** An {@link EndedCommand} that another node may wait for. */
   commandEnded: "$hub/commands/ended",
   /** A {@link DeviceRef}: a command waits for the device, which may have come back to another node meanwhile. */

@@ -1,6 +1,9 @@
 /** Who a request comes from, after authentication. `credentialId` is what revocation names. */
 export type Principal = DevicePrincipal | UserPrincipal | ServicePrincipal | OperatorPrincipal;
 
+/** Everybody who may be in an organisation. */
+export type Member = Exclude<Principal, DevicePrincipal>;
+
 export interface DevicePrincipal {
   readonly kind: "device";
   readonly id: string;
@@ -38,19 +41,13 @@ export interface OperatorPrincipal {
 }
 
 /** Which rows a store function may see or touch. */
-export type Scope = { readonly kind: "platform" } | { readonly kind: "organization"; readonly organizationId: string };
+export type Scope =
+  | { readonly kind: "platform" }
+  | { readonly kind: "organization"; readonly organizationId: string }
+  /** Of these devices, while they are in the organisation, and nothing that belongs to no device. */
+  | { readonly kind: "devices"; readonly organizationId: string; readonly deviceIds: readonly string[] };
 
 export const PLATFORM: Scope = { kind: "platform" };
-
-/** The rows a principal may see. A device sees none: it has topics, not rows. */
-export function scopeOf(principal: Exclude<Principal, DevicePrincipal>): Scope {
-  if (principal.kind === "operator" || (principal.kind === "user" && principal.role === "admin")) return PLATFORM;
-  return { kind: "organization", organizationId: principal.organizationId };
-}
-
-export function inScope(scope: Scope, organizationId: string | null): boolean {
-  return scope.kind === "platform" || scope.organizationId === organizationId;
-}
 
 /** Who did something, as it is written to state rows, events and the audit. */
 export interface Actor {

@@ -8,6 +8,7 @@ import { type SigningKeys, tokenHash } from "./secrets.ts";
 import { isoOf, scoped, storableText } from "./sql.ts";
 import { findUser, type User, userPrincipal } from "./users.ts";
 
+const COLUMNS = { organization: "organization_id" };
 const PREFIX = { personal: "hxp", service: "hxs" } as const;
 /** How exact `lastUsedAt` is: noting every use would be a write for every request. */
 const USE_RESOLUTION_MS = 3_600_000;
@@ -93,12 +94,12 @@ export async function listAccessTokens(db: Db, scope: Scope): Promise<AccessToke
     revokedAt: "revoked_at",
     lastUsedAt: "last_used_at",
   });
-  return (await scoped(query, scope)) as AccessToken[];
+  return (await scoped(query, scope, COLUMNS)) as AccessToken[];
 }
 
 /** False when there is no such valid token in scope. */
 export async function revokeAccessToken(db: Db, scope: Scope, id: string, now: number): Promise<boolean> {
-  return (await scoped(db("access_tokens").where({ id }).whereNull("revoked_at"), scope).update({ revoked_at: isoOf(now) })) > 0;
+  return (await scoped(db("access_tokens").where({ id }).whereNull("revoked_at"), scope, COLUMNS).update({ revoked_at: isoOf(now) })) > 0;
 }
 
 interface TokenRow {
@@ -123,7 +124,7 @@ async function authenticateToken(
   const principal =
     row.kind === "service"
       ? ({ kind: "service", id: row.id, name: row.name, organizationId: row.organization_id, credentialId: row.id } as const)
-      : activePrincipal(row.user_id === null ? undefined : await findUser(db, row.user_id), row.id);
+      : activePrincipal(row.user_id === null ? undefined : await findUser(db, row.user_id), row);
   if (principal && (row.last_used_at === null || Date.parse(row.last_used_at) < now - USE_RESOLUTION_MS))
     await db("access_tokens")
       .where({ id: row.id })
@@ -131,6 +132,7 @@ async function authenticateToken(
   return principal;
 }
 
-function activePrincipal(user: User | undefined, credentialId: string): UserPrincipal | undefined {
-  return user?.isActive ? userPrincipal(user, credentialId) : undefined;
+/** In the organisation that the token was made in. */
+function activePrincipal(user: User | undefined, { id, organization_id }: TokenRow): UserPrincipal | undefined {
+  return user?.isActive ? userPrincipal({ ...user, organizationId: organization_id }, id) : undefined;
 }

@@ -36,7 +36,7 @@ export interface AuditFilter {
 
 /** Newest first. `after` is the id of the last entry of the page before. */
 export async function listAudit(db: Db, scope: Scope, filter: AuditFilter): Promise<Page<AuditEntry>> {
-  const query = scoped(db("audit_outbox"), scope)
+  const query = scoped(db("audit_outbox"), scope, { organization: "organization_id" })
     .orderBy("id", "desc")
     .limit(filter.limit + 1);
   if (filter.after !== undefined) query.where("id", "<", filter.after);

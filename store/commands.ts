@@ -6,6 +6,8 @@ import { fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from
 // As text, since SQLite uses the index of the open commands only when it sees the very words of its condition.
 const IS_OPEN = "status in ('queued', 'sent')";
 
+const COLUMNS = { organization: "organization_id", device: "device_id" };
+
 /** An id is used once in the whole hub: `existing` is the record that has it, whoever made it. */
 export async function insertCommand(
   db: Db,
@@ -19,7 +21,7 @@ export async function insertCommand(
 }
 
 export async function findCommand(db: Db, scope: Scope, id: string): Promise<CommandRecord | undefined> {
-  const row = (await scoped(db("commands").where({ id }), scope).first()) as CommandRow | undefined;
+  const row = (await scoped(db("commands").where({ id }), scope, COLUMNS).first()) as CommandRow | undefined;
   return row && recordOf(row);
 }
 
@@ -81,7 +83,7 @@ export async function listCommands(
   scope: Scope,
   filter: { deviceId?: string | undefined; limit: number; after?: string | undefined },
 ): Promise<Page<CommandRecord>> {
-  const query = scoped(db("commands"), scope)
+  const query = scoped(db("commands"), scope, COLUMNS)
     .orderBy([
       { column: "created_at", order: "desc" },
       { column: "id", order: "desc" },
@@ -90,7 +92,10 @@ export async function listCommands(
   if (filter.deviceId !== undefined) query.where({ device_id: filter.deviceId });
   if (filter.after !== undefined) {
     // Within the scope: the answer must not tell whether, and when, somebody else used this id.
-    const last = scoped(db("commands as c").where("c.id", filter.after), scope, "c.organization_id").select("c.created_at", "c.id");
+    const last = scoped(db("commands as c").where("c.id", filter.after), scope, {
+      organization: "c.organization_id",
+      device: "c.device_id",
+    }).select("c.created_at", "c.id");
     query.whereRaw("(created_at, id) < (?)", [last]);
   }
   const rows = (await query) as CommandRow[];

@@ -12,6 +12,8 @@ import { forgetReceived } from "./received-messages.ts";
 import { fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from "./sql.ts";
 import { deleteTelemetry } from "./telemetry-removal.ts";
 
+const COLUMNS = { organization: "d.organization_id", device: "d.id" };
+const OWN_COLUMNS = { organization: "organization_id", device: "id" };
 const UID_PREFIX: Record<DeviceClass, string> = { relay_controller: "relay", ir_hub: "ir", sensor_hub: "sensor", hybrid: "hybrid" };
 
 export interface NewDevice {
@@ -78,7 +80,7 @@ export async function createDevice(db: Db, device: NewDevice): Promise<Device> {
 /** `ref` is the uid or the UUID. */
 export async function findDevice(db: Db, scope: Scope, ref: string): Promise<Device | undefined> {
   const query = isUuid(ref) ? devices(db).where("d.id", ref.toLowerCase()) : devices(db).where("d.uid", ref);
-  return deviceOf(await scoped(query, scope, "d.organization_id").first());
+  return deviceOf(await scoped(query, scope, COLUMNS).first());
 }
 
 /** Like {@link findDevice}; throws `not_found`. */
@@ -103,7 +105,7 @@ export interface DeviceFilter {
 
 /** Oldest first. */
 export async function listDevices(db: Db, scope: Scope, filter: DeviceFilter): Promise<Page<Device>> {
-  const query = scoped(devices(db), scope, "d.organization_id")
+  const query = scoped(devices(db), scope, COLUMNS)
     .orderBy("d.id")
     .limit(filter.limit + 1);
   if (filter.after !== undefined) query.where("d.id", ">", filter.after);
@@ -142,7 +144,7 @@ export async function updateDevice(db: Db, scope: Scope, id: string, patch: Devi
       ...(patch.model === undefined ? {} : { model: storableText(patch.model) }),
       ...(patch.capabilities === undefined ? {} : { capabilities: toJson(patch.capabilities) }),
     };
-    const updated = await scoped(trx("devices").where({ id }), scope).update(columns);
+    const updated = await scoped(trx("devices").where({ id }), scope, OWN_COLUMNS).update(columns);
     if (updated === 0) throw notFound();
     if (patch.capabilities !== undefined) await writeCapabilities(trx, id, patch.capabilities);
     if (patch.name !== undefined || patch.model !== undefined) await updateEntity(trx, id, patch, now);
@@ -154,7 +156,7 @@ export async function updateDevice(db: Db, scope: Scope, id: string, patch: Devi
 export async function deleteDevice(db: Db, scope: Scope, id: string): Promise<boolean> {
   return await inTransaction(db, async (trx) => {
     // The lock waits for telemetry batches of this device that are under way, and lets later ones find it gone.
-    const query = scoped(trx("devices").where({ id }).select("uid"), scope).forUpdate();
+    const query = scoped(trx("devices").where({ id }).select("uid"), scope, OWN_COLUMNS).forUpdate();
     const row = (await query.first()) as { uid: string } | undefined;
     if (!row) return false;
     await deleteTelemetry(trx, id);

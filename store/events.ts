@@ -41,7 +41,7 @@ export interface EventFilter {
 
 /** Newest first. `after` is the id of the last event of the page before. */
 export async function listEvents(db: Db, scope: Scope, filter: EventFilter): Promise<Page<HubEvent>> {
-  const query = scoped(db("events"), scope)
+  const query = scoped(db("events"), scope, { organization: "organization_id", device: "entity_id" })
     .orderBy("id", "desc")
     .limit(filter.limit + 1);
   if (filter.after !== undefined) query.where("id", "<", filter.after);

@@ -17,6 +17,7 @@ export async function prepareFirstStart(db: Db, admin: FirstAdministrator | unde
   const passwordHash = await hashPassword(admin.password);
   await inTransaction(db, async (trx) => {
     await lockFirstStart(trx);
-    if ((await countUsers(trx)) === 0) await createUser(trx, { email: admin.email, passwordHash, role: "admin", organizationId });
+    if ((await countUsers(trx)) === 0)
+      await createUser(trx, { email: admin.email, passwordHash, role: "admin", organizationId, memberRole: "owner" });
   });
 }

@@ -12,6 +12,8 @@ import { findUser, type User } from "./users.ts";
 export interface Login {
   readonly id: string;
   readonly userId: string;
+  /** The one that the person acts in; null for that of the user. */
+  readonly organizationId: string | null;
   readonly address: string | null;
   readonly userAgent: string | null;
   readonly ttlMs: number;
@@ -136,7 +138,13 @@ export async function authenticateUserJwt(
   const login = await findLiveLogin(db, loginId, now);
   if (login?.userId !== claims?.["sub"]) return undefined;
   const user = login && (await findUser(db, login.userId));
-  return login && user?.isActive ? { user, login } : undefined;
+  if (!login || !user?.isActive) return undefined;
+  return { user: { ...user, organizationId: login.organizationId ?? user.organizationId }, login };
+}
+
+/** From now on the person acts in this organisation by the login. False when it is no login that goes on. */
+export async function setLoginOrganization(db: Db, id: string, organizationId: string): Promise<boolean> {
+  return (await db("logins").where({ id }).whereNull("ended_at").update({ organization_id: organizationId })) > 0;
 }
 
 /** It was used, and lives on for its time. */
@@ -177,6 +185,7 @@ function live(db: Db, now: number) {
   return db("logins").whereNull("ended_at").where("expires_at", ">", isoOf(now)).select({
     id: "id",
     userId: "user_id",
+    organizationId: "organization_id",
     address: "address",
     userAgent: "user_agent",
     ttlMs: "ttl_ms",

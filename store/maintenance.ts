@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Duties, Log } from "../core/bus.ts";
 import { purgeIdempotencyKeys } from "./idempotency.ts";
+import { purgeInvitations } from "./invitations.ts";
 import { purgeLogins } from "./logins.ts";
 import type { Db } from "./open.ts";
 import { purgeReceived } from "./received-messages.ts";
@@ -26,6 +27,7 @@ export function startMaintenance({ db, telemetry, duties, log, clock, everyMs = 
     await purgeIdempotencyKeys(db, clock());
     await purgeReceived(db, clock());
     await purgeLogins(db, clock());
+    await purgeInvitations(db, clock());
   }
   return duties.hold("maintenance", async (signal) => {
     while (!signal.aborted) {

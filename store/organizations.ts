@@ -48,6 +48,13 @@ export async function homeOrganization(db: Db): Promise<Organization> {
   });
 }
 
+/** Those with these ids, or all; oldest first. */
+export async function listOrganizations(db: Db, ids?: readonly string[]): Promise<Organization[]> {
+  const query = organizations(db).orderBy("o.id");
+  if (ids) query.whereIn("o.id", [...ids]);
+  return (await query) as Organization[];
+}
+
 export async function renameOrganization(db: Db, id: string, name: string): Promise<void> {
   await db("entities")
     .where({ id, entity_type: "organization" })

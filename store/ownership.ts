@@ -58,7 +58,7 @@ export async function claimDevice(db: Db, claim: Claim): Promise<Device | undefi
 export async function releaseDevice(db: Db, scope: Scope, id: string, newClaimCode: string): Promise<Device> {
   const at = isoOf(Date.now());
   return await inTransaction(db, async (trx) => {
-    const query = scoped(trx("devices").where({ id }).select("id"), scope).forUpdate();
+    const query = scoped(trx("devices").where({ id }).select("id"), scope, { organization: "organization_id", device: "id" }).forUpdate();
     if (!(await query.first())) throw notFound();
     await trx("devices")
       .where({ id })

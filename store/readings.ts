@@ -104,9 +104,11 @@ async function findSeries(db: Db, scope: Scope, deviceId: string, key: string): 
 /** A device shows the readings of whom it belongs to; a former owner's stay hidden until it comes back. */
 function visible(scope: Scope, condition: string, bindings: readonly string[]): { sql: string; bindings: readonly string[] } {
   const sql = `${condition} and coalesce(s.organization_id, '') = coalesce(d.organization_id, '')`;
-  return scope.kind === "platform"
-    ? { sql, bindings }
-    : { sql: `${sql} and d.organization_id = ?`, bindings: [...bindings, scope.organizationId] };
+  if (scope.kind === "platform") return { sql, bindings };
+  const inOrganization = { sql: `${sql} and d.organization_id = ?`, bindings: [...bindings, scope.organizationId] };
+  if (scope.kind === "organization") return inOrganization;
+  const places = scope.deviceIds.map(() => "?").join(", ");
+  return { sql: `${inOrganization.sql} and d.id in (${places || "null"})`, bindings: [...inOrganization.bindings, ...scope.deviceIds] };
 }
 
 /** Windows that grow, so that a page near the start of a long range does not read the whole of it. They end where a period ends. */

@@ -41,9 +41,17 @@ export function rowSource(db: Knex, columns: Readonly<Record<string, ColumnType>
     .join(", ")} from json_each(?)) as r`;
 }
 
+/** The columns that say whose a row is; without `device` it is no device's, and nobody sees it for a grant on one. */
+export interface ScopeColumns {
+  readonly organization: string;
+  readonly device?: string;
+}
+
 /** Narrows a query to the rows that `scope` may see. */
-export function scoped<Q extends Knex.QueryBuilder>(query: Q, scope: Scope, column = "organization_id"): Q {
-  if (scope.kind === "organization") query.where(column, scope.organizationId);
+export function scoped<Q extends Knex.QueryBuilder>(query: Q, scope: Scope, { organization, device }: ScopeColumns): Q {
+  if (scope.kind === "platform") return query;
+  query.where(organization, scope.organizationId);
+  if (scope.kind === "devices") query.whereIn(device ?? organization, device === undefined ? [] : scope.deviceIds);
   return query;
 }
 

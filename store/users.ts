@@ -1,10 +1,12 @@
 import { HubError } from "../core/errors.ts";
 import { newId } from "../core/id.ts";
+import type { Role } from "../core/permissions.ts";
 import type { Scope, UserPrincipal } from "../core/principal.ts";
+import { addMember } from "./members.ts";
 import { isUniqueViolation } from "./database-errors.ts";
 import type { Db } from "./open.ts";
 import { inTransaction } from "./transaction.ts";
-import { isoOf, scoped, storableText } from "./sql.ts";
+import { isoOf, storableText } from "./sql.ts";
 
 export interface User {
   readonly id: string;
@@ -22,7 +24,10 @@ export interface NewUser {
   readonly passwordHash: string;
   readonly role: "admin" | "user";
   readonly organizationId: string;
+  /** In that organisation. */
+  readonly memberRole: Role | null;
   readonly name?: string | null | undefined;
+  readonly isEmailVerified?: boolean | undefined;
 }
 
 /** E-mails are kept in lower case. Throws `conflict` for one that is taken. */
@@ -31,6 +36,7 @@ export async function createUser(db: Db, user: NewUser): Promise<User> {
   const email = emailKey(user.email);
   const createdAt = isoOf(Date.now());
   const name = user.name ? storableText(user.name) : "";
+  const isEmailVerified = user.isEmailVerified ?? false;
   try {
     await inTransaction(db, async (trx) => {
       await trx("entities").insert({
@@ -49,9 +55,10 @@ export async function createUser(db: Db, user: NewUser): Promise<User> {
         role: user.role,
         organization_id: user.organizationId,
         is_active: true,
-        is_email_verified: false,
+        is_email_verified: isEmailVerified,
         created_at: createdAt,
       });
+      await addMember(trx, user.organizationId, id, user.memberRole);
     });
   } catch (error) {
     if (isUniqueViolation(error)) throw new HubError("conflict", "a user with this e-mail address exists already", { cause: error });
@@ -64,7 +71,7 @@ export async function createUser(db: Db, user: NewUser): Promise<User> {
     role: user.role,
     organizationId: user.organizationId,
     isActive: true,
-    isEmailVerified: false,
+    isEmailVerified,
     createdAt,
   };
 }
@@ -79,14 +86,29 @@ export async function findUser(db: Db, id: string): Promise<User | undefined> {
   return row && userOf(row);
 }
 
+export async function userIdOf(db: Db, email: string): Promise<string | undefined> {
+  const row: { id: string } | undefined = await db("users")
+    .where({ email: emailKey(email) })
+    .first("id");
+  return row?.id;
+}
+
 export async function countUsers(db: Db): Promise<number> {
   const row = (await db("users").count({ count: "*" }).first()) as { count: number } | undefined;
   return row?.count ?? 0;
 }
 
+/** Whoever is a member there; of their other organisations nothing is told. */
+/** Whoever is a member there; of their other organisations nothing is told. */
 export async function listUsers(db: Db, scope: Scope): Promise<User[]> {
-  const rows = (await scoped(users(db), scope, "u.organization_id").orderBy("u.id")) as UserRow[];
-  return rows.map(userOf);
+  const query = users(db).orderBy("u.id");
+  if (scope.kind !== "platform") {
+    const { organizationId } = scope;
+    const members = db("memberships as m").where("m.organization_id", organizationId).select("m.user_id");
+    query.whereIn("u.id", scope.kind === "organization" ? members : []);
+  }
+  const rows = (await query) as UserRow[];
+  return rows.map((row) => userOf(scope.kind === "platform" ? row : { ...row, organization_id: scope.organizationId }));
 }
 
 /** Of somebody who was let in by the credential. */
@@ -123,6 +145,7 @@ function userOf(row: UserRow): User {
   };
 }
 
-function emailKey(email: string): string {
+/** E-mail addresses are told apart by this. */
+export function emailKey(email: string): string {
   return storableText(email).trim().toLowerCase();
 }

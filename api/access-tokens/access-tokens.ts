@@ -1,11 +1,12 @@
 import Type from "typebox";
 import { HubError } from "../../core/errors.ts";
-import { scopeOf } from "../../core/principal.ts";
-import { createAccessToken, listAccessTokens, revokeAccessToken } from "../../store/access-tokens.ts";
+import { may, scopeOf } from "../../core/permissions.ts";
+import { PLATFORM } from "../../core/principal.ts";
+import { type AccessToken, createAccessToken, listAccessTokens, revokeAccessToken } from "../../store/access-tokens.ts";
 import type { Db } from "../../store/open.ts";
-import { isAdmin } from "../authenticate.ts";
+import { requireAccess } from "../authenticate.ts";
 import { IdParams, nullable } from "../fields.ts";
-import { defineRoute, type Member } from "../route.ts";
+import { type Call, defineRoute } from "../route.ts";
 
 const Kind = Type.Enum(["personal", "service"], {
   description: "personal acts as you; service is a machine's account, whose name is also its MQTT username",
@@ -31,8 +32,8 @@ export const create = defineRoute({
   path: "/api/v1/access-tokens",
   tag: "Access",
   summary: "Make a token for a script or a service",
-  description: "Service accounts are for administrators to make.",
-  access: "member",
+  description: "Service accounts take the permission `service.manage`.",
+  access: "self",
   body: Type.Object(
     {
       kind: Kind,
@@ -52,9 +53,9 @@ export const create = defineRoute({
     },
   },
   errors: ["conflict"],
-  handler: ({ context, principal, body, commit }) => {
+  handler: ({ context, principal, rights, body, commit }) => {
     const { kind, name } = body;
-    const userId = ownerOf(principal, kind);
+    const userId = ownerOf({ principal, rights }, kind);
     const expiresAt = body.expires_in_s === undefined ? null : new Date(context.clock() + body.expires_in_s * 1000).toISOString();
     const { organizationId } = principal;
     return commit(async (db) => {
@@ -80,15 +81,15 @@ export const list = defineRoute({
   path: "/api/v1/access-tokens",
   tag: "Access",
   summary: "The tokens you may see, never their secrets",
-  access: "member",
+  access: "self",
   replies: {
     200: {
-      description: "Your own; all of them for an administrator",
+      description: "Your own; with `service.manage` those of the organisation",
       schema: Type.Object({ data: Type.Array(AccessTokenView) }, { title: "AccessTokenList" }),
     },
   },
-  async handler({ context, principal }) {
-    const rows = await visibleTokens(context.store.db, principal);
+  async handler({ context, principal, rights }) {
+    const rows = await visibleTokens(context.store.db, { principal, rights });
     return {
       status: 200,
       body: {
@@ -114,15 +115,15 @@ export const revoke = defineRoute({
   tag: "Access",
   summary: "Revoke a token",
   description: "MQTT sessions that began with it end at once.",
-  access: "member",
+  access: "self",
   params: IdParams,
   replies: { 204: { description: "Revoked" } },
   errors: ["not_found"],
-  handler: ({ context, principal, params, commit }) =>
+  handler: ({ context, principal, rights, params, commit }) =>
     commit(async (db) => {
       const id = params.id.toLowerCase();
-      const row = (await visibleTokens(db, principal)).find((one) => one.id === id);
-      if (row === undefined || !(await revokeAccessToken(db, scopeOf(principal), id, context.clock())))
+      const row = (await visibleTokens(db, { principal, rights })).find((one) => one.id === id);
+      if (row === undefined || !(await revokeAccessToken(db, PLATFORM, id, context.clock())))
         throw new HubError("not_found", "there is no such token that is still valid");
       return {
         answer: { status: 204 },
@@ -142,15 +143,20 @@ export const revoke = defineRoute({
     }),
 });
 
-async function visibleTokens(db: Db, principal: Member) {
-  const rows = await listAccessTokens(db, scopeOf(principal));
-  return isAdmin(principal) ? rows : rows.filter((row) => row.userId === principal.id);
+type Caller = Pick<Call<"self">, "principal" | "rights">;
+
+/** All of the organisation for who manages its accounts; else one's own. */
+async function visibleTokens(db: Db, { principal, rights }: Caller): Promise<AccessToken[]> {
+  const { organizationId } = principal;
+  if (may(rights, "service.manage", organizationId)) return await listAccessTokens(db, scopeOf(rights, "service.manage"));
+  const rows = await listAccessTokens(db, { kind: "organization", organizationId });
+  return rows.filter((row) => row.userId === principal.id);
 }
 
 /** The user a personal token acts as. Throws `forbidden` where the caller may not make such a token. */
-function ownerOf(principal: Member, kind: "personal" | "service"): string | undefined {
+function ownerOf({ principal, rights }: Caller, kind: "personal" | "service"): string | undefined {
   if (kind === "service") {
-    if (!isAdmin(principal)) throw new HubError("forbidden", "only an administrator may make service accounts");
+    requireAccess("service.manage", rights);
     return undefined;
   }
   if (principal.kind !== "user") throw new HubError("forbidden", "a personal token belongs to a person: log in as one");

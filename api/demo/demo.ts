@@ -12,7 +12,7 @@ export const start = defineRoute({
   tag: "Demo",
   summary: "Start the demo home in your organisation",
   description: "Virtual devices over real MQTT and TLS. Starting it twice changes nothing.",
-  access: "admin",
+  access: "platform",
   replies: { 200: { description: "The demo's devices", schema: DemoView } },
   errors: ["unavailable"],
   async handler({ context, principal, commit }) {
@@ -30,7 +30,7 @@ export const stop = defineRoute({
   path: "/api/v1/demo",
   tag: "Demo",
   summary: "Stop the demo home and remove its devices",
-  access: "admin",
+  access: "platform",
   replies: { 200: { description: "How many devices went", schema: Type.Object({ removed: Type.Integer() }, { title: "DemoStopped" }) } },
   async handler({ context, principal, commit }) {
     const removed = await context.demo.stop();
@@ -48,7 +48,7 @@ export const status = defineRoute({
   path: "/api/v1/demo",
   tag: "Demo",
   summary: "The demo home's devices; none when it does not run",
-  access: "admin",
+  access: "platform",
   replies: { 200: { description: "The demo's devices", schema: DemoView } },
   handler: async ({ context }) => ({ status: 200, body: { devices: await context.demo.status() } }),
 });

@@ -1,11 +1,11 @@
 import Type from "typebox";
 import { CERTIFICATE_DAYS, MAX_CERTIFICATE_DAYS } from "../../core/certificate.ts";
 import { newEvent } from "../../core/event.ts";
-import { actorOf, scopeOf } from "../../core/principal.ts";
+import { actorOf } from "../../core/principal.ts";
 import { recordCertificate } from "../../store/credentials.ts";
-import { getDevice } from "../../store/devices.ts";
 import { DeviceParams } from "../fields.ts";
 import { defineRoute } from "../route.ts";
+import { deviceFor } from "./device-for.ts";
 
 export const issueCertificate = defineRoute({
   method: "POST",
@@ -14,7 +14,7 @@ export const issueCertificate = defineRoute({
   summary: "Issue a TLS client certificate to a device",
   description:
     "The device keeps its key and sends a certificate request (PKCS #10) signed by it. With the certificate it logs in over MQTT/TLS without a password. It is one of the device's credentials, and is revoked like them; the others stay.",
-  access: "admin",
+  access: "device.manage",
   params: DeviceParams,
   body: Type.Object(
     {
@@ -51,12 +51,11 @@ export const issueCertificate = defineRoute({
     },
   },
   errors: ["not_found", "conflict"],
-  async handler({ context, principal, params, body, commit }) {
-    const scope = scopeOf(principal);
-    const { uid } = await getDevice(context.store.db, scope, params.id);
+  async handler({ context, principal, rights, params, body, commit }) {
+    const { uid } = await deviceFor(rights, "device.manage", context.store.db, params.id);
     const issued = await context.deviceCertificates.issue({ uid, csr: body.csr, days: body.days ?? CERTIFICATE_DAYS });
     return commit(async (db) => {
-      const device = await getDevice(db, scope, params.id);
+      const device = await deviceFor(rights, "device.manage", db, params.id);
       const now = context.clock();
       const credentialId = await recordCertificate(db, device.id, issued, now);
       const about = { organizationId: device.organizationId, entityId: device.id, actor: actorOf(principal), now };

@@ -10,12 +10,13 @@ import {
   SetLight,
   SetRelay,
 } from "../../core/command.ts";
-import { actorOf, scopeOf } from "../../core/principal.ts";
+import { actorOf } from "../../core/principal.ts";
 import { LightState, OnOff } from "../../core/state.ts";
 import { listCommands } from "../../store/commands.ts";
 import { getDevice } from "../../store/devices.ts";
 import { Cursor, DeviceParams, Limit, nullable, pageOf } from "../fields.ts";
 import { defineRoute } from "../route.ts";
+import { deviceFor } from "./device-for.ts";
 
 const Extras = {
   command_id: Type.Optional(
@@ -67,7 +68,7 @@ export const command = defineRoute({
   path: "/api/v1/devices/:id/commands",
   tag: "Devices",
   summary: "Command a device and wait for its acknowledgement",
-  access: "member",
+  access: "device.control",
   params: DeviceParams,
   body: CommandBody,
   bodyExample: { command: "set_relay", relay: 0, state: "ON" },
@@ -88,11 +89,13 @@ export const command = defineRoute({
     "device_error",
     "command_timeout",
   ],
-  async handler({ context, principal, params, body, requestId, repetitionId }) {
+  async handler({ context, principal, rights, scope, params, body, requestId, repetitionId }) {
     const { command_id: commandId = repetitionId, timeout_ms: timeoutMs, queue_for_s: queueForS, ...asked } = body;
+    // Its own device may be one to look at only.
+    if (scope.kind === "devices") await deviceFor(rights, "device.control", context.store.db, params.id);
     const result = await context.commands.send({
       device: params.id,
-      scope: scopeOf(principal),
+      scope,
       command: asked,
       commandId,
       actor: actorOf(principal),
@@ -132,14 +135,13 @@ export const history = defineRoute({
   path: "/api/v1/devices/:id/commands",
   tag: "Devices",
   summary: "What was asked of a device, newest first",
-  access: "member",
+  access: "device.read",
   params: DeviceParams,
   query: Type.Object({ limit: Limit(200, 50), cursor: Cursor }, { additionalProperties: false }),
   replies: { 200: { description: "A page", schema: pageOf(CommandView, "CommandPage") } },
   errors: ["not_found"],
-  async handler({ context, principal, params, query }) {
+  async handler({ context, scope, params, query }) {
     const { db } = context.store;
-    const scope = scopeOf(principal);
     const device = await getDevice(db, scope, params.id);
     const page = await listCommands(db, scope, { deviceId: device.id, limit: query.limit ?? 50, after: query.cursor });
     return { status: 200, body: { data: page.items.map(commandJson), next_cursor: page.next } };

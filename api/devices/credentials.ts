@@ -1,12 +1,12 @@
 import Type from "typebox";
 import { newEvent } from "../../core/event.ts";
 import { HubError } from "../../core/errors.ts";
-import { actorOf, scopeOf } from "../../core/principal.ts";
+import { actorOf } from "../../core/principal.ts";
 import { issueDeviceJwt, issueDeviceToken, listCredentials, revokeCredentials } from "../../store/credentials.ts";
-import { getDevice } from "../../store/devices.ts";
 import type { ApiContext } from "../context.ts";
 import { DeviceParams, nullable, Uuid } from "../fields.ts";
 import { defineRoute } from "../route.ts";
+import { deviceFor } from "./device-for.ts";
 import { DEVICE_JWT_TTL_MS } from "./enrolment.ts";
 
 const CredentialView = Type.Object(
@@ -26,7 +26,7 @@ export const credentials = defineRoute({
   path: "/api/v1/devices/:id/credentials",
   tag: "Devices",
   summary: "A device's credentials, never their secrets",
-  access: "member",
+  access: "device.read",
   params: DeviceParams,
   replies: {
     200: {
@@ -35,9 +35,9 @@ export const credentials = defineRoute({
     },
   },
   errors: ["not_found"],
-  async handler({ context, principal, params }) {
+  async handler({ context, rights, params }) {
     const { db } = context.store;
-    const device = await getDevice(db, scopeOf(principal), params.id);
+    const device = await deviceFor(rights, "device.read", db, params.id);
     const rows = await listCredentials(db, device.id);
     return {
       status: 200,
@@ -61,7 +61,7 @@ export const rotate = defineRoute({
   tag: "Devices",
   summary: "Give a device new credentials",
   description: "All older ones are revoked and its session ends.",
-  access: "admin",
+  access: "device.manage",
   params: DeviceParams,
   replies: {
     201: {
@@ -79,9 +79,9 @@ export const rotate = defineRoute({
     },
   },
   errors: ["not_found"],
-  handler: ({ context, principal, params, commit }) =>
+  handler: ({ context, principal, rights, params, commit }) =>
     commit(async (db) => {
-      const device = await getDevice(db, scopeOf(principal), params.id);
+      const device = await deviceFor(rights, "device.manage", db, params.id);
       const revoked = await revokeCredentials(db, device.id, {}, context.clock());
       const { token } = await issueDeviceToken(db, context.keys, device.id);
       const { jwt, expiresAt } = await issueDeviceJwt(db, context.keys, device.id, DEVICE_JWT_TTL_MS);
@@ -112,14 +112,14 @@ export const revoke = defineRoute({
   tag: "Devices",
   summary: "Revoke one credential of a device, or all",
   description: "Sessions that began with a revoked credential end at once.",
-  access: "admin",
+  access: "device.manage",
   params: DeviceParams,
   body: Type.Object({ credential_id: Type.Optional(Uuid) }, { additionalProperties: false, title: "RevokeRequest" }),
   replies: { 200: { description: "What was revoked", schema: Type.Object({ revoked: Type.Array(Type.String()) }, { title: "Revoked" }) } },
   errors: ["not_found"],
-  handler: ({ context, principal, params, body, commit }) =>
+  handler: ({ context, principal, rights, params, body, commit }) =>
     commit(async (db) => {
-      const device = await getDevice(db, scopeOf(principal), params.id);
+      const device = await deviceFor(rights, "device.manage", db, params.id);
       const only = body.credential_id?.toLowerCase();
       const revoked = await revokeCredentials(db, device.id, only === undefined ? {} : { only }, context.clock());
       if (only !== undefined && revoked.length === 0)

@@ -2,12 +2,13 @@ import Type from "typebox";
 import { type Device, DeviceClass, DeviceSettings, Presence } from "../../core/device.ts";
 import { newEvent } from "../../core/event.ts";
 import { HubError } from "../../core/errors.ts";
-import { actorOf, scopeOf } from "../../core/principal.ts";
+import { actorOf } from "../../core/principal.ts";
 import { deleteDevice, getDevice, listDevices, updateDevice } from "../../store/devices.ts";
 import { readSensorState, readState } from "../../store/state.ts";
 import type { ApiContext } from "../context.ts";
 import { Cursor, DeviceParams, Limit, line, pageOf } from "../fields.ts";
 import { defineRoute } from "../route.ts";
+import { deviceFor } from "./device-for.ts";
 import { DeviceDetail, deviceJson, DeviceView } from "./representation.ts";
 
 export const list = defineRoute({
@@ -15,7 +16,7 @@ export const list = defineRoute({
   path: "/api/v1/devices",
   tag: "Devices",
   summary: "The devices you may see",
-  access: "member",
+  access: "device.read",
   query: Type.Object(
     {
       limit: Limit(200, 50),
@@ -27,9 +28,9 @@ export const list = defineRoute({
     { additionalProperties: false },
   ),
   replies: { 200: { description: "A page, in the order of enrolment", schema: pageOf(DeviceView, "DevicePage") } },
-  async handler({ context, principal, query }) {
+  async handler({ context, scope, query }) {
     const { limit = 50, cursor: after, device_class: deviceClass, status, search } = query;
-    const page = await listDevices(context.store.db, scopeOf(principal), {
+    const page = await listDevices(context.store.db, scope, {
       limit,
       after,
       deviceClass,
@@ -45,13 +46,13 @@ export const show = defineRoute({
   path: "/api/v1/devices/:id",
   tag: "Devices",
   summary: "One device with its state and latest values",
-  access: "member",
+  access: "device.read",
   params: DeviceParams,
   replies: { 200: { description: "The device", schema: DeviceDetail } },
   errors: ["not_found"],
-  async handler({ context, principal, params }) {
+  async handler({ context, scope, params }) {
     const { db } = context.store;
-    const device = await getDevice(db, scopeOf(principal), params.id);
+    const device = await getDevice(db, scope, params.id);
     const [state, sensors] = [await readState(db, device.id), await readSensorState(db, device.id)];
     return {
       status: 200,
@@ -70,7 +71,7 @@ export const update = defineRoute({
   tag: "Devices",
   summary: "Rename a device or change its settings",
   description: "Settings that are not named stay as they are. The device receives them as retained `down/config`.",
-  access: "member",
+  access: "device.manage",
   params: DeviceParams,
   body: Type.Object(
     { name: Type.Optional(line(120)), settings: Type.Optional(DeviceSettings) },
@@ -79,10 +80,9 @@ export const update = defineRoute({
   bodyExample: { name: "Kitchen", settings: { relay_names: ["Lamp", "Fan"], power_restore: "last" } },
   replies: { 200: { description: "As it is now", schema: Type.Object({ device: DeviceView }, { title: "DeviceUpdated" }) } },
   errors: ["not_found"],
-  handler: ({ context, principal, params, body, commit }) =>
+  handler: ({ context, rights, scope, params, body, commit }) =>
     commit(async (db) => {
-      const scope = scopeOf(principal);
-      const before = await getDevice(db, scope, params.id);
+      const before = await deviceFor(rights, "device.manage", db, params.id);
       const { name, settings } = body;
       const device = await updateDevice(db, scope, before.id, {
         name,
@@ -114,14 +114,13 @@ export const remove = defineRoute({
   tag: "Devices",
   summary: "Remove a device with everything that is known of it",
   description: "Its session ends, its credentials, state, commands and readings go, its retained messages are taken back.",
-  access: "admin",
+  access: "device.own",
   params: DeviceParams,
   replies: { 204: { description: "Gone" } },
   errors: ["not_found"],
-  handler: ({ context, principal, params, commit }) =>
+  handler: ({ context, principal, rights, scope, params, commit }) =>
     commit(async (db) => {
-      const scope = scopeOf(principal);
-      const device = await getDevice(db, scope, params.id);
+      const device = await deviceFor(rights, "device.own", db, params.id);
       if (!(await deleteDevice(db, scope, device.id))) throw new HubError("not_found", "there is no such device");
       const { organizationId } = device;
       return {

@@ -95,7 +95,7 @@ export const addDevice = defineRoute({
   path: "/api/v1/devices",
   tag: "Devices",
   summary: "Enrol a device into your organisation",
-  access: "member",
+  access: "device.own",
   body: EnrolRequest,
   bodyExample: EXAMPLE,
   replies: { 201: { description: "Enrolled, with its credentials", schema: Enrolled } },

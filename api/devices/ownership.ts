@@ -2,11 +2,12 @@ import Type from "typebox";
 import { HubError } from "../../core/errors.ts";
 import { newEvent } from "../../core/event.ts";
 import { newClaimCode } from "../../core/id.ts";
-import { actorOf, scopeOf } from "../../core/principal.ts";
-import { getDevice } from "../../store/devices.ts";
+import { actorOf } from "../../core/principal.ts";
+import { removeGrantsOn } from "../../store/members.ts";
 import { claimDevice, releaseDevice } from "../../store/ownership.ts";
 import { DeviceParams } from "../fields.ts";
 import { defineRoute } from "../route.ts";
+import { deviceFor } from "./device-for.ts";
 import { deviceJson, DeviceView } from "./representation.ts";
 
 export const claim = defineRoute({
@@ -15,7 +16,7 @@ export const claim = defineRoute({
   tag: "Devices",
   summary: "Claim a device by its code",
   description: "The device joins your organisation. Upper and lower case and dashes in the code do not matter.",
-  access: "member",
+  access: "device.own",
   body: Type.Object(
     { claim_code: Type.String({ minLength: 12, maxLength: 20, pattern: "^[A-Za-z0-9 -]+$" }) },
     { additionalProperties: false, title: "ClaimRequest" },
@@ -55,19 +56,19 @@ export const release = defineRoute({
   summary: "Give a device up",
   description:
     "It leaves the organisation and waits for somebody with the new claim code. Its session ends and its retained messages are taken back; its credentials stay valid.",
-  access: "member",
+  access: "device.own",
   params: DeviceParams,
   replies: {
     200: { description: "Released", schema: Type.Object({ device: DeviceView, claim_code: Type.String() }, { title: "Released" }) },
   },
   errors: ["not_found", "device_not_claimed"],
-  handler: ({ context, principal, params, commit }) =>
+  handler: ({ context, principal, rights, scope, params, commit }) =>
     commit(async (db) => {
-      const scope = scopeOf(principal);
-      const before = await getDevice(db, scope, params.id);
+      const before = await deviceFor(rights, "device.own", db, params.id);
       if (before.organizationId === null) throw new HubError("device_not_claimed", "the device belongs to nobody");
       const claimCode = newClaimCode();
       const device = await releaseDevice(db, scope, before.id, claimCode);
+      const granted = await removeGrantsOn(db, device.id);
       const { organizationId } = before;
       return {
         answer: { status: 200, body: { device: deviceJson(device), claim_code: claimCode } },
@@ -82,6 +83,7 @@ export const release = defineRoute({
         afterwards: async () => {
           context.directory.put({ id: device.id, uid: device.uid, organizationId: null });
           context.telemetry.forgetDevice(device.id);
+          await context.access.changed(granted);
           // The next owner must neither read the last one's values nor receive what was queued for them.
           await context.sessions.forgetDevice(device.uid);
         },

@@ -1,6 +1,5 @@
 import Type from "typebox";
 import type { AuditEntry } from "../../core/event.ts";
-import { scopeOf } from "../../core/principal.ts";
 import { listAudit } from "../../store/audit.ts";
 import { Cursor, Limit, nullable, pageOf } from "../fields.ts";
 import { defineRoute } from "../route.ts";
@@ -28,14 +27,14 @@ export const audit = defineRoute({
   path: "/api/v1/audit",
   tag: "Events",
   summary: "Who did what, newest first",
-  access: "admin",
+  access: "audit.read",
   query: Type.Object(
     { limit: Limit(200, 50), cursor: Cursor, action: Name, resource_id: Name, actor_id: Name },
     { additionalProperties: false },
   ),
   replies: { 200: { description: "A page", schema: pageOf(AuditView, "AuditPage") } },
-  async handler({ context, principal, query }) {
-    const page = await listAudit(context.store.db, scopeOf(principal), {
+  async handler({ context, scope, query }) {
+    const page = await listAudit(context.store.db, scope, {
       limit: query.limit ?? 50,
       after: query.cursor,
       action: query.action,

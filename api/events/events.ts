@@ -1,6 +1,5 @@
 import Type from "typebox";
 import { EVENT_TYPES, type EventType, type HubEvent } from "../../core/event.ts";
-import { scopeOf } from "../../core/principal.ts";
 import { listEvents } from "../../store/events.ts";
 import { Cursor, Instant, Limit, nullable, pageOf, parseInstant, Uuid } from "../fields.ts";
 import { defineRoute } from "../route.ts";
@@ -28,7 +27,7 @@ export const events = defineRoute({
   path: "/api/v1/events",
   tag: "Events",
   summary: "What happened, newest first",
-  access: "member",
+  access: "device.read",
   query: Type.Object(
     {
       limit: Limit(200, 50),
@@ -42,8 +41,8 @@ export const events = defineRoute({
     { additionalProperties: false },
   ),
   replies: { 200: { description: "A page", schema: pageOf(EventView, "EventPage") } },
-  async handler({ context, principal, query }) {
-    const page = await listEvents(context.store.db, scopeOf(principal), {
+  async handler({ context, scope, query }) {
+    const page = await listEvents(context.store.db, scope, {
       limit: query.limit ?? 50,
       after: query.cursor,
       type: query.type,

@@ -78,7 +78,7 @@ export const me = defineRoute({
   path: "/api/v1/auth/me",
   tag: "Access",
   summary: "Who the token speaks for",
-  access: "member",
+  access: "self",
   replies: {
     200: {
       description: "The principal, and the user where it is one",

@@ -1,9 +1,10 @@
 import Type from "typebox";
 import { HubError } from "../../core/errors.ts";
+import type { Member } from "../../core/principal.ts";
 import { endLogin, listLogins, type Refreshed, refreshLogin } from "../../store/logins.ts";
 import type { ApiContext } from "../context.ts";
 import { IdParams, nullable } from "../fields.ts";
-import { type AuditNote, type Call, defineRoute, type Effect, type Member } from "../route.ts";
+import { type AuditNote, type Call, defineRoute, type Effect } from "../route.ts";
 import { Session, sessionJson } from "./representation.ts";
 
 const LoginView = Type.Object(
@@ -58,7 +59,7 @@ export const logout = defineRoute({
   tag: "Access",
   summary: "End the login that the token belongs to",
   description: "Its tokens stop to work, and the MQTT sessions that began with it end at once.",
-  access: "member",
+  access: "self",
   idempotent: false,
   replies: { 204: { description: "Logged out" } },
   async handler(call) {
@@ -71,7 +72,7 @@ export const list = defineRoute({
   path: "/api/v1/auth/logins",
   tag: "Access",
   summary: "Where you are logged in",
-  access: "member",
+  access: "self",
   replies: {
     200: { description: "The logins that go on", schema: Type.Object({ data: Type.Array(LoginView) }, { title: "LoginList" }) },
   },
@@ -99,7 +100,7 @@ export const end = defineRoute({
   path: "/api/v1/auth/logins/:id",
   tag: "Access",
   summary: "Log out somewhere else",
-  access: "member",
+  access: "self",
   params: IdParams,
   replies: { 204: { description: "That login has ended" } },
   errors: ["not_found"],

@@ -1,6 +1,5 @@
 import Type from "typebox";
 import { HubError } from "../../core/errors.ts";
-import { scopeOf } from "../../core/principal.ts";
 import { MAX_AHEAD_MS } from "../../core/telemetry.ts";
 import { getDevice } from "../../store/devices.ts";
 import { queryReadings } from "../../store/telemetry.ts";
@@ -24,7 +23,7 @@ export const readings = defineRoute({
   tag: "Telemetry",
   summary: "The readings of one series, oldest first",
   description: "Without a bucket the readings themselves, with one a value per bucket. The last 24 hours when nothing else is asked.",
-  access: "member",
+  access: "device.read",
   query: Type.Object(
     {
       device: DeviceReference,
@@ -50,9 +49,8 @@ export const readings = defineRoute({
     },
   },
   errors: ["not_found"],
-  async handler({ context, principal, query }) {
+  async handler({ context, scope, query }) {
     const { db } = context.store;
-    const scope = scopeOf(principal);
     const now = context.clock();
     // A device's clock may run ahead a little; its latest reading belongs into the answer.
     const to = query.to === undefined ? now + MAX_AHEAD_MS : parseInstant(query.to, "to");

@@ -68,6 +68,7 @@ async function makeFirst({ context, commit, caller }: Pick<Call, "context" | "co
       passwordHash,
       role: "admin",
       organizationId: organization.id,
+      memberRole: "owner",
       ...(first.name === undefined ? {} : { name: first.name }),
     });
     const { clock, keys, settings } = context;

@@ -125,7 +125,7 @@ describe("access tokens", () => {
   });
 
   test("a user sees and revokes only what is theirs; the list never shows a secret", async () => {
-    const [mine, other] = [await hub.member(), await hub.member()];
+    const [mine, other] = [await hub.member("user", "operator"), await hub.member()];
     const made = await create(mine.token, { kind: "personal", name: "script" });
     assertEnvelope(await create(mine.token, { kind: "service", name: "script" }), 403, "forbidden");
     const seen = await hub.ask("GET", "/api/v1/access-tokens", { token: mine.token });

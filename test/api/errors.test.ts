@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
+import { isPermission } from "../../core/permissions.ts";
 import { ROUTES } from "../../api/routes.ts";
 import { newId } from "../../core/id.ts";
 import { assertEnvelope, OPERATOR, PROVISION_KEY, startTestApi, type TestApi } from "./test-api.ts";
@@ -117,7 +118,7 @@ describe("every route", () => {
   });
   after(() => hub[Symbol.asyncDispose]());
 
-  const fill = (path: string) => path.replace(":id", newId());
+  const fill = (path: string) => path.replace(/:\w+/g, () => newId());
   const credentials = { "x-provision-key": PROVISION_KEY };
 
   for (const route of ROUTES) {
@@ -130,9 +131,9 @@ describe("every route", () => {
         assertEnvelope(await hub.ask(route.method, path), 401, "unauthorized");
       });
     }
-    if (route.access === "admin") {
-      test(`${route.method} ${route.path} refuses a plain user`, async () => {
-        const { token } = await hub.member();
+    if (route.access === "platform" || isPermission(route.access)) {
+      test(`${route.method} ${route.path} refuses who may nothing`, async () => {
+        const { token } = await hub.member("user", route.access === "platform" ? "owner" : null);
         assertEnvelope(await hub.ask(route.method, path, { token }), 403, "forbidden");
       });
     }

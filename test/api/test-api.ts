@@ -3,7 +3,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { newId, newSecret } from "../../core/id.ts";
 import { HubError } from "../../core/errors.ts";
-import type { BusMessage, DeviceRef } from "../../core/bus.ts";
+import type { BusMessage, DeviceRef, Log } from "../../core/bus.ts";
+import type { Role } from "../../core/permissions.ts";
 import type { CommandRequest, CommandResult } from "../../core/command.ts";
 import type { HubEvent } from "../../core/event.ts";
 import { UP_PAYLOADS } from "../../core/payloads.ts";
@@ -14,6 +15,7 @@ import { createMetrics } from "../../api/metrics.ts";
 import { startApi } from "../../api/server.ts";
 import type { Api, ApiContext, ApiSettings } from "../../api/context.ts";
 import { createDeviceCertificates } from "../../broker/device-certificates.ts";
+import { loadAccessDirectory } from "../../store/access-directory.ts";
 import { openStore } from "../../store/open.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
@@ -53,7 +55,8 @@ export interface TestApi extends AsyncDisposable {
   readonly commandAnswer: { next: (request: CommandRequest) => Promise<CommandResult> };
   ask(method: string, path: string, asked?: Asked): Promise<Answered>;
   /** A user with an organisation of its own, and its token. */
-  member(role?: "admin" | "user"): Promise<{ token: string; userId: string; organizationId: string }>;
+  /** Of an organisation of its own, in which it has the second role: `owner` without one given. */
+  member(role?: "admin" | "user", memberRole?: Role | null): Promise<{ token: string; userId: string; organizationId: string }>;
 }
 
 export const OPERATOR = newSecret("hxo");
@@ -84,6 +87,8 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
   const parseTelemetry = parserFor(UP_PAYLOADS.telemetry);
   const log = (level: string) => (data: object, message: string) =>
     void logged.push({ level, data: data as Record<string, unknown>, message });
+  const logs: Log = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
+  const access = resources.use(await loadAccessDirectory(store.db, logs));
   const context: ApiContext = {
     store,
     keys,
@@ -125,11 +130,12 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
       remove: (uid) => void directory.delete(uid),
       settled: async () => undefined,
     },
+    access,
     deviceCertificates: createDeviceCertificates({ dir: join(folder.path, "tls"), clock: Date.now }),
     demo: { start: async () => [{ uid: "relay-demo000001", name: "Demo", connected: true }], stop: async () => 1, status: async () => [] },
     metrics: createMetrics(),
     topics: createTopics(),
-    log: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
+    log: logs,
     clock: Date.now,
     setup: { token: SETUP_TOKEN },
     settings: {
@@ -163,13 +169,14 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
     logged,
     commandAnswer,
     ask: (method, path, asked) => ask(api.url, method, path, asked),
-    async member(role = "user") {
+    async member(role = "user", memberRole: Role | null = "owner") {
       const organization = await createOrganization(store.db, { name: `Home ${newId()}` });
       const user = await createUser(store.db, {
         email: `${newId()}@example.com`,
         passwordHash: "none",
         role,
         organizationId: organization.id,
+        memberRole,
       });
       const login = await openLogin(store.db, keys, { userId: user.id, ttlMs: 3_600_000 }, Date.now());
       const token = issueUserJwt(keys, { loginId: login.id, userId: user.id }, 3_600_000, Date.now());

@@ -43,7 +43,7 @@ export async function startTwoOrganizations(databaseUrl: string | undefined): Pr
       ["mallory", "user", other.id],
     ] as const) {
       const email = name === "admin" ? ADMIN.email : `${name}@example.test`;
-      const user = await createUser(store.db, { email, passwordHash: "none", role, organizationId });
+      const user = await createUser(store.db, { email, passwordHash: "none", role, memberRole: "owner", organizationId });
       const { token } = await createAccessToken(store.db, keys, { kind: "personal", name, userId: user.id, organizationId });
       const login = await openLogin(store.db, keys, { userId: user.id, ttlMs: 3_600_000 }, Date.now());
       made[name] = { email, password: token, organizationId, userId: user.id, loginId: login.id };

@@ -2,6 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isValidFilter, mayPublish, mayReceive, maySubscribe, type Rights } from "../../broker/authorize.ts";
 import type { DeviceRef } from "../../core/bus.ts";
+import {
+  type Access,
+  deviceRolePermissions,
+  NO_PERMISSIONS,
+  organizationAccess,
+  PLATFORM_ACCESS,
+  rolePermissions,
+  SERVICE_PERMISSIONS,
+} from "../../core/permissions.ts";
 import type { Principal } from "../../core/principal.ts";
 import { createTopics, type Topic } from "../../core/topics.ts";
 
@@ -11,42 +20,97 @@ const devices = new Map<string, DeviceRef>([
   ["relay-foe", { id: "d3", uid: "relay-foe", organizationId: "other" }],
   ["relay-new", { id: "d4", uid: "relay-new", organizationId: null }],
 ]);
+const person = (id: string): Principal & { kind: "user" } => ({
+  kind: "user",
+  id,
+  email: `${id}@acme.test`,
+  role: "user",
+  organizationId: "acme",
+  credentialId: "c",
+});
+const device: Principal = { kind: "device", id: "d1", uid: "relay-one", credentialId: "c" };
+const user = person("user");
+const admin: Principal = { ...person("admin"), role: "admin" };
+const service: Principal = { kind: "service", id: "s1", name: "home-assistant", organizationId: "acme", credentialId: "c" };
+/** `looks` and `guest` have a grant on relay-one and no role; `gone` is a member no more. */
+const everybody = {
+  device,
+  viewer: person("viewer"),
+  operator: person("operator"),
+  user,
+  looks: person("looks"),
+  guest: person("guest"),
+  gone: person("gone"),
+  admin,
+  service,
+};
+type Who = keyof typeof everybody;
+
+const ACCESS = new Map<string, Access>([
+  ["admin", PLATFORM_ACCESS],
+  ["s1", organizationAccess("acme", SERVICE_PERMISSIONS)],
+  ["viewer", organizationAccess("acme", rolePermissions("viewer"))],
+  ["operator", organizationAccess("acme", rolePermissions("operator"))],
+  ["user", organizationAccess("acme", rolePermissions("owner"))],
+  // Of a device that has left the organisation the grant means nothing.
+  [
+    "looks",
+    organizationAccess(
+      "acme",
+      NO_PERMISSIONS,
+      new Map([
+        ["d1", deviceRolePermissions("viewer")],
+        ["d3", deviceRolePermissions("admin")],
+      ]),
+    ),
+  ],
+  ["guest", organizationAccess("acme", NO_PERMISSIONS, new Map([["d1", deviceRolePermissions("operator")]]))],
+]);
 const rights: Rights = {
   topics: createTopics(),
   directory: { version: 0, find: (uid) => devices.get(uid), put() {}, remove() {}, async settled() {} },
+  access: {
+    version: 0,
+    of: ({ id, organizationId }) => ACCESS.get(id) ?? organizationAccess(organizationId, NO_PERMISSIONS),
+    async know() {},
+    async changed() {},
+  },
 };
 
-const device: Principal = { kind: "device", id: "d1", uid: "relay-one", credentialId: "c" };
-const user: Principal = { kind: "user", id: "u1", email: "u@acme.test", role: "user", organizationId: "acme", credentialId: "c" };
-const admin: Principal = { ...user, id: "u2", role: "admin" };
-const service: Principal = { kind: "service", id: "s1", name: "home-assistant", organizationId: "acme", credentialId: "c" };
-const everybody = { device, user, admin, service };
-type Who = keyof typeof everybody;
+const CONTROL: Who[] = ["operator", "user", "admin", "service"];
+const SEE: Who[] = ["viewer", "operator", "user", "admin", "service"];
+const CONTROL_ONE: Who[] = ["operator", "user", "guest", "admin", "service"];
+const SEE_ONE: Who[] = ["viewer", "operator", "user", "looks", "guest", "admin", "service"];
 
 /** topic, who may publish, who may receive. */
 const TOPIC_RIGHTS: [string, Who[], Who[]][] = [
-  ["hexa/relay-one/up/telemetry", ["device"], ["user", "admin", "service"]],
-  ["hexa/relay-one/availability", ["device"], ["user", "admin", "service"]],
-  ["hexa/relay-one/relay/0/state", [], ["user", "admin", "service"]],
-  ["hexa/relay-one/relay/0/set", ["user", "admin", "service"], ["user", "admin", "service"]],
-  ["hexa/relay-one/light/0/set", ["user", "admin", "service"], ["user", "admin", "service"]],
-  ["hexa/relay-one/ir/send", ["user", "admin", "service"], ["user", "admin", "service"]],
-  ["hexa/relay-one/sensor/temp/state", [], ["user", "admin", "service"]],
+  ["hexa/relay-one/up/telemetry", ["device"], SEE_ONE],
+  ["hexa/relay-one/availability", ["device"], SEE_ONE],
+  ["hexa/relay-one/relay/0/state", [], SEE_ONE],
+  ["hexa/relay-one/relay/0/set", CONTROL_ONE, SEE_ONE],
+  ["hexa/relay-one/light/0/set", CONTROL_ONE, SEE_ONE],
+  ["hexa/relay-one/ir/send", CONTROL_ONE, SEE_ONE],
+  ["hexa/relay-one/sensor/temp/state", [], SEE_ONE],
   ["hexa/relay-one/down/command", [], ["device"]],
-  ["hexa/relay-two/up/telemetry", [], ["user", "admin", "service"]],
+  ["hexa/relay-two/up/telemetry", [], SEE],
+  ["hexa/relay-two/relay/0/set", CONTROL, SEE],
   ["hexa/relay-two/down/command", [], []],
   ["hexa/relay-foe/up/telemetry", [], ["admin"]],
   ["hexa/relay-foe/relay/0/set", ["admin"], ["admin"]],
   ["hexa/relay-foe/relay/0/state", [], ["admin"]],
   ["hexa/relay-new/up/telemetry", [], ["admin"]],
   ["hexa/relay-nil/relay/0/set", [], []],
-  ["hexa-app/acme/events/device.online", [], ["user", "admin", "service"]],
+  ["hexa-app/acme/events/device.online", [], SEE],
+  ["hexa-app/acme/bus/doorbell", CONTROL, SEE],
   ["hexa-app/other/events/device.online", [], ["admin"]],
-  ["hexa-app/acme/users/u1/notifications", [], ["user"]],
-  ["hexa-app/other/users/u1/notifications", [], []],
+  ["hexa-app/other/bus/doorbell", ["admin"], ["admin"]],
+  ["hexa-app/acme/users/user/notifications", [], ["user"]],
+  ["hexa-app/acme/users/guest/notifications", [], ["guest"]],
+  ["hexa-app/acme/users/gone/notifications", [], []],
+  ["hexa-app/other/users/user/notifications", [], []],
   ["$SYS/broker/uptime", [], ["admin"]],
   ["homeassistant/status", ["service"], []],
-  ["homeassistant/device/x/config", [], ["user", "admin", "service"]],
+  ["homeassistant/device/x/config", [], SEE_ONE],
 ];
 
 for (const [name, publishers, readers] of TOPIC_RIGHTS) {
@@ -111,6 +175,16 @@ test("a member may use wildcards and may not name what is hidden from it, missin
   for (const filter of ["hexa/relay-foe/#", "$SYS/#", "$SYS/broker/+/count"])
     assert.equal(maySubscribe(rights, admin, filter), true, filter);
   for (const filter of ["$hub/#", "$SYS", "$SYSTEM/#", "$share/g/#"]) assert.equal(maySubscribe(rights, admin, filter), false, filter);
+});
+
+test("who has a grant on one device may name it, and no other", () => {
+  const { guest, gone, viewer } = everybody;
+  for (const filter of ["hexa/relay-one/#", "hexa/+/relay/+/state", "hexa-app/acme/#", "#"])
+    assert.equal(maySubscribe(rights, guest, filter), true, filter);
+  for (const filter of ["hexa/relay-two/#", "hexa/relay-foe/#", "hexa-app/other/#"])
+    assert.equal(maySubscribe(rights, guest, filter), false, filter);
+  for (const filter of ["hexa/relay-one/#", "hexa-app/acme/#"]) assert.equal(maySubscribe(rights, gone, filter), false, filter);
+  assert.equal(maySubscribe(rights, viewer, "hexa/relay-two/#"), true);
 });
 
 test("a filter has its wildcards alone in a level and # last", () => {

@@ -8,6 +8,7 @@ import { Message } from "../../broker/message.ts";
 import { readConfig } from "../../core/config.ts";
 import type { Principal } from "../../core/principal.ts";
 import { createTopics } from "../../core/topics.ts";
+import { loadAccessDirectory } from "../../store/access-directory.ts";
 import { loadDeviceDirectory } from "../../store/device-directory.ts";
 import { openStore } from "../../store/open.ts";
 import { type FaultProxy, startFaultProxy } from "../support/fault-proxy.ts";
@@ -94,7 +95,11 @@ async function startScene(): Promise<Scene> {
   const redis = stack.use(await startRedis());
   const [line, otherLine] = [stack.use(await startFaultProxy(redis)), stack.use(await startFaultProxy(redis))];
   const store = stack.use(await openStore({ dataDir: stack.use(temporaryFolder()).path }));
-  const rights = { topics: createTopics(), directory: await loadDeviceDirectory(store.db) };
+  const rights = {
+    topics: createTopics(),
+    directory: await loadDeviceDirectory(store.db),
+    access: await loadAccessDirectory(store.db, SILENT),
+  };
   const limits = readConfig({}, () => "");
   const context = { store, rights, counters: createCounters(), limits, log: SILENT, clock: Date.now };
   const { exchange, neighbours, registry, router } = stack.use(await openDurableState({ ...context, isAlone: true }));

@@ -10,6 +10,7 @@ import type { Log } from "../../core/bus.ts";
 import { readConfig } from "../../core/config.ts";
 import type { Principal } from "../../core/principal.ts";
 import { createTopics } from "../../core/topics.ts";
+import { loadAccessDirectory } from "../../store/access-directory.ts";
 import { loadBrokerState } from "../../store/broker-state.ts";
 import { loadDeviceDirectory } from "../../store/device-directory.ts";
 import { openStore, type Store } from "../../store/open.ts";
@@ -21,7 +22,11 @@ const log: Log = { debug() {}, info() {}, warn() {}, error: (data, message) => a
 const PROPERTIES = Buffer.from("26000161000162030004" + Buffer.from("text").toString("hex"), "hex");
 
 async function stateOver(store: Store): Promise<DurableState> {
-  const rights = { topics: createTopics(), directory: await loadDeviceDirectory(store.db) };
+  const rights = {
+    topics: createTopics(),
+    directory: await loadDeviceDirectory(store.db),
+    access: await loadAccessDirectory(store.db, log),
+  };
   const counters = createCounters();
   return openDurableState({ store, rights, counters, limits: readConfig({}, () => ""), log, clock: Date.now, isAlone: true });
 }

@@ -55,7 +55,13 @@ export async function startCast(nodeCount: number): Promise<Cast> {
     for (const name of [...PEOPLE, ...SERVICES, ...GUARDS]) {
       const organizationId = organizations[OTHERS.includes(name) ? 1 : 0] as string;
       const isService = !PEOPLE.some((person) => person === name);
-      const user = { email: emailOf(name), passwordHash: "none", role: name === "admin" ? "admin" : "user", organizationId } as const;
+      const user = {
+        email: emailOf(name),
+        passwordHash: "none",
+        role: name === "admin" ? "admin" : "user",
+        memberRole: "owner",
+        organizationId,
+      } as const;
       const userId = isService ? undefined : (await createUser(store.db, user)).id;
       const token = (purpose: string) =>
         createAccessToken(store.db, keys, { kind: isService ? "service" : "personal", name: purpose, userId, organizationId });

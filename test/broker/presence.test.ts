@@ -9,6 +9,7 @@ import type { DeviceRef, Log } from "../../core/bus.ts";
 import { readConfig } from "../../core/config.ts";
 import { PRESENCE_TTL_MS, type Presence } from "../../core/device.ts";
 import { createTopics } from "../../core/topics.ts";
+import { loadAccessDirectory } from "../../store/access-directory.ts";
 import { loadDeviceDirectory } from "../../store/device-directory.ts";
 import { listEvents } from "../../store/events.ts";
 import { openStore } from "../../store/open.ts";
@@ -35,7 +36,13 @@ async function presenceOfOne({ before, ...times }: { before?: Presence; presence
   const context = { store, directory, topics, log, metrics, clock: Date.now };
   const limits = readConfig({}, () => "");
   const state = stack.use(
-    await openDurableState({ ...context, rights: { topics, directory }, limits, counters: createCounters(), isAlone: true }),
+    await openDurableState({
+      ...context,
+      rights: { topics, directory, access: await loadAccessDirectory(store.db, log) },
+      limits,
+      counters: createCounters(),
+      isAlone: true,
+    }),
   );
   const bus = createBus({ ...context, ...state });
   const ingest = createIngest({ ...context, ...state, stored: () => state.exchange.stored() });

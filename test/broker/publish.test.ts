@@ -7,6 +7,7 @@ import { createRefusals } from "../../broker/refusals.ts";
 import type { Log } from "../../core/bus.ts";
 import { HubError } from "../../core/errors.ts";
 import { createTopics } from "../../core/topics.ts";
+import { loadAccessDirectory } from "../../store/access-directory.ts";
 import { loadDeviceDirectory } from "../../store/device-directory.ts";
 import { openStore } from "../../store/open.ts";
 import { device, tenant } from "../store/fixtures.ts";
@@ -49,7 +50,7 @@ for (const code of ["unavailable", "storage_full"] as const) {
     const taken = acceptPublish(
       {
         ...context,
-        rights: { topics, directory },
+        rights: { topics, directory, access: await loadAccessDirectory(store.db, log) },
         ingest,
         commands: () => assert.fail("a heartbeat is no command"),
         refusals: createRefusals({ ...context, announce() {} }),

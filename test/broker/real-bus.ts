@@ -5,6 +5,7 @@ import { openDurableState } from "../../broker/durable-state.ts";
 import type { Bus, Log } from "../../core/bus.ts";
 import { readConfig } from "../../core/config.ts";
 import { createTopics } from "../../core/topics.ts";
+import { loadAccessDirectory } from "../../store/access-directory.ts";
 import { type HubDirectory, loadDeviceDirectory } from "../../store/device-directory.ts";
 import { openStore, type Store } from "../../store/open.ts";
 import { temporaryFolder } from "../support/wait.ts";
@@ -22,7 +23,7 @@ export async function openRealBus(): Promise<RealBus> {
   const store = stack.use(await openStore({ dataDir: stack.use(temporaryFolder()).path }));
   const directory = await loadDeviceDirectory(store.db);
   const log: Log = { debug() {}, info() {}, warn() {}, error: (data, message) => assert.fail(`${message} ${JSON.stringify(data)}`) };
-  const rights = { topics: createTopics(), directory };
+  const rights = { topics: createTopics(), directory, access: await loadAccessDirectory(store.db, log) };
   const limits = readConfig({}, () => "");
   const context = { store, log, clock: Date.now, limits, rights, counters: createCounters(), isAlone: true };
   const state = stack.use(await openDurableState(context));

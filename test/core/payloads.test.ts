@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { HubError } from "../../core/errors.ts";
 import { newAudit, newEvent, toCloudEvent } from "../../core/event.ts";
 import { type Telemetry, UP_PAYLOADS, type UpType } from "../../core/payloads.ts";
-import { actorOf, inScope, PLATFORM, type Principal, scopeOf, SYSTEM } from "../../core/principal.ts";
+import { actorOf, type Principal, SYSTEM } from "../../core/principal.ts";
 import { MAX_AGE_MS, MAX_AHEAD_MS, readingsOf, sensorStateText } from "../../core/telemetry.ts";
 import { parserFor } from "../../core/validate.ts";
 
@@ -100,24 +100,7 @@ test("a sensor's topic carries the bare value, booleans as ON and OFF", () => {
   assert.deepEqual([true, false, 21.5, "eco"].map(sensorStateText), ["ON", "OFF", "21.5", "eco"]);
 });
 
-const base = { credentialId: "c", organizationId: "org" };
-const admin: Principal = { ...base, kind: "user", id: "u", email: "a@b.example", role: "admin" };
-const user: Principal = { ...base, kind: "user", id: "u", email: "a@b.example", role: "user" };
-const service: Principal = { ...base, kind: "service", id: "s", name: "ha" };
-const operator: Principal = { kind: "operator", id: "operator", organizationId: "org", credentialId: "operator" };
-
-test("administrators and the operator see every organisation, all others their own", () => {
-  assert.deepEqual([admin, operator].map(scopeOf), [PLATFORM, PLATFORM]);
-  assert.deepEqual([user, service].map(scopeOf), [
-    { kind: "organization", organizationId: "org" },
-    { kind: "organization", organizationId: "org" },
-  ]);
-});
-
-test("a device that nobody claimed is outside of every organisation", () => {
-  assert.ok(inScope(PLATFORM, null) && inScope(scopeOf(user), "org"));
-  assert.ok(!inScope(scopeOf(user), null) && !inScope(scopeOf(user), "other"));
-});
+const service: Principal = { kind: "service", id: "s", name: "ha", organizationId: "org", credentialId: "c" };
 
 test("a first event is its own root; what follows from it names root and cause", () => {
   const about = { organizationId: "org", entityId: "d", actor: SYSTEM, now: NOW };

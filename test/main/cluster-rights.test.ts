@@ -131,6 +131,60 @@ test("what happens to a device at one node holds at the other within a second", 
     await assert.rejects(connect(two.access_token));
   });
 
+  await t.test("a role and a grant that are given and taken at one node hold for sessions and requests at the other", async () => {
+    const { body: me } = await a.api.call<{ organization_id: string }>("GET", "/api/v1/auth/me");
+    const path = `/api/v1/organizations/${me.organization_id}`;
+    const account = await a.api.addDevice();
+    await using device = await relayAt(a, account);
+    const { body: invited } = await a.api.call<{ token: string }>("POST", `${path}/invitations`, { email: "eve@example.org", role: null });
+    const { body: eve } = await a.api.call<{ access_token: string; user: { id: string } }>("POST", "/api/v1/invitations/register", {
+      token: invited.token,
+      password: ADMIN.password,
+    });
+    const client = await mqtt.connectAsync(b.mqtt, { username: "eve@example.org", password: ADMIN.password, reconnectPeriod: 0 });
+    await using _eve = { [Symbol.asyncDispose]: () => client.endAsync(true) };
+    const heard: string[] = [];
+    client.on("message", (topic, payload) => heard.push(`${topic} ${payload.toString()}`));
+    await client.subscribeAsync("hexa/+/sensor/#", { qos: 1 });
+    const state = `hexa/${account.uid}/sensor/power/state`;
+    const asked = async () =>
+      (await b.api.call("GET", `/api/v1/devices/${account.uid}`, undefined, { authorization: `Bearer ${eve.access_token}` })).status;
+    let power = 0;
+    const isHeard = async (): Promise<boolean> => {
+      await device.sendTelemetry({ power: ++power });
+      return heard.includes(`${state} ${power - 1}`);
+    };
+    for (const [give, take, refused] of [
+      [
+        () => a.api.call("PATCH", `${path}/members/${eve.user.id}`, { role: "viewer" }),
+        () => a.api.call("PATCH", `${path}/members/${eve.user.id}`, { role: null }),
+        403,
+      ],
+      [
+        () => a.api.call("POST", `${path}/grants`, { user_id: eve.user.id, device: account.uid, role: "viewer" }),
+        () => a.api.call("DELETE", `${path}/grants/${eve.user.id}/${account.id}`),
+        403,
+      ],
+      [
+        () => a.api.call("PATCH", `${path}/members/${eve.user.id}`, { role: "viewer" }),
+        () => a.api.call("DELETE", `${path}/members/${eve.user.id}`),
+        // Her login was one of this organisation.
+        401,
+      ],
+    ] as const) {
+      assert.equal(await asked(), 403);
+      assert.equal((await give()).status, 200);
+      await until(isHeard, { what: "what the right is for", timeoutMs: WITHIN_MS });
+      assert.equal(await asked(), 200);
+      assert.ok((await take()).status < 300);
+      await until(async () => (await asked()) === refused, { what: "the end of the right", timeoutMs: WITHIN_MS });
+      heard.length = 0;
+      await device.sendTelemetry({ power: ++power });
+      await device.sendTelemetry({ power: ++power });
+      assert.deepEqual(heard, []);
+    }
+  });
+
   await t.test("REST at one node shows what was made at the other", async () => {
     const account = await a.api.addDevice({ name: "Shown everywhere" });
     const { body } = await b.api.call<{ device: { name: string } }>("GET", `/api/v1/devices/${account.uid}`);

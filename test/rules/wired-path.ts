@@ -11,6 +11,7 @@ import { createTopics, type Topics } from "../../core/topics.ts";
 import { startVirtualDevice, type VirtualDevice, type VirtualDeviceOptions } from "../../firmware/virtual/device.ts";
 import { type CommandPath, createCommandPath } from "../../rules/command-path.ts";
 import { createStateCommits, type StateCommits } from "../../rules/state-commits.ts";
+import { loadAccessDirectory } from "../../store/access-directory.ts";
 import { issueDeviceToken } from "../../store/credentials.ts";
 import { loadDeviceDirectory } from "../../store/device-directory.ts";
 import { createDevice, getDevice } from "../../store/devices.ts";
@@ -50,6 +51,7 @@ export async function startWiredPath({ databaseUrl }: { databaseUrl?: string | u
   const { db } = store;
   const keys = await loadSigningKeys(db, await loadMasterKey(dataDir));
   const directory = await loadDeviceDirectory(db);
+  const access = stack.use(await loadAccessDirectory(db, log));
   const topics = createTopics();
   const metrics = createMetrics();
   const { id: organizationId } = await createOrganization(db, { name: "Home" });
@@ -60,6 +62,7 @@ export async function startWiredPath({ databaseUrl }: { databaseUrl?: string | u
       keys,
       telemetry,
       directory,
+      access,
       topics,
       log,
       metrics,

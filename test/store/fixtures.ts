@@ -20,6 +20,7 @@ export async function tenant(db: Db, name: string): Promise<Tenant> {
     email: `${name}@example.org`,
     passwordHash: "not a hash",
     role: "user",
+    memberRole: "owner",
     organizationId: organization.id,
     name,
   });

@@ -115,6 +115,7 @@ forEachEngine(({ test }) => {
         id: second.id,
         userId: one.user.id,
         address: "10.0.0.1",
+        organizationId: null,
         userAgent: null,
         ttlMs: HOUR,
         createdAt: new Date(NOW).toISOString(),

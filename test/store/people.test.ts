@@ -31,9 +31,9 @@ forEachEngine(({ test }) => {
 
   test("an e-mail address belongs to one user, whatever its case", async (db) => {
     const { id: organizationId } = await createOrganization(db, { name: "One" });
-    const user = await createUser(db, { email: "Ada@Example.org", passwordHash: "h", role: "admin", organizationId });
+    const user = await createUser(db, { email: "Ada@Example.org", passwordHash: "h", role: "admin", memberRole: "owner", organizationId });
     assert.equal(user.email, "ada@example.org");
-    await assert.rejects(createUser(db, { email: "ADA@example.ORG ", passwordHash: "h", role: "user", organizationId }), {
+    await assert.rejects(createUser(db, { email: "ADA@example.ORG ", passwordHash: "h", role: "user", memberRole: null, organizationId }), {
       code: "conflict",
     });
     assert.equal(await countUsers(db), 1);

@@ -1,0 +1,16 @@
+import type { Device } from "../../core/device.ts";
+import { HubError } from "../../core/errors.ts";
+import { type Access, mayOn, type Permission, scopeOf } from "../../core/permissions.ts";
+import { getDevice } from "../../store/devices.ts";
+import type { Db } from "../../store/open.ts";
+
+/**
+ * The device, by its uid or UUID, for somebody with the permission on it. Throws `not_found` when it is not theirs to see, and
+ * `forbidden` when it is theirs to see only.
+ */
+export async function deviceFor(rights: Access, permission: Permission, db: Db, ref: string): Promise<Device> {
+  const device = await getDevice(db, scopeOf(rights, "device.read"), ref);
+  if (!mayOn(rights, permission, device))
+    throw new HubError("forbidden", `this takes the permission ${permission} on the device`, { details: { permission } });
+  return device;
+}

@@ -1,0 +1,125 @@
+import { PLATFORM, type Scope } from "./principal.ts";
+
+/** What can be allowed: everywhere in an organisation by a role, on one device by a grant. docs/security.md has the table. */
+export const PERMISSIONS = [
+  /** See devices: what they are, their states, readings, events and commands; in all of the organisation also its bus. */
+  "device.read",
+  "device.control",
+  /** Change settings and credentials. */
+  "device.manage",
+  /** Enrol, claim, release and remove. */
+  "device.own",
+  "bus.publish",
+  "member.read",
+  /** Invite and remove people, give and take roles and grants. */
+  "member.manage",
+  /** Accounts of machines. */
+  "service.manage",
+  "audit.read",
+  "organization.manage",
+] as const;
+export type Permission = (typeof PERMISSIONS)[number];
+
+export const isPermission = (text: string): text is Permission => (PERMISSIONS as readonly string[]).includes(text);
+
+/** Each role has what the one before it has. */
+export const ROLES = ["viewer", "operator", "admin", "owner"] as const;
+export type Role = (typeof ROLES)[number];
+
+const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
+  viewer: ["device.read", "member.read"],
+  operator: ["device.control", "bus.publish"],
+  admin: ["device.manage", "device.own", "member.manage", "service.manage", "audit.read"],
+  owner: ["organization.manage"],
+};
+
+/** What a role means on a single device. */
+export const DEVICE_ROLES = ["viewer", "operator", "admin"] as const satisfies readonly Role[];
+export type DeviceRole = (typeof DEVICE_ROLES)[number];
+
+/** A set of permissions as bits, so that a decision is one comparison. */
+export type PermissionSet = number;
+
+export const NO_PERMISSIONS: PermissionSet = 0;
+
+const BITS = Object.fromEntries(PERMISSIONS.map((permission, index) => [permission, 1 << index])) as Record<Permission, number>;
+
+export function permissionSet(permissions: readonly Permission[]): PermissionSet {
+  return permissions.reduce((set, permission) => set | BITS[permission], NO_PERMISSIONS);
+}
+
+const ROLE_SETS = Object.fromEntries(
+  ROLES.map((role, index) => [role, permissionSet(ROLES.slice(0, index + 1).flatMap((one) => ROLE_PERMISSIONS[one]))]),
+) as Record<Role, PermissionSet>;
+
+const ON_A_DEVICE = permissionSet(["device.read", "device.control", "device.manage"]);
+
+export const rolePermissions = (role: Role): PermissionSet => ROLE_SETS[role];
+export const deviceRolePermissions = (role: DeviceRole): PermissionSet => ROLE_SETS[role] & ON_A_DEVICE;
+
+/** A machine's account does what an administrator does, but for what is about people and accounts. */
+export const SERVICE_PERMISSIONS: PermissionSet = permissionSet([
+  "device.read",
+  "device.control",
+  "device.manage",
+  "device.own",
+  "bus.publish",
+  "member.read",
+]);
+
+/** Whether everything in `part` is in `whole`. */
+export const includesAll = (whole: PermissionSet, part: PermissionSet): boolean => (part & ~whole) === 0;
+
+export const permissionsIn = (set: PermissionSet): Permission[] => PERMISSIONS.filter((permission) => (set & BITS[permission]) !== 0);
+
+/** What somebody may do, compiled: the broker asks for every message. */
+export type Access =
+  | { readonly kind: "platform" }
+  | {
+      readonly kind: "organization";
+      readonly organizationId: string;
+      /** In all of it. */
+      readonly everywhere: PermissionSet;
+      /** On single devices, by their ids; what holds everywhere is not repeated. */
+      readonly onDevices: ReadonlyMap<string, PermissionSet>;
+    };
+
+export const PLATFORM_ACCESS: Access = { kind: "platform" };
+const NO_DEVICES: ReadonlyMap<string, PermissionSet> = new Map();
+
+export function organizationAccess(organizationId: string, everywhere: PermissionSet, onDevices = NO_DEVICES): Access {
+  return { kind: "organization", organizationId, everywhere, onDevices };
+}
+
+/** In all of the organisation. */
+export function may(access: Access, permission: Permission, organizationId: string | null): boolean {
+  if (access.kind === "platform") return true;
+  return access.organizationId === organizationId && (access.everywhere & BITS[permission]) !== 0;
+}
+
+/** On this device, which is in the organisation that it says. */
+export function mayOn(
+  access: Access,
+  permission: Permission,
+  device: { readonly id: string; readonly organizationId: string | null },
+): boolean {
+  if (access.kind === "platform") return true;
+  if (access.organizationId !== device.organizationId) return false;
+  const granted = access.onDevices.size === 0 ? NO_PERMISSIONS : (access.onDevices.get(device.id) ?? NO_PERMISSIONS);
+  return ((access.everywhere | granted) & BITS[permission]) !== 0;
+}
+
+/** Somewhere at least: in the organisation, or on one of its devices. */
+export function maySomewhere(access: Access, permission: Permission): boolean {
+  if (access.kind === "platform" || (access.everywhere & BITS[permission]) !== 0) return true;
+  return [...access.onDevices.values()].some((set) => (set & BITS[permission]) !== 0);
+}
+
+/** The rows on which the permission holds. */
+export function scopeOf(access: Access, permission: Permission): Scope {
+  if (access.kind === "platform") return PLATFORM;
+  const { organizationId, everywhere, onDevices } = access;
+  if ((everywhere & BITS[permission]) !== 0) return { kind: "organization", organizationId };
+  const deviceIds = [...onDevices].filter(([, set]) => (set & BITS[permission]) !== 0).map(([id]) => id);
+  return { kind: "devices", organizationId, deviceIds };
+}
