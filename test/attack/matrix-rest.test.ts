@@ -1,0 +1,288 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Route } from "../../api/route.ts";
+import { ROUTES } from "../../api/routes.ts";
+import { newId } from "../../core/id.ts";
+import { deviceRolePermissions, isPermission, type Permission, permissionSet, rolePermissions } from "../../core/permissions.ts";
+import { ApiClient } from "../support/hub.ts";
+import { databases } from "../support/databases.ts";
+import { type Cast, NOBODY, PEOPLE, type PersonName, startCast, type Who } from "./matrix-cast.ts";
+
+/**
+ * `own`: what the caller's organisation has, for the guest the device that was granted. `sibling`: the same organisation's, of
+ * which the guest has nothing. `inner`: of the organisation's own path, with what another one has in it. `foreign`, `missing`.
+ */
+const TARGETS = ["own", "sibling", "inner", "foreign", "missing"] as const;
+type Target = (typeof TARGETS)[number];
+
+/** What stands in for the parameters of a path, its body or its query. */
+interface Ids {
+  readonly device: { readonly id: string; readonly uid: string };
+  readonly organization: string;
+  readonly user: string;
+  readonly invitation: string;
+  readonly login: string;
+  readonly token: string;
+}
+
+interface Row {
+  /** What the row needs: whether it uses its target up. */
+  readonly uses?: readonly (keyof Ids)[];
+  readonly isOnDevice?: boolean;
+  readonly path?: (ids: Ids) => string;
+  readonly body?: (ids: Ids) => object;
+  /** Of a route that is open to everybody who is logged in, and looks closer: who may, with what is his own. */
+  readonly mayOwn?: readonly PersonName[];
+  /** Of a route that is open to everybody who is logged in, and whose path or body names something. */
+  readonly expects?: (who: PersonName, target: Target) => number | "open";
+}
+
+const DEVICE: Row = { isOnDevice: true };
+const ONE_USE: Row = { isOnDevice: true, uses: ["device"] };
+const GUEST_BODY = { command: "set_relay", relay: 0, state: "ON" };
+
+const MANAGERS: readonly PersonName[] = ["owner", "admin", "stranger"];
+/** The stranger is alone in his organisation: what is a sibling's is his own. */
+const isMine = (who: PersonName, target: Target): boolean => target === "own" || (who === "stranger" && target === "sibling");
+const mineAlone = (who: PersonName, target: Target): number | "open" => (isMine(who, target) ? "open" : 404);
+const mineOrManaged = (who: PersonName, target: Target): number | "open" => {
+  if (isMine(who, target) || (who === "root" && target !== "missing")) return "open";
+  return target === "sibling" && (who === "owner" || who === "admin") ? "open" : 404;
+};
+/** Which organisation one acts in is the login's, and a script's token has none: 409. */
+const mineToBeIn = (who: PersonName, target: Target): number => {
+  const isThere = target === "own" || target === "sibling" || target === "inner" || (who === "root" && target === "foreign");
+  return isThere ? 409 : 404;
+};
+const mineToManage = (who: PersonName, target: Target): number | "open" => {
+  if (target === "missing" || (target === "foreign" && who !== "root")) return 404;
+  if (who !== "root" && !MANAGERS.includes(who)) return 403;
+  return target === "inner" ? 404 : "open";
+};
+
+/** One row for each route. */
+const ROWS: Readonly<Record<string, Row>> = {
+  "POST /api/v1/setup": { body: () => ({ token: "wrong", email: "x@example.org", password: "correct horse battery" }) },
+  "POST /api/v1/auth/login": { body: () => ({ email: "owner@example.test", password: "wrong password" }) },
+  "POST /api/v1/auth/refresh": { body: () => ({ refresh_token: "hxr_wrong" }) },
+  // By a token of a script there is nothing to log out of.
+  "POST /api/v1/auth/logout": { mayOwn: [] },
+  "GET /api/v1/auth/logins": {},
+  "DELETE /api/v1/auth/logins/:id": { uses: ["login"], path: ({ login }) => `/api/v1/auth/logins/${login}`, expects: mineAlone },
+  "GET /api/v1/auth/me": {},
+  "POST /api/v1/access-tokens": { body: () => ({ kind: "service", name: `s-${newId()}` }), mayOwn: ["owner", "admin", "stranger", "root"] },
+  "GET /api/v1/access-tokens": {},
+  "DELETE /api/v1/access-tokens/:id": { uses: ["token"], path: ({ token }) => `/api/v1/access-tokens/${token}`, expects: mineOrManaged },
+  "POST /api/v1/auth/organization": { body: ({ organization }) => ({ organization_id: organization }), expects: mineToBeIn },
+  "GET /api/v1/organizations": {},
+  "POST /api/v1/organizations": { body: () => ({ name: "Another" }) },
+  "PATCH /api/v1/organizations/:id": { body: () => ({ name: "Villa" }) },
+  "GET /api/v1/organizations/:id/members": {},
+  "PATCH /api/v1/organizations/:id/members/:user_id": { body: () => ({ role: "viewer" }) },
+  "DELETE /api/v1/organizations/:id/members/:user_id": { uses: ["user"], expects: mineToManage },
+  "GET /api/v1/organizations/:id/grants": {},
+  "POST /api/v1/organizations/:id/grants": { body: ({ user, device }) => ({ user_id: user, device: device.uid, role: "viewer" }) },
+  "DELETE /api/v1/organizations/:id/grants/:user_id/:device_id": { uses: ["user", "device"] },
+  "POST /api/v1/organizations/:id/invitations": { body: () => ({ email: `${newId()}@example.org`, role: "viewer" }) },
+  "GET /api/v1/organizations/:id/invitations": {},
+  "DELETE /api/v1/organizations/:id/invitations/:invitation_id": { uses: ["invitation"] },
+  "POST /api/v1/invitations/accept": { body: () => ({ token: "hxi_wrong" }), mayOwn: [] },
+  "POST /api/v1/invitations/register": { body: () => ({ token: "hxi_wrong", password: "correct horse battery" }) },
+  "GET /api/v1/users": {},
+  "POST /api/v1/provision/register": { body: () => ({ name: "x", device_class: "ir_hub" }) },
+  "POST /api/v1/devices/claim": { body: () => ({ claim_code: "no code" }) },
+  "POST /api/v1/devices/sensor-report": { body: () => ({ values: { t: 1 } }) },
+  "GET /api/v1/devices": {},
+  "POST /api/v1/devices": { body: () => ({ name: "x", device_class: "ir_hub" }) },
+  "GET /api/v1/devices/:id": DEVICE,
+  "PATCH /api/v1/devices/:id": { ...DEVICE, body: () => ({ name: "Kitchen" }) },
+  "DELETE /api/v1/devices/:id": ONE_USE,
+  "POST /api/v1/devices/:id/release": ONE_USE,
+  "GET /api/v1/devices/:id/credentials": DEVICE,
+  "POST /api/v1/devices/:id/rotate-token": ONE_USE,
+  "POST /api/v1/devices/:id/revoke": { ...ONE_USE, body: () => ({}) },
+  "POST /api/v1/devices/:id/certificates": { ...DEVICE, body: () => ({ csr: "no request" }) },
+  "POST /api/v1/devices/:id/commands": { ...DEVICE, body: () => GUEST_BODY },
+  "GET /api/v1/devices/:id/commands": DEVICE,
+  "GET /api/v1/readings": { isOnDevice: true, path: ({ device }) => `/api/v1/readings?device=${device.uid}&key=t` },
+  "GET /api/v1/events": {},
+  "GET /api/v1/audit": {},
+  "POST /api/v1/demo": { mayOwn: [] },
+  "DELETE /api/v1/demo": {},
+  "GET /api/v1/demo": {},
+  "GET /health": {},
+};
+
+const keyOf = ({ method, path }: Route): string => `${method} ${path}`;
+/** Answers that let the caller do it, or say that something else stands in the way. */
+const OPEN = new Set([200, 201, 202, 204, 400, 409, 422, 502, 503, 504]);
+
+test("every route has its row, and every row its route", () => {
+  assert.deepEqual(Object.keys(ROWS).toSorted(), ROUTES.map(keyOf).toSorted());
+});
+
+const mayOnOwn = (name: PersonName, permission: Permission): boolean => {
+  const set = name === "guest" ? deviceRolePermissions("operator") : rolePermissions(name === "stranger" ? "owner" : (name as "owner"));
+  return (set & permissionSet([permission])) !== 0;
+};
+
+/** Whether something of another organisation can stand behind one's own. */
+const hasInner = ({ method, path }: Route): boolean => path.split(":").length > 2 || (method === "POST" && path.endsWith("/grants"));
+
+/** The status that has to come; "open" for what {@link OPEN} has, undefined where the route is not about who asks. */
+function expected(route: Route, row: Row, who: Who, target: Target): number | "open" | undefined {
+  const { access } = route;
+  if (access === "none") return undefined;
+  if (access === "provision" || access === "device") return 401;
+  if (who === "anonymous" || who === "expired" || who === "revoked") return 401;
+  if (row.expects) return row.expects(who, target);
+  const hasTarget = row.isOnDevice === true || route.path.includes(":");
+  if (isPermission(access)) {
+    if (who !== "root" && !mayOnOwn(who, access)) return 403;
+    if (!hasTarget || target === "own") return "open";
+    if (row.isOnDevice && target === "inner") return who === "root" ? "open" : 404;
+    if (target === "missing") return 404;
+    if (target === "inner") return hasInner(route) ? 404 : "open";
+    if (who === "root") return "open";
+    return target === "foreign" || who === "guest" ? 404 : "open";
+  }
+  if (access === "platform") return who === "root" ? "open" : 403;
+  return row.mayOwn === undefined || row.mayOwn.includes(who) ? "open" : undefined;
+}
+
+for (const { name, skip, open } of databases()) {
+  describe(`${name}: every route, whoever calls, whatever it is about`, { skip }, () => {
+    test("is open to who has the permission, and tells nobody else what there is", { timeout: 300_000 }, async (context) => {
+      await using database = await open();
+      await using cast = await startCast(database.url);
+      const attempts = await attackAll(cast);
+      context.diagnostic(`${attempts} attempts`);
+      assert.ok(attempts >= 2_000, `${attempts}`);
+    });
+  });
+}
+
+async function attackAll(cast: Cast): Promise<number> {
+  const { people, nobody, hub } = cast;
+  const pool = {
+    ours: { spare: await cast.addDevice("ours") },
+    theirs: { spare: await cast.addDevice("theirs") },
+  };
+  const invite = async (of: "owner" | "stranger"): Promise<string> => {
+    const organization = of === "owner" ? cast.ours : cast.theirs;
+    const { body } = await people[of].api.call<{ invitation: { id: string } }>(
+      "POST",
+      `/api/v1/organizations/${organization}/invitations`,
+      {
+        email: `${newId()}@example.org`,
+        role: "viewer",
+      },
+    );
+    return body.invitation.id;
+  };
+  const invitations = { ours: await invite("owner"), theirs: await invite("stranger") };
+  const viewer = await cast.addViewer();
+  const tokenOf = async (who: PersonName): Promise<string> =>
+    (await people[who].api.call<{ id: string }>("POST", "/api/v1/access-tokens", { kind: "personal", name: `t-${newId()}` })).body.id;
+  const tokens = { owner: await tokenOf("owner"), stranger: await tokenOf("stranger") };
+
+  const side = (isOurs: boolean): Ids => ({
+    device: isOurs ? pool.ours.spare : pool.theirs.spare,
+    organization: isOurs ? cast.ours : cast.theirs,
+    user: isOurs ? viewer.id : people.stranger.userId,
+    invitation: isOurs ? invitations.ours : invitations.theirs,
+    login: people[isOurs ? "owner" : "stranger"].loginIds[0] as string,
+    token: isOurs ? tokens.owner : tokens.stranger,
+  });
+  const none = (): Ids => ({
+    device: { id: newId(), uid: `relay-${newId().slice(-10)}` },
+    organization: newId(),
+    user: newId(),
+    invitation: newId(),
+    login: newId(),
+    token: newId(),
+  });
+
+  /** What is used up is made anew for the one attempt that will. */
+  async function ownOf(who: PersonName, row: Row): Promise<Ids> {
+    const isOurs = who !== "stranger";
+    const ids = { ...side(isOurs) };
+    if (who === "guest" && row.isOnDevice === true) ids.device = cast.granted;
+    for (const used of row.uses ?? []) {
+      if (used === "device") {
+        if (who !== "guest") ids.device = await cast.addDevice(isOurs ? "ours" : "theirs");
+      } else if (used === "user") {
+        if (isOurs) ids.user = (await cast.addViewer()).id;
+      } else if (used === "invitation") ids.invitation = await invite(isOurs ? "owner" : "stranger");
+      else if (used === "login") ids.login = people[who].loginIds.pop() as string;
+      else if (used === "token") ids.token = await tokenOf(who);
+    }
+    if (row.uses?.includes("user") && row.uses.includes("device")) {
+      const grant = { user_id: ids.user, device: ids.device.id, role: "viewer" };
+      await people[isOurs ? "owner" : "stranger"].api.call("POST", `/api/v1/organizations/${ids.organization}/grants`, grant);
+    }
+    return ids;
+  }
+
+  async function idsFor(who: Who, row: Row, target: Target): Promise<Ids> {
+    const person = PEOPLE.find((one) => one === who);
+    const isOurs = who !== "stranger";
+    if (target === "own" && person) return await ownOf(person, row);
+    if (target === "missing") return none();
+    if (target === "foreign" || target === "inner") {
+      const foreign = who === "root" && row.uses ? await ownOf("stranger", row) : side(!isOurs);
+      return target === "foreign" ? foreign : { ...foreign, organization: isOurs ? cast.ours : cast.theirs };
+    }
+    // Somebody else's of the same organisation, where it has somebody else.
+    return row.uses ? await ownOf(!isOurs ? "stranger" : who === "owner" ? "admin" : "owner", row) : side(isOurs);
+  }
+
+  const apiOf = (who: Who): ApiClient => {
+    const person = PEOPLE.find((one) => one === who);
+    if (person) return people[person].api;
+    const api = new ApiClient(hub.http);
+    api.token = nobody[who as (typeof NOBODY)[number]];
+    return api;
+  };
+  /** What no answer to somebody of the one organisation may hold of the other. */
+  const marks = (isOurs: boolean): string[] => {
+    const { device, organization, user, invitation, login, token } = side(isOurs);
+    return [device.id, device.uid, organization, user, invitation, login, token];
+  };
+
+  async function attack(route: Route, row: Row, { who, target }: { who: Who; target: Target }): Promise<string> {
+    const ids = await idsFor(who, row, target);
+    const deviceRef = Math.random() < 0.5 ? ids.device.uid : ids.device.id;
+    const path = (row.path?.(ids) ?? route.path)
+      .replace("/devices/:id", `/devices/${deviceRef}`)
+      .replace("/organizations/:id", `/organizations/${ids.organization}`)
+      .replace(":user_id", ids.user)
+      .replace(":device_id", ids.device.id)
+      .replace(":invitation_id", ids.invitation);
+    const { status, body } = await apiOf(who).call(route.method, path, row.body?.(ids));
+    const text = JSON.stringify(body);
+    const about = `${who}, ${target}: ${route.method} ${path} answered ${status} ${text.slice(0, 300)}`;
+    assert.ok(status < 500 || OPEN.has(status), about);
+    const wanted = expected(route, row, who, target);
+    if (wanted === "open") assert.ok(OPEN.has(status), about);
+    else if (wanted !== undefined) assert.equal(status, wanted, about);
+    if (who !== "root") for (const mark of marks(who === "stranger")) assert.ok(!text.includes(mark) || path.includes(mark), about);
+    // What may differ between what is foreign and what is missing: the ids that were asked for, and the request's own.
+    return `${status} ${text.replaceAll(/"request_id":"[^"]*"/g, "")}`;
+  }
+
+  let attempts = 0;
+  for (const route of ROUTES) {
+    const row = ROWS[keyOf(route)] as Row;
+    for (const who of [...PEOPLE, ...NOBODY]) {
+      const seen = new Map<Target, string>();
+      // Passwords are slow on purpose, and nobody is told apart there.
+      for (const target of route.access === "none" ? (["own"] as const) : TARGETS) {
+        seen.set(target, await attack(route, row, { who, target }));
+        attempts++;
+      }
+      if (who !== "root" && route.path.includes(":")) assert.equal(seen.get("foreign"), seen.get("missing"), `${who}: ${keyOf(route)}`);
+    }
+  }
+  return attempts;
+}
