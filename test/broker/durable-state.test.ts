@@ -14,6 +14,7 @@ import { loadAccessDirectory } from "../../store/access-directory.ts";
 import { loadBrokerState } from "../../store/broker-state.ts";
 import { loadDeviceDirectory } from "../../store/device-directory.ts";
 import { openStore, type Store } from "../../store/open.ts";
+import { tenant } from "../store/fixtures.ts";
 import { temporaryFolder } from "../support/wait.ts";
 
 const ADMIN: Principal = { kind: "user", id: "u1", email: "u@acme.test", role: "admin", organizationId: "acme", credentialId: "c" };
@@ -87,14 +88,16 @@ test("what is queued and what is retained has its MQTT 5 properties after a rest
 test("a session that comes back with fewer rights gets nothing by what was worked out with the old ones", async () => {
   await using folder = temporaryFolder();
   await using store = await openStore({ dataDir: folder.path });
+  const { organization, user } = await tenant(store.db, "acme");
   await using state = await stateOver(store);
-  const { session } = state.registry.open("reader", ADMIN, { isDurable: true, isClean: true });
+  const admin: Principal = { ...ADMIN, id: user.id, organizationId: organization.id };
+  const { session } = state.registry.open("reader", admin, { isDurable: true, isClean: true });
   state.router.subscribe(session, filter("#"));
   const foreign = () => state.exchange.publish(message("hexa-app/other/bus/x", false));
   assert.equal(foreign(), "here");
-  state.registry.open("reader", { ...ADMIN, role: "user" }, { isDurable: true, isClean: false });
+  state.registry.open("reader", { ...admin, role: "user" }, { isDurable: true, isClean: false });
   assert.equal(foreign(), undefined);
-  assert.equal(state.exchange.publish(message("hexa-app/acme/bus/x", false)), "here");
+  assert.equal(state.exchange.publish(message(`hexa-app/${organization.id}/bus/x`, false)), "here");
 });
 
 test("a login that became no session leaves no row, unless another login or another node has the client id", async () => {
