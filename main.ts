@@ -12,6 +12,7 @@ const { version: VERSION } = JSON.parse(readFileSync(new URL("package.json", imp
 const rooms = async () => ({
   ...(await import("./api/loop-delay.ts")),
   ...(await import("./api/metrics.ts")),
+  ...(await import("./api/rate-limits.ts")),
   ...(await import("./api/server.ts")),
   ...(await import("./broker/device-certificates.ts")),
   ...(await import("./broker/duties.ts")),
@@ -191,6 +192,7 @@ async function openApi(hub: Rooms, base: Base, { broker, commands, duties }: Mes
     accessTokenTtlMs: config.accessTokenTtlS * 1_000,
     loginTtlMs: config.loginTtlS * 1_000,
   };
+  const rateLimits = hub.createRateLimits(config, broker.cluster?.scripts);
   const deviceCertificates = hub.createDeviceCertificates({
     dir: join(base.dataDir, "tls"),
     clientCaFile: config.mqttClientCaFile,
@@ -198,7 +200,20 @@ async function openApi(hub: Rooms, base: Base, { broker, commands, duties }: Mes
     clock: base.clock,
   });
   const api = stack.use(
-    await hub.startApi({ ...base, bus, commands, sessions, events, ingest, storage, demo, deviceCertificates, setup, settings }),
+    await hub.startApi({
+      ...base,
+      bus,
+      commands,
+      sessions,
+      events,
+      ingest,
+      storage,
+      demo,
+      deviceCertificates,
+      rateLimits,
+      setup,
+      settings,
+    }),
   );
   return { api, demo, setup, operatorToken };
 }

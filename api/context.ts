@@ -6,6 +6,7 @@ import type { Store } from "../store/open.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import type { TelemetryStore } from "../store/telemetry.ts";
 import type { MetricsRegistry } from "./metrics.ts";
+import type { RateLimits } from "./rate-limits.ts";
 
 export interface ApiSettings {
   readonly host: string;
@@ -46,6 +47,7 @@ export interface ApiContext {
   readonly access: AccessDirectory;
   readonly deviceCertificates: DeviceCertificates;
   readonly demo: Demo;
+  readonly rateLimits: RateLimits;
   readonly metrics: MetricsRegistry;
   readonly topics: Topics;
   readonly log: Log;

@@ -14,6 +14,7 @@ import type { ApiContext } from "./context.ts";
 import { asHubError, envelopeOf } from "./errors.ts";
 import { type AnswerSlot, beginAttempt, checkIdempotencyKey, repetitionIdOf, type StoredAnswer } from "./idempotency.ts";
 import type { Remote } from "./remote.ts";
+import { addressKey } from "./rate-limits.ts";
 import { sendCookie, tokenOf } from "./session-cookie.ts";
 import { type Answer, type Call, type Caller, type Effect, type Route, takesIdempotencyKey } from "./route.ts";
 
@@ -30,7 +31,17 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
     ctx.state.route = route.path;
     const remote = remoteOf(ctx.req);
     const request = { method: ctx.method, headers: ctx.req.headers, token: tokenOf(ctx) };
-    const { principal, renewed } = await authenticate(context, route.access, request);
+    const spend = async (key: string): Promise<void> => {
+      const { headers, refusal } = await context.rateLimits.spend(key);
+      ctx.set({ ...headers });
+      if (refusal) throw refusal;
+    };
+    const { principal, renewed } = await authenticate(context, route.access, request).catch(async (error: unknown) => {
+      // Whoever guesses is counted too.
+      await spend(addressKey(remote.address));
+      throw error;
+    });
+    await spend(principal === undefined ? addressKey(remote.address) : `${principal.kind}:${principal.id}`);
     sendCookie(ctx, renewed, remote.isSecure);
     const rights = rightsOf(context, principal);
     requireAccess(route.access, rights);

@@ -44,6 +44,8 @@ export function headersOf(error: HubError): Record<string, string> {
       return { "www-authenticate": 'Bearer realm="hexahub"' };
     case "https_required":
       return { upgrade: "TLS/1.2, HTTP/1.1", connection: "upgrade, close" };
+    case "rate_limited":
+      return { "retry-after": String((error.details as { retry_after_s?: number } | null)?.retry_after_s ?? 1) };
     case "idempotency_in_progress":
       return { "retry-after": "1" };
     default:

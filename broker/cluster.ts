@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Log } from "../core/bus.ts";
+import type { Log, SharedScripts } from "../core/bus.ts";
 import type { OutgoingLetter } from "./cluster-backlog.ts";
 import { type Claims, ClientClaims } from "./cluster-claims.ts";
 import type { ClusterHandlers } from "./cluster-handlers.ts";
 import { type Interest, SharedInterest } from "./cluster-interest.ts";
 import { createLeases, type Leases } from "./cluster-leases.ts";
+import { createSharedScripts } from "./cluster-scripts.ts";
 import { ClusterNode, type Identity } from "./cluster-node.ts";
 import { createOutbox, type Waiting } from "./cluster-outbox.ts";
 import type { PresenceBoard } from "./cluster-presence.ts";
@@ -54,6 +55,7 @@ export interface Cluster extends AsyncDisposable {
   readonly claims: Claims;
   readonly presence: PresenceBoard;
   readonly leases: Leases;
+  readonly scripts: SharedScripts;
   readonly stats: Readonly<ClusterStats>;
 }
 
@@ -92,7 +94,7 @@ export function openCluster(options: ClusterOptions): Cluster {
   // What was sent last still goes out, before this node says good-bye.
   stack.defer(() => Promise.race([parts.outbox.delivered().catch(() => {}), pause(FAREWELL_MS, undefined, { ref: false })]));
   stack.defer(() => parts.ending.abort());
-  const { outbox, interest, claims, presence, leases, dropped } = parts;
+  const { outbox, interest, claims, presence, leases, scripts, dropped } = parts;
   return {
     joined: joining(node.joined, parts.isCaughtUp, options.joinWithinMs),
     get nodeId() {
@@ -118,6 +120,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     claims,
     presence,
     leases,
+    scripts,
     get stats() {
       return {
         backlogBytes: outbox.backlogBytes,
@@ -167,6 +170,7 @@ function composeParts(
   const peers = new Set<string>();
   const claims = new ClientClaims({ link, log, self, send, peers: () => peers, isAlive, release, clock });
   const leases = createLeases(link, log);
+  const scripts = createSharedScripts(link);
   const mourned = new Set<string>();
   const orphaned = new Set<string>();
   const reachable = (): string[] => [...peers, ...orphaned];
@@ -199,5 +203,5 @@ function composeParts(
   }
   const board = new RedisBoard({ link, leases, log, self, clock, ...presence });
   const others = { peers, mourned, orphaned, reachable, isCaughtUp };
-  return { identity, ...others, settling, settled, ending, dropped, outbox, interest, claims, leases, presence: board };
+  return { identity, ...others, settling, settled, ending, dropped, outbox, interest, claims, leases, scripts, presence: board };
 }

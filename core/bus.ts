@@ -117,6 +117,11 @@ export interface AccessDirectory {
   changed(userIds: readonly string[]): Promise<void>;
 }
 
+/** Redis scripts over one key, for counters that all nodes share. Rejects when there is no answer in a quarter of a second. */
+export interface SharedScripts {
+  run(script: string, key: string, args: readonly string[]): Promise<unknown>;
+}
+
 /** Whether the database has room for what must be kept. */
 export interface StorageState {
   readonly isFull: boolean;

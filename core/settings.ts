@@ -139,6 +139,18 @@ export const Settings = Type.Object(
       maximum: 2_592_000,
       description: "How long the access token of a login is valid, in seconds; the login's refresh token gets the next one.",
     }),
+    apiRate: limit(
+      1_200,
+      0,
+      1_000_000,
+      "REST requests a minute of one account, or of one address (IPv6: its /64) that shows none; over it 429. 0 is no limit.",
+    ),
+    loginFailures: limit(
+      10,
+      0,
+      1_000,
+      "Log-ins over REST that may fail within 15 minutes, of one address for one account; ten times as many for all accounts. 0 is no limit.",
+    ),
     loginTtlS: Type.Integer({
       default: 2_592_000,
       minimum: 600,

@@ -44,10 +44,11 @@ export const login = defineRoute({
       schema: Type.Union([Session, CookieSession]),
     },
   },
-  errors: ["unauthorized"],
+  errors: ["unauthorized", "rate_limited"],
   async handler({ context, body, requestId, caller }) {
     const { db } = context.store;
     const now = context.clock();
+    const attempt = await context.rateLimits.tryLogin(body.email, caller.address);
     const found = await findUserWithPassword(db, body.email);
     // The same work for an unknown e-mail: the time must not tell who has an account.
     const isRight =
@@ -59,6 +60,7 @@ export const login = defineRoute({
       await insertAudit(db, [newAudit({ ...about, actor, requestId, now, action: "user.login_refused", details: {} })]);
       throw new HubError("unauthorized", "the e-mail or the password is wrong");
     }
+    await attempt.succeeded();
     const entry = newAudit({ ...about, actor, requestId, now, action: "user.login", details: { address: caller.address } });
     return await inTransaction(db, async (trx): Promise<Answer> => {
       await insertAudit(trx, [entry]);

@@ -11,6 +11,7 @@ import { UP_PAYLOADS } from "../../core/payloads.ts";
 import { readingsOf } from "../../core/telemetry.ts";
 import { createTopics } from "../../core/topics.ts";
 import { parserFor } from "../../core/validate.ts";
+import { createRateLimits, type RateLimitSettings } from "../../api/rate-limits.ts";
 import { createMetrics } from "../../api/metrics.ts";
 import { startApi } from "../../api/server.ts";
 import type { Api, ApiContext, ApiSettings } from "../../api/context.ts";
@@ -64,7 +65,7 @@ export const PROVISION_KEY = "a provisioning key of the tests";
 export const SETUP_TOKEN = newSecret("hxsetup");
 
 /** The API with a real store and real HTTP. What belongs to the broker is kept in lists. */
-export async function startTestApi(settings: Partial<ApiSettings> = {}, databaseUrl?: string): Promise<TestApi> {
+export async function startTestApi(settings: Partial<ApiSettings & RateLimitSettings> = {}, databaseUrl?: string): Promise<TestApi> {
   await using resources = new AsyncDisposableStack();
   const folder = resources.use(temporaryFolder("hexahub-api"));
   const caFile = join(folder.path, "ca.pem");
@@ -137,6 +138,7 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}, database
     topics: createTopics(),
     log: logs,
     clock: Date.now,
+    rateLimits: createRateLimits({ apiRate: 0, loginFailures: 0, ...settings }, undefined),
     setup: { token: SETUP_TOKEN },
     settings: {
       host: "127.0.0.1",

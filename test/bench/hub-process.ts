@@ -42,6 +42,8 @@ const UNLIMITED = {
   HEXA_MQTT_ADDRESS_RATE: "0",
   HEXA_MQTT_LOGIN_FAILURES: "0",
   HEXA_MQTT_FLAPPING_COUNT: "0",
+  HEXA_API_RATE: "0",
+  HEXA_LOGIN_FAILURES: "0",
   HEXA_MQTT_CONNECTIONS: "100000",
 };
 const ADMIN = { email: "bench@example.org", password: "bench-password-1" };

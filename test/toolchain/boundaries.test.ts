@@ -28,6 +28,7 @@ const OWNERS: Record<string, readonly string[]> = {
   "@peculiar/x509": ["broker/"],
   koa: ["api/"],
   "koa-helmet": ["api/"],
+  "rate-limiter-flexible": ["api/"],
   "@koa/router": ["api/"],
   knex: ["store/", "migrations/"],
   pg: ["store/", "migrations/"],
