@@ -149,7 +149,7 @@ function errorsOf(route: Route): ErrorCode[] {
   if (route.access === "platform" || isPermission(route.access)) implied.push("forbidden");
   if (route.method !== "GET") implied.push("bad_json", "payload_too_large", "unsupported_media_type");
   if (takesIdempotencyKey(route)) implied.push("idempotency_conflict", "idempotency_in_progress");
-  implied.push("https_required", "internal_error");
+  implied.push("rate_limited", "https_required", "internal_error");
   return [...new Set([...implied, ...(route.errors ?? [])])];
 }
 

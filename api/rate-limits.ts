@@ -5,10 +5,10 @@ import type { IRateLimiterOptions, RateLimiterAbstract, RateLimiterRes } from "r
 import type { SharedScripts } from "../core/bus.ts";
 import { HubError } from "../core/errors.ts";
 
-// Two of its thirty limiters: the index loads them all.
+// One or two of its thirty limiters: the index loads them all, and they stay in memory.
 const require = createRequire(import.meta.url);
 const Memory = require("rate-limiter-flexible/lib/RateLimiterMemory.js") as new (options: IRateLimiterOptions) => RateLimiterAbstract;
-const Redis = require("rate-limiter-flexible/lib/RateLimiterRedis.js") as new (
+type Shared = new (
   options: IRateLimiterOptions & { storeClient: object; useRedisPackage: boolean; insuranceLimiter: RateLimiterAbstract },
 ) => RateLimiterAbstract;
 
@@ -98,6 +98,7 @@ function limiter(keyPrefix: string, points: number, duration: number, shared: Sh
       shared.run(script, keys[0] as string, args),
     del: (key: string) => shared.run("return redis.call('del', KEYS[1])", key, []),
   };
+  const Redis = require("rate-limiter-flexible/lib/RateLimiterRedis.js") as Shared;
   return new Redis({ ...options, storeClient, useRedisPackage: true, insuranceLimiter: alone });
 }
 

@@ -52,7 +52,7 @@ export const create = defineRoute({
       ),
     },
   },
-  errors: ["conflict"],
+  errors: ["conflict", "forbidden"],
   handler: ({ context, principal, rights, body, commit }) => {
     const { kind, name } = body;
     const userId = ownerOf({ principal, rights }, kind);

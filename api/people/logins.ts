@@ -62,6 +62,7 @@ export const logout = defineRoute({
   access: "self",
   idempotent: false,
   replies: { 204: { description: "Logged out" } },
+  errors: ["not_found"],
   async handler(call) {
     return { ...(await endOwn(call, call.principal.credentialId)), cookie: "cleared" };
   },

@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import fc from "fast-check";
+import { openApiDocument } from "../../api/openapi.ts";
+import { databases } from "../support/databases.ts";
+import { PROVISION_KEY } from "../support/hub.ts";
+import { startCast } from "./matrix-cast.ts";
+import { type Document, type Operation, type RandomRequest, requestsOf, resolve } from "./random-requests.ts";
+
+/** Of all operations together on each engine; `RANDOM_REQUESTS=100000 npm test -- test/attack/random-requests.test.ts` asks more. */
+const REQUESTS = Number(process.env["RANDOM_REQUESTS"] ?? 3_000);
+/** A password takes a quarter of a second. */
+const SLOW = new Set(["POST /api/v1/auth/login", "POST /api/v1/invitations/register", "POST /api/v1/setup"]);
+/** It starts and stops processes' worth of devices, and has tests of its own. */
+const LEFT_OUT = new Set(["POST /api/v1/demo"]);
+const MAX_KNOWN = 300;
+
+const document = JSON.parse(JSON.stringify(openApiDocument("1.2.3"))) as Document;
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ path, method, operation, name: `${method.toUpperCase()} ${nameOf(path)}` })),
+);
+
+function nameOf(path: string): string {
+  return path.replace(/\{(\w+)\}/g, ":$1");
+}
+
+/** Checks a body against what the document says of this status. Throws for a status that it does not have. */
+function createChecker() {
+  const ajv = new Ajv2020({ strict: false, validateFormats: false, discriminator: false });
+  ajv.addSchema({ $id: "document", components: document.components });
+  const compiled = new Map<string, ReturnType<typeof ajv.compile>>();
+  return (operation: Operation, status: number, body: unknown, name: string): void => {
+    const response = operation.responses[String(status)];
+    assert.ok(response, `${name} answered ${status}, which is not documented: ${JSON.stringify(body)}`);
+    const content = resolve(document, response)["content"] as Record<string, { schema: object }> | undefined;
+    const schema = content?.["application/json"]?.schema;
+    if (!schema) return assert.equal(body, undefined, `${name}: a body that is not documented`);
+    const key = JSON.stringify(schema);
+    let validate = compiled.get(key);
+    if (!validate) {
+      const absolute = JSON.parse(key.replaceAll('"#/components/', '"document#/components/')) as object;
+      compiled.set(key, (validate = ajv.compile(absolute)));
+    }
+    assert.ok(validate(body), `${name}: ${status} ${JSON.stringify(body)} does not match: ${JSON.stringify(validate.errors)}`);
+  };
+}
+
+for (const { name: database, skip, open } of databases()) {
+  describe(`${database}: whatever is asked`, { skip }, () => {
+    test("is answered as the document says, and never with a failure of the hub", { timeout: 600_000 }, async (context) => {
+      await using place = await open();
+      await using cast = await startCast(place.url);
+      const check = createChecker();
+      const known = [cast.ours, cast.theirs, cast.granted.id, cast.granted.uid, cast.people.viewer.userId];
+      const callers = Object.values(cast.people).map(({ token }) => ({ authorization: `Bearer ${token}` }));
+      const device = { "x-device-uid": cast.granted.uid, "x-device-token": cast.granted.token };
+      const statuses = new Map<number, number>();
+      let asked = 0;
+      const failures: string[] = [];
+
+      async function ask(operation: Operation, request: RandomRequest, caller: number): Promise<void> {
+        const headers = {
+          ...request.headers,
+          ...callers[caller % (callers.length + 1)],
+          ...(request.path.includes("/sensor-report") ? device : {}),
+          ...(request.path.includes("/provision/") ? { "x-provision-key": PROVISION_KEY } : {}),
+          ...(request.body === undefined ? {} : { "content-type": "application/json" }),
+        };
+        const { method, path, body } = request;
+        const response = await fetch(new URL(path, cast.hub.http), { method, headers, ...(body === undefined ? {} : { body }) });
+        const text = await response.text();
+        const name = `${method} ${path} ${body ?? ""}`;
+        asked++;
+        statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
+        const answer = text === "" ? undefined : (JSON.parse(text) as unknown);
+        // 503 and 504 are answers of devices and limits, which stand in the document.
+        assert.notEqual(response.status, 500, `${name}: ${text}`);
+        check(operation, response.status, answer, name);
+        const found = [...text.matchAll(/"(?:id|device_uid|user_id)":"([^"]{5,40})"/g)].map((match) => match[1] as string);
+        for (const id of found.slice(0, 5)) if (known.length < MAX_KNOWN) known.push(id);
+      }
+
+      for (const one of operations) {
+        if (LEFT_OUT.has(one.name)) continue;
+        const numRuns = Math.ceil((REQUESTS / operations.length) * (SLOW.has(one.name) ? 0.2 : 1.1));
+        const { failed, errorInstance, counterexample } = await fc.check(
+          fc.asyncProperty(
+            requestsOf(document, one, () => known),
+            fc.nat({ max: 1_000 }),
+            (request, caller) => ask(one.operation, request, caller),
+          ),
+          { numRuns, endOnFailure: true },
+        );
+        if (failed) failures.push(`${one.name}: ${JSON.stringify(counterexample)}\n${String(errorInstance)}`);
+      }
+      assert.deepEqual(failures, []);
+      context.diagnostic(`${asked} requests, ${JSON.stringify(Object.fromEntries([...statuses].toSorted(([a], [b]) => a - b)))}`);
+      assert.ok(asked >= Math.min(REQUESTS, 2_500), `${asked}`);
+      assert.ok(
+        [200, 201, 204, 400, 401, 403, 404].every((status) => statuses.has(status)),
+        JSON.stringify([...statuses]),
+      );
+    });
+  });
+}
