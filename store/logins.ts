@@ -6,7 +6,7 @@ import type { Db } from "./open.ts";
 import { type SigningKey, type SigningKeys, tokenHash } from "./secrets.ts";
 import { isoOf, rowsOf, storableText } from "./sql.ts";
 import { inTransaction } from "./transaction.ts";
-import { findUser, type User } from "./users.ts";
+import { type User, userOf, type UserRow, userRows } from "./users.ts";
 
 /** What a person holds after logging in: one login is a family of refresh tokens, of which the last one counts. */
 export interface Login {
@@ -97,9 +97,9 @@ export async function refreshLogin(db: Db, keys: SigningKeys, token: string, now
     );
     const row = taken ?? ((await trx("refresh_tokens").whereIn("token_hash", hashes).first()) as TokenRow | undefined);
     if (!row) return { kind: "refused" };
-    const login = await findLiveLogin(trx, row.login_id, now);
-    const user = login && (await findUser(trx, login.userId));
-    if (!login || !user?.isActive) return { kind: "refused" };
+    const live = await findLiveLogin(trx, row.login_id, now);
+    if (!live) return { kind: "refused" };
+    const { login, user } = live;
     const { key } = known.find(({ hash }) => hash === row.token_hash) as { key: SigningKey };
     const refreshToken = successorOf(key, token);
     const next = tokenHash(key, refreshToken);
@@ -135,11 +135,9 @@ export async function authenticateUserJwt(
   const claims = verifyJwt(keys, "user_jwt", token, now);
   const loginId = claims?.["sid"];
   if (typeof loginId !== "string") return undefined;
-  const login = await findLiveLogin(db, loginId, now);
-  if (login?.userId !== claims?.["sub"]) return undefined;
-  const user = login && (await findUser(db, login.userId));
-  if (!login || !user?.isActive) return undefined;
-  return { user: { ...user, organizationId: login.organizationId ?? user.organizationId }, login };
+  const found = await findLiveLogin(db, loginId, now);
+  if (found?.user.id !== claims?.["sub"]) return undefined;
+  return found && { ...found, user: { ...found.user, organizationId: found.login.organizationId ?? found.user.organizationId } };
 }
 
 /** From now on the person acts in this organisation by the login. False when it is no login that goes on. */
@@ -156,7 +154,12 @@ export async function renewLogin(db: Db, { id, ttlMs }: Pick<Login, "id" | "ttlM
 
 /** Those that go on, oldest first. */
 export async function listLogins(db: Db, userId: string, now: number): Promise<Login[]> {
-  return (await live(db, now).where({ user_id: userId }).orderBy("id")) as Login[];
+  return (await db("logins")
+    .where({ user_id: userId })
+    .whereNull("ended_at")
+    .where("expires_at", ">", isoOf(now))
+    .orderBy("id")
+    .select(COLUMNS)) as Login[];
 }
 
 /** False when it had ended before. */
@@ -181,22 +184,29 @@ interface TokenRow {
   replaced_at: string;
 }
 
-function live(db: Db, now: number) {
-  return db("logins").whereNull("ended_at").where("expires_at", ">", isoOf(now)).select({
-    id: "id",
-    userId: "user_id",
-    organizationId: "organization_id",
-    address: "address",
-    userAgent: "user_agent",
-    ttlMs: "ttl_ms",
-    createdAt: "created_at",
-    lastUsedAt: "last_used_at",
-    expiresAt: "expires_at",
-  });
-}
+const COLUMNS = {
+  id: "id",
+  userId: "user_id",
+  organizationId: "organization_id",
+  address: "address",
+  userAgent: "user_agent",
+  ttlMs: "ttl_ms",
+  createdAt: "created_at",
+  lastUsedAt: "last_used_at",
+  expiresAt: "expires_at",
+} as const satisfies Record<keyof Login, string>;
 
-async function findLiveLogin(db: Db, id: string, now: number): Promise<Login | undefined> {
-  return (await live(db, now).where({ id }).first()) as Login | undefined;
+/** With its user, who is active. */
+async function findLiveLogin(db: Db, id: string, now: number): Promise<{ readonly user: User; readonly login: Login } | undefined> {
+  const query = userRows(db).join("logins as l", "l.user_id", "u.id").where("l.id", id).whereNull("l.ended_at");
+  const columns = Object.fromEntries(Object.entries(COLUMNS).map(([name, column]) => [`login_${name}`, `l.${column}`]));
+  const row = (await query.where("l.expires_at", ">", isoOf(now)).select(columns).first()) as
+    | (UserRow & Record<string, unknown>)
+    | undefined;
+  if (!row) return undefined;
+  const user = userOf(row);
+  if (!user.isActive) return undefined;
+  return { user, login: Object.fromEntries(Object.keys(COLUMNS).map((name) => [name, row[`login_${name}`]])) as unknown as Login };
 }
 
 async function insertToken(trx: Db, hash: string, loginId: string, now: number): Promise<void> {

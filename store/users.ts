@@ -77,12 +77,12 @@ export async function createUser(db: Db, user: NewUser): Promise<User> {
 }
 
 export async function findUserWithPassword(db: Db, email: string): Promise<(User & { passwordHash: string }) | undefined> {
-  const row = (await users(db).where("u.email", emailKey(email)).first()) as UserRow | undefined;
+  const row = (await userRows(db).where("u.email", emailKey(email)).first()) as UserRow | undefined;
   return row && { ...userOf(row), passwordHash: row.password_hash };
 }
 
 export async function findUser(db: Db, id: string): Promise<User | undefined> {
-  const row = (await users(db).where("u.id", id).first()) as UserRow | undefined;
+  const row = (await userRows(db).where("u.id", id).first()) as UserRow | undefined;
   return row && userOf(row);
 }
 
@@ -101,7 +101,7 @@ export async function countUsers(db: Db): Promise<number> {
 /** Whoever is a member there; of their other organisations nothing is told. */
 /** Whoever is a member there; of their other organisations nothing is told. */
 export async function listUsers(db: Db, scope: Scope): Promise<User[]> {
-  const query = users(db).orderBy("u.id");
+  const query = userRows(db).orderBy("u.id");
   if (scope.kind !== "platform") {
     const { organizationId } = scope;
     const members = db("memberships as m").where("m.organization_id", organizationId).select("m.user_id");
@@ -116,7 +116,7 @@ export function userPrincipal({ id, email, role, organizationId }: User, credent
   return { kind: "user", id, email, role, organizationId, credentialId };
 }
 
-interface UserRow {
+export interface UserRow {
   id: string;
   email: string;
   name: string;
@@ -128,11 +128,12 @@ interface UserRow {
   created_at: string;
 }
 
-function users(db: Db) {
+/** With their names; more can be joined. */
+export function userRows(db: Db) {
   return db("users as u").join("entities as e", "e.id", "u.id").select("u.*", "e.name");
 }
 
-function userOf(row: UserRow): User {
+export function userOf(row: UserRow): User {
   return {
     id: row.id,
     email: row.email,

@@ -46,7 +46,7 @@ const UNLIMITED = {
   HEXA_LOGIN_FAILURES: "0",
   HEXA_MQTT_CONNECTIONS: "100000",
 };
-const ADMIN = { email: "bench@example.org", password: "bench-password-1" };
+export const ADMIN = { email: "bench@example.org", password: "bench-password-1" };
 
 export async function startHubProcess(dataDir?: string, settings: Readonly<Record<string, string>> = {}): Promise<HubProcess> {
   await using stack = new AsyncDisposableStack();

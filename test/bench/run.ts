@@ -1,5 +1,6 @@
 import { cpus, loadavg, totalmem } from "node:os";
 import { parseArgs } from "node:util";
+import { measureApi } from "./measure-api.ts";
 import { measureCommands } from "./measure-commands.ts";
 import { measureDurable } from "./measure-durable.ts";
 import { measureMemory, measureStart } from "./measure-footprint.ts";
@@ -22,6 +23,7 @@ const SCENARIOS: Readonly<Record<string, (plan: Plan) => Promise<Row[]>>> = {
   idle: measureIdle,
   durable: measureDurable,
   commands: measureCommands,
+  api: measureApi,
   memory: measureMemory,
   start: measureStart,
 };
