@@ -2,7 +2,7 @@ import { newId, newSecret } from "../core/id.ts";
 import type { Role } from "../core/permissions.ts";
 import type { Db } from "./open.ts";
 import { type SigningKeys, tokenHash } from "./secrets.ts";
-import { isoOf, rowsOf } from "./sql.ts";
+import { isoOf } from "./sql.ts";
 import { inTransaction } from "./transaction.ts";
 import { emailKey } from "./users.ts";
 
@@ -73,22 +73,29 @@ export async function withdrawInvitation(db: Db, organizationId: string, id: str
   return (await db("invitations").where({ organization_id: organizationId, id }).del()) > 0;
 }
 
-/** Uses the invitation up, once; undefined for a token that is wrong, used, withdrawn or too old. */
+/** Whether somebody may use the token now; undefined for one that is wrong, used, withdrawn or too old. */
+export async function findInvitation(db: Db, keys: SigningKeys, token: string, now: number): Promise<Invitation | undefined> {
+  return (await db("invitations")
+    .whereIn("token_hash", hashesOf(keys, token))
+    .where("expires_at", ">", isoOf(now))
+    .select(COLUMNS)
+    .first()) as Invitation | undefined;
+}
+
+/** Uses the invitation up, once; undefined where {@link findInvitation} gives none. */
 export async function takeInvitation(db: Db, keys: SigningKeys, token: string, now: number): Promise<Invitation | undefined> {
-  if (!token.startsWith(`${PREFIX}_`)) return undefined;
-  const hashes = keys.all("token_hmac").map((key) => tokenHash(key, token));
-  const names = Object.entries(COLUMNS).map(([name, column]) => `${column} as "${name}"`);
-  const rows = await rowsOf<Invitation>(
-    db,
-    `delete from invitations where token_hash in (${hashes.map(() => "?").join(", ")}) and expires_at > ? returning ${names.join(", ")}`,
-    [...hashes, isoOf(now)],
-  );
-  return rows[0];
+  const found = await findInvitation(db, keys, token, now);
+  const isTaken = found && (await db("invitations").where({ id: found.id }).del()) > 0;
+  return isTaken ? found : undefined;
 }
 
 /** Removes those that nobody took in time. Answers how many. */
 export async function purgeInvitations(db: Db, now: number): Promise<number> {
   return await db("invitations").where("expires_at", "<=", isoOf(now)).del();
+}
+
+function hashesOf(keys: SigningKeys, token: string): string[] {
+  return token.startsWith(`${PREFIX}_`) ? keys.all("token_hmac").map((key) => tokenHash(key, token)) : [];
 }
 
 const COLUMNS = {

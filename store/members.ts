@@ -84,14 +84,14 @@ export async function putDeviceGrant(
   organizationId: string,
   { userId, deviceId, role }: Omit<DeviceGrant, "createdAt">,
 ): Promise<void> {
-  const source = "select ?, d.id, d.organization_id, ?, ? from devices d where d.id = ? and d.organization_id = ?";
+  const isPostgres = engineOf(db) === "postgres";
+  const [text, time] = isPostgres ? ["?::text", "?::timestamptz"] : ["?", "?"];
   // The lock lets no release or deletion of the device come in between.
-  const lock = engineOf(db) === "postgres" ? " for key share" : "";
-  const cast =
-    engineOf(db) === "postgres" ? source.replace("?, d.id", "?::text, d.id").replace("?, ? from", "?::text, ?::timestamptz from") : source;
+  const lock = isPostgres ? "for key share" : "";
   const rows = await rowsOf(
     db,
-    `insert into device_grants (user_id, device_id, organization_id, role, created_at) ${cast}${lock}
+    `insert into device_grants (user_id, device_id, organization_id, role, created_at)
+     select ${text}, d.id, d.organization_id, ${text}, ${time} from devices d where d.id = ? and d.organization_id = ? ${lock}
      on conflict (user_id, device_id) do update set role = excluded.role, organization_id = excluded.organization_id returning user_id`,
     [userId, role, isoOf(Date.now()), deviceId, organizationId],
   );

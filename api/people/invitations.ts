@@ -1,6 +1,13 @@
 import Type from "typebox";
 import { HubError } from "../../core/errors.ts";
-import { createInvitation, type Invitation, listInvitations, takeInvitation, withdrawInvitation } from "../../store/invitations.ts";
+import {
+  createInvitation,
+  findInvitation,
+  type Invitation,
+  listInvitations,
+  takeInvitation,
+  withdrawInvitation,
+} from "../../store/invitations.ts";
 import { openLogin, setLoginOrganization } from "../../store/logins.ts";
 import { addMember } from "../../store/members.ts";
 import { findOrganization } from "../../store/organizations.ts";
@@ -148,6 +155,8 @@ export const register = defineRoute({
   replies: { 201: { description: "The account, logged in", schema: Session } },
   errors: ["not_found", "conflict"],
   async handler({ context, body, commit, caller }) {
+    // Before the work that a password is: whoever has no token shall not cause it.
+    if (!(await findInvitation(context.store.db, context.keys, body.token, context.clock()))) throw unknown();
     const passwordHash = await hashPassword(body.password);
     return await commit(async (db) => {
       const { invitation } = await take({ context }, db, body.token);
