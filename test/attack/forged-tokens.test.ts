@@ -8,6 +8,85 @@ import { startHub, type TestHub } from "../support/hub.ts";
 
 const part = (value: unknown): string => Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
 
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/** Headers that name another algorithm, or a key of the forger's own. */
+function forgedHeaders(good: string): Record<string, string> {
+  const [head = "", body = "", signature = ""] = good.split(".");
+  const header = JSON.parse(Buffer.from(head, "base64url").toString()) as Record<string, unknown>;
+  const claims = JSON.parse(Buffer.from(body, "base64url").toString()) as Record<string, unknown>;
+  const { kid } = header as { kid: string };
+  const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const own = randomBytes(32);
+  const jwk = { kty: "oct", k: own.toString("base64url"), kid };
+  const mine = (extra: object): string => {
+    const text = `${part({ ...header, ...extra })}.${body}`;
+    return `${text}.${createHmac("sha256", own).update(text).digest("base64url")}`;
+  };
+  const kept = (changed: object): string => `${part({ ...header, ...changed })}.${body}.${signature}`;
+  return {
+    "ES256 of a key of its own": jwt.sign(claims, ec.privateKey, { algorithm: "ES256", keyid: kid }),
+    "PS256 of a key of its own": jwt.sign(claims, rsa.privateKey, { algorithm: "PS256", keyid: kid }),
+    HS384: jwt.sign(claims, "x".repeat(48), { algorithm: "HS384", keyid: kid }),
+    "a key of its own in jwk": mine({ jwk }),
+    "a key of its own by jku": mine({ jku: "http://127.0.0.1:1/keys.json" }),
+    "a key of its own by x5u": mine({ x5u: "http://127.0.0.1:1/key.pem" }),
+    "a certificate of its own in x5c": mine({ x5c: ["MIIB"] }),
+    "an extension that has to be understood": mine({ crit: ["exp"] }),
+    "no kid": mine({ kid: undefined }),
+    "a kid of null": kept({ kid: null }),
+    "a kid that is a number": kept({ kid: 1 }),
+    "a kid that is a list": kept({ kid: [kid] }),
+    "a kid of a method's name": mine({ kid: "toString" }),
+    "a kid with SQL": mine({ kid: "' or 1=1 --" }),
+    "a kid of 2,000 characters": mine({ kid: "k".repeat(2_000) }),
+    "alg in small letters": kept({ alg: "hs256" }),
+    "alg as a list": kept({ alg: ["HS256"] }),
+    "no alg": kept({ alg: undefined }),
+    "alg of null": kept({ alg: null }),
+    "an encrypted token's header": kept({ alg: "dir", enc: "A256GCM" }),
+    "a token in a token": kept({ cty: "JWT" }),
+  };
+}
+
+/** The good one with one thing wrong with its text. */
+function damaged(good: string): Record<string, string> {
+  const parts = good.split(".") as [string, string, string];
+  const [head, body, signature] = parts;
+  const last = LETTERS.indexOf(signature.at(-1) as string);
+  const flips = parts.flatMap((text, which) =>
+    [0, 3, 10, text.length - 5].map((at): [string, string] => {
+      const bytes = Buffer.from(text, "base64url");
+      const place = at % bytes.length;
+      bytes[place] = (bytes[place] as number) ^ (1 << (at % 8));
+      return [
+        `a bit of part ${which} at ${at}`,
+        parts.map((one, index) => (index === which ? bytes.toString("base64url") : one)).join("."),
+      ];
+    }),
+  );
+  return {
+    ...Object.fromEntries(flips),
+    // Two bits of the last letter say nothing, and another letter is another token all the same.
+    "another last letter of the same bytes": `${head}.${body}.${signature.slice(0, -1)}${LETTERS[last ^ 1]}`,
+    "a signature cut short": good.slice(0, -1),
+    "a signature of half its length": `${head}.${body}.${signature.slice(0, 21)}`,
+    "a signature with padding": `${good}=`,
+    "a dot at the end": `${good}.`,
+    "a dot in front": `.${good}`,
+    "four parts": `${good}.${signature}`,
+    "itself twice": `${good}${good}`,
+    "no body": `${head}..${signature}`,
+    "parts in another order": `${body}.${head}.${signature}`,
+    "large letters": good.toUpperCase(),
+    "other base64": `${head}.${body}.+/${signature.slice(2)}`,
+    "a header that is a list": `${part([{ alg: "HS256" }])}.${body}.${signature}`,
+    "claims that are a list": `${head}.${part([])}.${signature}`,
+    "4,000 characters": `${head}.${"A".repeat(3_800)}.${signature}`,
+  };
+}
+
 describe("a forged token", () => {
   let hub: TestHub;
   let device: { uid: string; id: string; token: string; jwt: string };
@@ -59,6 +138,8 @@ describe("a forged token", () => {
       "a header that is no JSON": `${part("{")}.${body}.${signature}`,
       "a kid that is an object": `${part({ alg: "HS256", typ: "JWT", kid: {} })}.${body}.${signature}`,
       "two dots": "..",
+      ...forgedHeaders(good),
+      ...damaged(good),
     };
   }
   const asUser = async (token: string): Promise<number> =>
@@ -93,6 +174,7 @@ describe("a forged token", () => {
       assert.equal(await asDevice(token), 401, what);
       assert.equal(await overMqtt(device.uid, token), 0x86, what);
     }
+    assert.ok(Object.keys(forgeries(userJwt)).length >= 40);
     assert.deepEqual(problems, []);
   });
 
