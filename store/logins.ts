@@ -53,6 +53,8 @@ const GRACE_MS = 10_000;
 /** Ended logins are kept so long, for whoever asks what happened. */
 const KEPT_MS = 30 * 86_400_000;
 const MAX_AGENT = 256;
+/** Of one person at a time: a program that logs in for every call must not fill the table. */
+export const MAX_LOGINS = 100;
 
 /** For a program, which keeps its tokens itself. */
 export async function openLogin(db: Db, keys: SigningKeys, wanted: NewLogin, now: number): Promise<LoginTokens> {
@@ -160,6 +162,18 @@ export async function listLogins(db: Db, userId: string, now: number): Promise<L
     .where("expires_at", ">", isoOf(now))
     .orderBy("id")
     .select(COLUMNS)) as Login[];
+}
+
+/** Of so many logins that go on a person keeps those used last: ends the others, and gives their ids. */
+export async function endSurplusLogins(db: Db, userId: string, now: number): Promise<string[]> {
+  const at = isoOf(now);
+  const rows = await rowsOf<{ id: string }>(
+    db,
+    `update logins set ended_at = ? where id in (select id from logins where user_id = ? and ended_at is null and expires_at > ?
+     order by last_used_at desc, id desc limit 1000 offset ?) returning id`,
+    [at, userId, at, MAX_LOGINS],
+  );
+  return rows.map(({ id }) => id);
 }
 
 /** False when it had ended before. */

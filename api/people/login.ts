@@ -3,7 +3,7 @@ import { HubError } from "../../core/errors.ts";
 import { newAudit } from "../../core/event.ts";
 import { SYSTEM } from "../../core/principal.ts";
 import { insertAudit } from "../../store/audit.ts";
-import { openCookieLogin, openLogin } from "../../store/logins.ts";
+import { endSurplusLogins, openCookieLogin, openLogin } from "../../store/logins.ts";
 import { spendPasswordTime, verifyPassword } from "../../store/passwords.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { findUser, findUserWithPassword } from "../../store/users.ts";
@@ -62,16 +62,22 @@ export const login = defineRoute({
     }
     await attempt.succeeded();
     const entry = newAudit({ ...about, actor, requestId, now, action: "user.login", details: { address: caller.address } });
-    return await inTransaction(db, async (trx): Promise<Answer> => {
+    const isCookie = body.cookie === true;
+    const ttlMs = !isCookie ? context.settings.loginTtlMs : body.remember_me === true ? REMEMBERED_MS : UNREMEMBERED_MS;
+    const wanted = { userId: found.id, ttlMs, ...caller };
+    const { answer, surplus } = await inTransaction(db, async (trx): Promise<{ answer: Answer; surplus: string[] }> => {
       await insertAudit(trx, [entry]);
-      if (body.cookie !== true) {
-        const opened = await openLogin(trx, context.keys, { userId: found.id, ttlMs: context.settings.loginTtlMs, ...caller }, now);
-        return { status: 200, body: sessionJson(context, found, opened) };
-      }
-      const ttlMs = body.remember_me === true ? REMEMBERED_MS : UNREMEMBERED_MS;
-      const id = await openCookieLogin(trx, { userId: found.id, ttlMs, ...caller }, now);
-      return { status: 200, body: { user: userJson(found) }, cookie: cookieOf(context, { id, userId: found.id, ttlMs }) };
+      const opened: Answer = isCookie
+        ? {
+            status: 200,
+            body: { user: userJson(found) },
+            cookie: cookieOf(context, { id: await openCookieLogin(trx, wanted, now), userId: found.id, ttlMs }),
+          }
+        : { status: 200, body: sessionJson(context, found, await openLogin(trx, context.keys, wanted, now)) };
+      return { answer: opened, surplus: await endSurplusLogins(trx, found.id, now) };
     });
+    if (surplus.length > 0) await context.sessions.disconnect({ credentialIds: surplus }, "revoked");
+    return answer;
   },
 });
 

@@ -3,6 +3,7 @@ import { after, before, test } from "node:test";
 import { newId } from "../../core/id.ts";
 import { PLATFORM } from "../../core/principal.ts";
 import { listAudit } from "../../store/audit.ts";
+import { MAX_LOGINS, openLogin } from "../../store/logins.ts";
 import { type Answered, assertEnvelope, field, SETUP_TOKEN, startTestApi, type TestApi } from "./test-api.ts";
 
 const ADA = { email: "ada@example.com", password: "correct horse battery" };
@@ -90,4 +91,20 @@ test("a refresh token is refused as soon as it is anything but one", async () =>
   assertEnvelope(await refresh(""), 400, "validation_error");
   assertEnvelope(await refresh("x".repeat(257)), 400, "validation_error");
   assertEnvelope(await me(field(await login(), "refresh_token")), 401, "unauthorized");
+});
+
+test("one login too many ends the one that was not used for longest, and what is connected by it", async () => {
+  const { db } = hub.context.store;
+  const first = await login();
+  const userId = (first.json["user"] as { id: string }).id;
+  const ids: string[] = [];
+  for (let count = 0; count < MAX_LOGINS; count++) {
+    const at = Date.now() - 3_600_000 + count;
+    ids.push((await openLogin(db, hub.context.keys, { userId, ttlMs: 30 * 86_400_000 }, at)).id);
+  }
+  const last = await login();
+  assert.equal(last.status, 200);
+  assert.ok(hub.disconnected.includes(ids[0] as string));
+  assert.ok(!hub.disconnected.includes(ids.at(-1) as string));
+  assert.equal((await list(field(last, "access_token"))).length, MAX_LOGINS);
 });

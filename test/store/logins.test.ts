@@ -4,13 +4,16 @@ import { authenticateBearer } from "../../store/access-tokens.ts";
 import { revokedAmong } from "../../store/credentials.ts";
 import {
   endLogin,
+  endSurplusLogins,
   issueUserJwt,
   listLogins,
   type LoginTokens,
+  MAX_LOGINS,
   openLogin,
   purgeLogins,
   refreshLogin,
   type Refreshed,
+  renewLogin,
 } from "../../store/logins.ts";
 import type { Db } from "../../store/open.ts";
 import { forEachEngine } from "./engines.ts";
@@ -102,6 +105,24 @@ forEachEngine(({ test }) => {
     await db("users").update({ is_active: false });
     assert.equal((await refresh(alive.refreshToken)).kind, "refused");
     assert.equal(await enter(alive), undefined);
+  });
+
+  test("a person has so many logins at a time: those that were not used for longest end, and nobody else's", async (db) => {
+    const [one, two] = [await tenant(db, "one"), await tenant(db, "two")];
+    const keys = await signingKeys(db);
+    const open = async (who: Tenant, at: number) => (await openLogin(db, keys, { userId: who.user.id, ttlMs: 9 * HOUR }, at)).id;
+    const hers = await open(two, NOW);
+    const ids: string[] = [];
+    for (let count = 0; count < MAX_LOGINS + 2; count++) ids.push(await open(one, NOW + count));
+    // The first one is in use.
+    await renewLogin(db, { id: ids[0] as string, ttlMs: 9 * HOUR }, NOW + HOUR);
+    assert.deepEqual(new Set(await endSurplusLogins(db, one.user.id, NOW + HOUR)), new Set([ids[1], ids[2]]));
+    assert.deepEqual(await endSurplusLogins(db, one.user.id, NOW + HOUR), []);
+    assert.equal((await listLogins(db, one.user.id, NOW + HOUR)).length, MAX_LOGINS);
+    assert.deepEqual(
+      (await listLogins(db, two.user.id, NOW + HOUR)).map(({ id }) => id),
+      [hers],
+    );
   });
 
   test("a person's logins are listed while they go on, and kept for a month after", async (db) => {
