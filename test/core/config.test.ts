@@ -38,6 +38,7 @@ test("without an environment every setting has its default", () => {
       presenceTtlS: 120,
       presenceGraceS: 60,
       accessTokenTtlS: 3600,
+      apiRate: 1_200,
       loginTtlS: 2_592_000,
       commandTimeoutMs: 5000,
       maxPacketBytes: 262_144,
@@ -73,6 +74,7 @@ test("without an environment every setting has its default", () => {
       mqttOrigins: [],
       shutdownTimeoutMs: 10_000,
       logLevel: "info",
+      loginFailures: 10,
     },
   );
 });
