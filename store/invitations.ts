@@ -3,7 +3,6 @@ import type { Role } from "../core/permissions.ts";
 import type { Db } from "./open.ts";
 import { type SigningKeys, tokenHash } from "./secrets.ts";
 import { isoOf } from "./sql.ts";
-import { inTransaction } from "./transaction.ts";
 import { emailKey } from "./users.ts";
 
 export interface Invitation {
@@ -43,19 +42,18 @@ export async function createInvitation(
     expiresAt: isoOf(now + ttlMs),
   };
   const token = newSecret(PREFIX);
-  await inTransaction(db, async (trx) => {
-    await trx("invitations").where({ organization_id: organizationId, email: invitation.email }).del();
-    await trx("invitations").insert({
-      id: invitation.id,
-      organization_id: organizationId,
-      email: invitation.email,
-      role,
-      token_hash: tokenHash(keys.active("token_hmac"), token),
-      invited_by: invitedBy,
-      created_at: invitation.createdAt,
-      expires_at: invitation.expiresAt,
-    });
-  });
+  const row = {
+    id: invitation.id,
+    organization_id: organizationId,
+    email: invitation.email,
+    role,
+    token_hash: tokenHash(keys.active("token_hmac"), token),
+    invited_by: invitedBy,
+    created_at: invitation.createdAt,
+    expires_at: invitation.expiresAt,
+  };
+  // In one statement: of two invitations at once the later one counts.
+  await db("invitations").insert(row).onConflict(["organization_id", "email"]).merge();
   return { ...invitation, token };
 }
 

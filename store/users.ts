@@ -99,7 +99,6 @@ export async function countUsers(db: Db): Promise<number> {
 }
 
 /** Whoever is a member there; of their other organisations nothing is told. */
-/** Whoever is a member there; of their other organisations nothing is told. */
 export async function listUsers(db: Db, scope: Scope): Promise<User[]> {
   const query = userRows(db).orderBy("u.id");
   if (scope.kind !== "platform") {

@@ -222,6 +222,13 @@ for (const { name, skip, open } of databases()) {
         assert.equal((await ask(other, "POST", "/api/v1/devices", { name: "L", device_class: "ir_hub" })).status, 201);
         assertEnvelope(await change(owner, other.organizationId), 404, "not_found");
 
+        const atOnce = await Promise.all(Array.from({ length: 6 }, () => invite("twice@example.org")));
+        const taken = await codes(atOnce.map((one) => register(one.token)));
+        assert.deepEqual(
+          taken.toSorted((a, b) => a - b),
+          [201, 404, 404, 404, 404, 404],
+        );
+
         const withdrawn = await invite("new@example.org");
         assert.equal((await ask(owner, "DELETE", `/invitations/${withdrawn.id}`)).status, 204);
         assertEnvelope(await register(withdrawn.token), 404, "not_found");
