@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Context } from "koa";
 import { HubError } from "../core/errors.ts";
-import type { UserPrincipal } from "../core/principal.ts";
+import { SESSION_COOKIE, type UserPrincipal } from "../core/principal.ts";
 import { authenticateUserJwt, issueUserJwt, type Login, renewLogin } from "../store/logins.ts";
 import { userPrincipal } from "../store/users.ts";
 import type { ApiContext } from "./context.ts";
@@ -14,8 +14,6 @@ export interface CookieRequest {
   readonly token: string;
 }
 
-/** The name is part of the contract (R-AUTH-3). */
-const COOKIE = "session_token";
 /** No form and no image can send it, and a script of another site has to ask first, which is refused. */
 const CSRF_HEADER = "x-hexahub-csrf";
 const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -23,7 +21,7 @@ const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 const RENEWED_AFTER = 1 / 12;
 
 export function tokenOf(ctx: Context): string | undefined {
-  return ctx.cookies.get(COOKIE);
+  return ctx.cookies.get(SESSION_COOKIE);
 }
 
 export function sendCookie(ctx: Context, cookie: SessionCookie | undefined, isSecure: boolean): void {
@@ -31,8 +29,8 @@ export function sendCookie(ctx: Context, cookie: SessionCookie | undefined, isSe
   // What it finds out by itself knows nothing of a proxy.
   ctx.cookies.secure = isSecure;
   const options = { httpOnly: true, sameSite: "lax", secure: isSecure, path: "/", overwrite: true } as const;
-  if (cookie === "cleared") ctx.cookies.set(COOKIE, null, options);
-  else ctx.cookies.set(COOKIE, cookie.token, { ...options, maxAge: cookie.maxAgeMs });
+  if (cookie === "cleared") ctx.cookies.set(SESSION_COOKIE, null, options);
+  else ctx.cookies.set(SESSION_COOKIE, cookie.token, { ...options, maxAge: cookie.maxAgeMs });
 }
 
 /** The cookie of a login that has just begun or been renewed. */

@@ -4,6 +4,7 @@ import { authenticateBearer, authenticateService } from "../store/access-tokens.
 import { authenticateDevice, findCertificate, recordCertificate } from "../store/credentials.ts";
 import { findDevice } from "../store/devices.ts";
 import type { Store } from "../store/open.ts";
+import { authenticateUserJwt } from "../store/logins.ts";
 import { spendPasswordTime, verifyPassword } from "../store/passwords.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import { findUserWithPassword, userPrincipal } from "../store/users.ts";
@@ -22,17 +23,23 @@ export interface Login {
   readonly password: string | undefined;
   /** Of the connection, verified by its handshake. */
   readonly certificate?: ClientCertificate | undefined;
+  /** The session cookie of the hub's own page. */
+  readonly cookieToken?: string | undefined;
 }
 
 /**
  * Who an MQTT CONNECT is. A device gives its uid and its token or JWT, or comes with a certificate and no password; a
- * person the e-mail address and the password or a token; a service account its name and its token. Whoever comes with a
+ * person the e-mail address and the password or a token, a browser the session cookie; a service account its name and its token. Whoever comes with a
  * device's certificate and a password has to be that device by both. undefined for everything else, without saying what was wrong.
  */
 export async function authenticate(
   context: AuthenticationContext,
-  { username, password, certificate }: Login,
+  { username, password, certificate, cookieToken }: Login,
 ): Promise<Principal | undefined> {
+  if (cookieToken !== undefined && username === undefined && password === undefined) {
+    const found = await authenticateUserJwt(context.store.db, context.keys, cookieToken, context.clock());
+    return found && userPrincipal(found.user, found.login.id);
+  }
   if (certificate === undefined) return authenticatePassword(context, username, password);
   const shown = await authenticateCertificate(context, certificate);
   if (shown === "refused") return undefined;

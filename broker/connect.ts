@@ -6,6 +6,7 @@ import type { MqttLimits } from "../core/settings.ts";
 import type { ClientInternals } from "./aedes-internals.ts";
 import { type AuthenticationContext, authenticate } from "./authenticate.ts";
 import { hasControlCharacter, keyOf, type Rights } from "./authorize.ts";
+import { cookieTokenOf } from "./browser-login.ts";
 import { certificateOf } from "./client-certificates.ts";
 import type { Connection } from "./connection.ts";
 import type { Flapping } from "./flapping.ts";
@@ -60,12 +61,14 @@ export function createAdmission(context: AdmissionContext): Admission {
     // Before anything is looked at: the same answer, as fast, for an account that exists and one that does not.
     if (context.failures.isBlocked(remoteAddress)) throw new ConnectRefusal(3, "too_many_failures", 0x9f);
     if (!isValidClientId(client.id)) throw new ConnectRefusal(2, "client_id_invalid");
-    const principal = await authenticate(context, { username, password, certificate: certificateOf(client.conn) });
+    const shown = { certificate: certificateOf(client.conn), cookieToken: cookieTokenOf(client.conn) };
+    const principal = await authenticate(context, { username, password, ...shown });
     if (!principal || (await context.revocations.includes(principal))) {
       context.failures.failed(remoteAddress);
       throw new ConnectRefusal(username ? 4 : 5, "bad_credentials");
     }
     if (principal.kind === "user") await rights.access.know(principal.id);
+    if (principal.kind === "device") await rights.directory.know(principal.uid);
     // Whoever left while the password was checked gets no session.
     if (connection.isClosed) return;
     await checkOwnership(context, client.id, principal);

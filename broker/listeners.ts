@@ -26,6 +26,8 @@ export interface ListenerOptions {
   readonly http: HttpServer;
   /** The client of an upgrade behind the proxies that are trusted; without it the peer. */
   readonly addressOf?: ((request: IncomingMessage) => string | undefined) | undefined;
+  /** Of the hub's own pages, where it is not that of the request's host. */
+  readonly publicOrigin?: string | undefined;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -67,9 +69,8 @@ export async function openListeners(options: ListenerOptions, accept: Accept): P
     plain = stack.use(await openTcpDoor({ ...door, host: plainHost, port: options.mqttPort, setting: "HEXA_MQTT_PORT" }, accept));
   const maxPayloadBytes = limits.maxPacketBytes + 1_024;
   const peerOf = ({ socket: { remoteAddress } }: IncomingMessage): string | undefined => remoteAddress && withoutMapping(remoteAddress);
-  stack.use(
-    openWebSocketDoor({ rates, turnAway, http, maxPayloadBytes, origins: limits.mqttOrigins, addressOf: addressOf ?? peerOf }, accept),
-  );
+  const web = { http, maxPayloadBytes, origins: limits.mqttOrigins, publicOrigin: options.publicOrigin, addressOf: addressOf ?? peerOf };
+  stack.use(openWebSocketDoor({ ...web, rates, turnAway }, accept));
 
   const opened = stack.move();
   return {

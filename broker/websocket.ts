@@ -1,6 +1,7 @@
 import { type IncomingMessage, type Server as HttpServer, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
+import { rememberCookie } from "./browser-login.ts";
 import type { ConnectionRates } from "./connection-rates.ts";
 import type { TurnAway } from "./turned-away.ts";
 import { type WebSocketDuplex, webSocketStream } from "./websocket-stream.ts";
@@ -13,6 +14,8 @@ export interface WebSocketDoorOptions {
   readonly origins: readonly string[];
   /** The client behind the proxies that are trusted. */
   readonly addressOf: (request: IncomingMessage) => string | undefined;
+  /** Whose pages may log in by the session cookie, besides the request's own host. */
+  readonly publicOrigin?: string | undefined;
   readonly rates: ConnectionRates;
   readonly turnAway: TurnAway;
   /** How often a connection is looked at for signs of life; 30 s unless a test is in a hurry. */
@@ -66,6 +69,7 @@ export function openWebSocketDoor(
     upgrades.handleUpgrade(request, socket, Buffer.alloc(0), (webSocket) => {
       const stream = webSocketStream(webSocket);
       streams.add(stream);
+      rememberCookie(stream, request, options.publicOrigin);
       socket.once("close", () => streams.delete(stream));
       accept(stream, address);
     });

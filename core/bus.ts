@@ -102,6 +102,8 @@ export interface DeviceDirectory {
   find(uid: string): DeviceRef | undefined;
   put(device: DeviceRef): void;
   remove(uid: string): void;
+  /** Resolves when this device is known here, which may be new and enrolled at another node. */
+  know(uid: string): Promise<void>;
   /** Resolves when the changes that other nodes have told of are known here. */
   settled(): Promise<void>;
 }

@@ -28,6 +28,7 @@ export async function loadDeviceDirectory(db: Db): Promise<HubDirectory> {
   let version = 0;
   let announce = (_uid: string): void => {};
   let settled = async (): Promise<void> => {};
+  let read = (_uid: string): void => {};
 
   /** Returns whether anything is different now. */
   function set(uid: string, device: DeviceRef | undefined): boolean {
@@ -52,6 +53,11 @@ export async function loadDeviceDirectory(db: Db): Promise<HubDirectory> {
       set(uid, undefined);
       announce(uid);
     },
+    async know(uid) {
+      if (byUid.has(uid)) return;
+      read(uid);
+      await settled();
+    },
     settled: () => settled(),
     share({ bus, log, onChanged }) {
       const rows = new ChangedRows<DeviceRef>({
@@ -71,6 +77,7 @@ export async function loadDeviceDirectory(db: Db): Promise<HubDirectory> {
         sharing.announce(uid);
       };
       settled = () => rows.settled();
+      read = (uid) => rows.note(uid);
       return {
         reload: () => rows.reload(),
         async [Symbol.asyncDispose]() {

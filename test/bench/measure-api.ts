@@ -137,7 +137,7 @@ function decide(measureMs: number): number {
   );
   const rights: Rights = {
     topics: createTopics(),
-    directory: { version: 0, find: (uid) => devices.get(uid), put() {}, remove() {}, async settled() {} },
+    directory: { version: 0, find: (uid) => devices.get(uid), put() {}, remove() {}, async know() {}, async settled() {} },
     access: { version: 0, of: ({ id }) => access.get(id) ?? organizationAccess("", NO_PERMISSIONS), async know() {}, async changed() {} },
   };
   const topics = [...devices.keys()].flatMap((uid): Topic[] => [

@@ -68,7 +68,7 @@ const ACCESS = new Map<string, Access>([
 ]);
 const rights: Rights = {
   topics: createTopics(),
-  directory: { version: 0, find: (uid) => devices.get(uid), put() {}, remove() {}, async settled() {} },
+  directory: { version: 0, find: (uid) => devices.get(uid), put() {}, remove() {}, async know() {}, async settled() {} },
   access: {
     version: 0,
     of: ({ id, organizationId }) => ACCESS.get(id) ?? organizationAccess(organizationId, NO_PERMISSIONS),

@@ -93,3 +93,14 @@ test("after a loss of messages the whole directory is what the database says", a
   assert.equal(directory.find(kept.uid)?.organizationId, owner.organization.id);
   assert.ok(directory.version > version);
 });
+
+test("a device that logs in is known, though nobody has told this node of it yet", async () => {
+  await using real = await openRealBus();
+  const { db } = real.store;
+  await using two = await twoNodes(real);
+  const [{ directory }] = two.nodes;
+  const made = await device(db, await tenant(db, "acme"));
+  assert.equal(directory.find(made.uid), undefined);
+  await directory.know(made.uid);
+  assert.equal(directory.find(made.uid)?.id, made.id);
+});
