@@ -26,6 +26,7 @@ const rooms = async () => ({
   ...(await import("./store/demo.ts")),
   ...(await import("./store/device-directory.ts")),
   ...(await import("./store/first-administrator.ts")),
+  ...(await import("./store/idempotency.ts")),
   ...(await import("./store/maintenance.ts")),
   ...(await import("./store/open.ts")),
   ...(await import("./store/secrets.ts")),
@@ -95,6 +96,7 @@ async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDi
   const store = stack.use(await hub.openStore({ dataDir, databaseUrl: config.databaseUrl }));
   stack.use(await hub.claimDatabase(store, { isShared: config.redisUrl !== undefined }));
   const { db } = store;
+  if (config.redisUrl === undefined) await hub.abandonUnfinished(db);
   const masterKey = await hub.loadMasterKey(dataDir, config.masterKey);
   const keys = await hub.loadSigningKeys(db, masterKey, config.jwtSecret === undefined ? {} : { jwtSecret: config.jwtSecret });
   const { adminEmail: email, adminPassword: password } = config;
@@ -189,6 +191,7 @@ async function openApi(hub: Rooms, base: Base, { broker, commands, duties }: Mes
     version: VERSION,
     enforceHttps: config.enforceHttps,
     trustProxy: config.trustProxy,
+    apiOrigins: config.apiOrigins,
     accessTokenTtlMs: config.accessTokenTtlS * 1_000,
     loginTtlMs: config.loginTtlS * 1_000,
   };
@@ -248,6 +251,7 @@ async function listen(
       },
       http: api.server,
       addressOf: (request) => remoteOf(request).address,
+      publicOrigin: config.publicUrl === undefined ? undefined : new URL(config.publicUrl).origin,
     },
     commands,
   );

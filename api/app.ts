@@ -4,11 +4,13 @@ import Koa, { type Context, type Middleware } from "koa";
 import helmet from "koa-helmet";
 import { HubError } from "../core/errors.ts";
 import type { ApiContext } from "./context.ts";
+import { crossOrigin } from "./cors.ts";
 import { dispatch, type RequestState } from "./dispatch.ts";
 import { asHubError, envelopeOf, headersOf, problemOf } from "./errors.ts";
 import { PAGES } from "./pages.ts";
 import { type Remote, remoteReader } from "./remote.ts";
 import { ROUTES } from "./routes.ts";
+import { traceOf, traceparent } from "./trace.ts";
 
 /** The Koa application: what surrounds every request, then the routes and pages. */
 export function createApp(context: ApiContext): Koa<RequestState> {
@@ -18,6 +20,7 @@ export function createApp(context: ApiContext): Koa<RequestState> {
   const remoteOf = remoteReader(context.settings.trustProxy);
   app.use(observe(context));
   app.use(securityHeaders(context));
+  if (context.settings.apiOrigins.length > 0) app.use(crossOrigin(context.settings.apiOrigins));
   app.use(httpsGuard(context, (ctx) => remoteOf(ctx.req)));
   const router = new Router<RequestState>();
   for (const route of ROUTES)
@@ -37,7 +40,7 @@ export function createApp(context: ApiContext): Koa<RequestState> {
   return app;
 }
 
-/** Request id, error envelope, log line and metrics: the outermost layer, so that nothing escapes it. */
+/** Request id, trace, error envelope, log line and metrics: the outermost layer, so that nothing escapes it. */
 function observe(context: ApiContext): Middleware<RequestState> {
   return async (ctx, next) => {
     const started = performance.now();
@@ -45,13 +48,16 @@ function observe(context: ApiContext): Middleware<RequestState> {
     const requestId = /^[A-Za-z0-9._:-]{1,128}$/.test(given) ? given : `req-${randomUUID()}`;
     ctx.state.requestId = requestId;
     ctx.set("x-request-id", requestId);
+    const trace = traceOf(ctx.get("traceparent"));
+    ctx.state.trace = trace;
+    ctx.set("traceparent", traceparent(trace));
     ctx.set("cache-control", "no-store");
     try {
       await next();
     } catch (cause) {
       const error = asHubError(cause);
       answerError(ctx, error, requestId);
-      const where = { err: cause, request_id: requestId, method: ctx.method, route: ctx.state.route ?? "unknown" };
+      const where = { err: cause, request_id: requestId, trace_id: trace.traceId, method: ctx.method, route: ctx.state.route ?? "unknown" };
       if (error.code === "internal_error") context.log.error(where, "request failed");
       else if (error.code === "storage_full" || error.code === "unavailable") context.log.warn(where, "request refused");
     }
@@ -61,7 +67,7 @@ function observe(context: ApiContext): Middleware<RequestState> {
     context.metrics.count("hexahub_http_requests_total", { method, route, status: String(ctx.status) });
     context.metrics.observe("hexahub_http_request_duration_seconds", ms / 1000, { method, route });
     context.log[QUIET.has(route) ? "debug" : "info"](
-      { method, route, status: ctx.status, ms: Math.round(ms * 10) / 10, request_id: requestId },
+      { method, route, status: ctx.status, ms: Math.round(ms * 10) / 10, request_id: requestId, trace_id: trace.traceId },
       "request",
     );
   };

@@ -4,6 +4,8 @@ import { HubError } from "../core/errors.ts";
 import { isTooDeep } from "../core/validate.ts";
 
 const MAX_BODY_BYTES = 1_048_576;
+/** RFC 7396, which is what a PATCH means, whichever of the two it is called. */
+export const MERGE_PATCH = "application/merge-patch+json";
 
 interface Body {
   readonly bytes: Buffer;
@@ -32,7 +34,7 @@ export async function readBody(request: IncomingMessage): Promise<Body> {
 function checkMediaType(request: IncomingMessage): void {
   const type = request.headers["content-type"] ?? "";
   const [essence = "", ...parameters] = type.split(";").map((part) => part.trim().toLowerCase());
-  const isJson = essence === "application/json" || /^application\/[\w.-]+\+json$/.test(essence);
+  const isJson = essence === "application/json" || (essence === MERGE_PATCH && request.method === "PATCH");
   const charset = parameters
     .find((parameter) => parameter.startsWith("charset="))
     ?.slice(8)

@@ -28,6 +28,8 @@ export interface ApiSettings {
   readonly enforceHttps: boolean;
   /** Addresses or CIDR ranges of the proxies whose forwarded headers count. */
   readonly trustProxy: readonly string[];
+  /** Whose pages may ask with a bearer token; `*` for all. */
+  readonly apiOrigins: readonly string[];
   readonly accessTokenTtlMs: number;
   readonly loginTtlMs: number;
 }

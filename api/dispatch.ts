@@ -3,26 +3,30 @@ import type { Context, Middleware } from "koa";
 import { HubError } from "../core/errors.ts";
 import { newAudit } from "../core/event.ts";
 import { type Access, isPermission, NO_PERMISSIONS, organizationAccess, scopeOf } from "../core/permissions.ts";
-import { type Actor, actorOf, type Principal, SYSTEM } from "../core/principal.ts";
+import { actorOf, type Principal, SYSTEM } from "../core/principal.ts";
 import { insertAudit } from "../store/audit.ts";
 import { insertEvents } from "../store/events.ts";
 import type { Db } from "../store/open.ts";
 import { inTransaction } from "../store/transaction.ts";
+import { changeAnswer, errorAnswer, readAnswer, send } from "./answer.ts";
 import { authenticate, requireAccess } from "./authenticate.ts";
 import { readBody } from "./body.ts";
 import type { ApiContext } from "./context.ts";
 import { asHubError, envelopeOf } from "./errors.ts";
 import { type AnswerSlot, beginAttempt, checkIdempotencyKey, repetitionIdOf, type StoredAnswer } from "./idempotency.ts";
+import { type Precondition, preconditionOf } from "./preconditions.ts";
 import type { Remote } from "./remote.ts";
 import { addressKey } from "./rate-limits.ts";
 import { sendCookie, tokenOf } from "./session-cookie.ts";
-import { type Answer, type Call, type Caller, type Effect, type Route, takesIdempotencyKey } from "./route.ts";
+import { type Answer, type Call, type Effect, type Route, takesIdempotencyKey } from "./route.ts";
+import type { Trace } from "./trace.ts";
 
 /** What the outer middleware knows of a request. */
 export interface RequestState {
   requestId: string;
   /** The route's pattern, for log and metrics; absent for an unknown path. */
   route?: string;
+  trace: Trace;
 }
 
 /** Runs a route: who calls, is the input right, was it asked before, do it, answer. */
@@ -48,14 +52,24 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
     const may = { rights, scope: isPermission(route.access) ? scopeOf(rights, route.access) : NOTHING };
     const body = route.method === "GET" ? undefined : await readBody(ctx.req);
     const run = route.prepare({ params: ctx["params"], query: queryOf(ctx), body: body?.json });
-    const requestId = ctx.state.requestId;
-    const caller = { address: remote.address, userAgent: ctx.req.headers["user-agent"] };
+    const from: From = {
+      principal,
+      ...may,
+      requestId: ctx.state.requestId,
+      traceId: ctx.state.trace.isGiven ? ctx.state.trace.traceId : null,
+      caller: { address: remote.address, userAgent: ctx.req.headers["user-agent"] },
+      repetitionId: undefined,
+    };
+    if (route.method === "GET") return send(ctx, readAnswer(ctx, await run(callOf(context, { ...from, condition: NO_CONDITION }))));
 
+    const condition = preconditionOf(ctx.req.headers, route.match === "required");
+    if (condition.isGiven && route.match === undefined)
+      throw new HubError("precondition_failed", "what this changes has no versions: leave If-Match and If-None-Match out");
     const key = ctx.get("idempotency-key");
     if (key === "" || !takesIdempotencyKey(route)) {
-      const answer = await run(callOf(context, { principal, ...may, requestId, caller }, undefined));
+      const answer = await run(callOf(context, { ...from, condition }));
       sendCookie(ctx, answer.cookie, remote.isSecure);
-      return send(ctx, { status: answer.status, text: textOf(answer.body) });
+      return send(ctx, changeAnswer(answer));
     }
     const attempt = {
       principalId: principal?.id ?? route.access,
@@ -69,13 +83,9 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
       ctx.set("idempotency-replayed", "true");
       return send(ctx, begun.replay);
     }
-    send(
-      ctx,
-      await runOnce(context, begun.slot, {
-        requestId,
-        work: (slot) => run(callOf(context, { principal, ...may, requestId, caller, repetitionId: repetitionIdOf(attempt) }, slot)),
-      }),
-    );
+    const repetitionId = repetitionIdOf(attempt);
+    const work = (tracked: TrackedSlot): Promise<Answer> => run(callOf(context, { ...from, condition, repetitionId, tracked }));
+    send(ctx, await runOnce(context, begun.slot, { requestId: from.requestId, work }));
   };
 }
 
@@ -88,13 +98,13 @@ async function runOnce(
   const tracked: TrackedSlot = { slot, isFinished: false };
   try {
     const answer = await request.work(tracked);
-    const stored = { status: answer.status, text: textOf(answer.body) };
+    const stored = changeAnswer(answer);
     if (!tracked.isFinished) await slot.finish(context.store.db, stored);
     return stored;
   } catch (cause) {
     const error = asHubError(cause);
     if (error.status >= 500) await slot.abandon();
-    else await slot.finish(context.store.db, { status: error.status, text: textOf(envelopeOf(error, request.requestId)) });
+    else await slot.finish(context.store.db, errorAnswer(error.status, envelopeOf(error, request.requestId)));
     throw cause;
   }
 }
@@ -104,21 +114,31 @@ interface TrackedSlot {
   isFinished: boolean;
 }
 
-function callOf(
-  context: ApiContext,
-  from: Pick<Call, "rights" | "scope"> & { principal: Principal | undefined; requestId: string; caller: Caller; repetitionId?: string },
-  tracked: TrackedSlot | undefined,
-): Omit<Call, "params" | "query" | "body"> {
-  const actor = from.principal === undefined ? SYSTEM : actorOf(from.principal);
+/** Of a request, before it is parsed for its route. */
+type From = Pick<Call, "rights" | "scope" | "requestId" | "caller" | "repetitionId"> & {
+  readonly principal: Principal | undefined;
+  /** That the caller gave. */
+  readonly traceId: string | null;
+};
+interface Asked extends From {
+  readonly condition: Precondition;
+  readonly tracked?: TrackedSlot;
+}
+
+const NO_CONDITION = preconditionOf({}, false);
+
+function callOf(context: ApiContext, asked: Asked): Omit<Call, "params" | "query" | "body"> {
+  const { principal, rights, scope, requestId, caller, repetitionId, condition } = asked;
   return {
     context,
-    principal: from.principal,
-    rights: from.rights,
-    scope: from.scope,
-    requestId: from.requestId,
-    caller: from.caller,
-    repetitionId: from.repetitionId,
-    commit: (work) => commit(context, { work, actor, requestId: from.requestId, tracked }),
+    principal,
+    rights,
+    scope,
+    requestId,
+    caller,
+    repetitionId,
+    match: (version) => condition.check(version),
+    commit: (work) => commit(context, asked, work),
   };
 }
 
@@ -130,21 +150,21 @@ function rightsOf({ access }: ApiContext, principal: Principal | undefined): Acc
   return principal === undefined || principal.kind === "device" ? NOWHERE : access.of(principal);
 }
 
-async function commit(
-  context: ApiContext,
-  request: { work: (db: Db) => Promise<Effect>; actor: Actor; requestId: string; tracked: TrackedSlot | undefined },
-): Promise<Answer> {
-  const { tracked, requestId } = request;
+async function commit(context: ApiContext, asked: Asked, work: (db: Db) => Promise<Effect>): Promise<Answer> {
+  const { tracked, requestId, principal, condition } = asked;
+  const actor = principal === undefined ? SYSTEM : actorOf(principal);
   const effect = await inTransaction(context.store.db, async (trx) => {
-    const done = await request.work(trx);
+    const done = await work(trx);
+    // Better not done than done against what the caller has asked for.
+    if (condition.isGiven && !condition.isChecked) throw new Error("the route did not look at If-Match");
     const events = done.events ?? [];
-    const about = { actor: request.actor, requestId, correlationId: events[0]?.correlationId ?? null, now: context.clock() };
+    const about = { actor, requestId, correlationId: events[0]?.correlationId ?? asked.traceId, now: context.clock() };
     if (events.length > 0) await insertEvents(trx, events);
     await insertAudit(
       trx,
       done.audit.map((note) => newAudit({ ...about, ...note, details: note.details ?? {} })),
     );
-    await tracked?.slot.finish(trx, { status: done.answer.status, text: textOf(done.answer.body) });
+    await tracked?.slot.finish(trx, changeAnswer(done.answer));
     return done;
   });
   if (tracked) tracked.isFinished = true;
@@ -162,17 +182,4 @@ async function commit(
 function queryOf(ctx: Context): Record<string, unknown> {
   if (/%00|\0/.test(ctx.url)) throw new HubError("validation_error", "NUL characters are not accepted");
   return { ...ctx.query };
-}
-
-const textOf = (body: unknown): string => (body === undefined ? "" : JSON.stringify(body));
-
-function send(ctx: Context, answer: StoredAnswer): void {
-  ctx.status = answer.status;
-  if (answer.text === "") {
-    ctx.body = null;
-    ctx.status = answer.status;
-    return;
-  }
-  ctx.type = "application/json; charset=utf-8";
-  ctx.body = answer.text;
 }

@@ -21,6 +21,7 @@ export interface Attempt {
 export interface StoredAnswer {
   readonly status: number;
   readonly text: string;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** The place where the first request leaves its answer; ask for it inside the transaction of the effect. */
@@ -40,12 +41,17 @@ export async function beginAttempt(context: Needs, attempt: Attempt): Promise<{ 
     case "in_progress":
       throw new HubError("idempotency_in_progress", "the first request with this idempotency key still runs: ask again soon");
     case "replay":
-      return { replay: { status: begun.status, text: unseal(context.keys, begun.body) } };
+      return { replay: { status: begun.status, text: unseal(context.keys, begun.body), headers: begun.headers } };
     case "first":
       return {
         slot: {
           finish: (trx, answer) =>
-            finishIdempotent(trx, name, { status: answer.status, body: sealed(context.keys, answer.text), now: context.clock() }),
+            finishIdempotent(trx, name, {
+              status: answer.status,
+              body: sealed(context.keys, answer.text),
+              headers: answer.headers,
+              now: context.clock(),
+            }),
           abandon: () => abandonIdempotent(db, name),
         },
       };

@@ -1,8 +1,9 @@
 import type { TSchema } from "typebox";
 import { ERRORS, type ErrorCode } from "../core/errors.ts";
 import { isPermission } from "../core/permissions.ts";
+import { MERGE_PATCH } from "./body.ts";
 import { ErrorEnvelope } from "./errors.ts";
-import { type Route, type RouteAccess, takesIdempotencyKey } from "./route.ts";
+import { type Reply, type Route, type RouteAccess, takesIdempotencyKey } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 
 type Json = Record<string, unknown>;
@@ -33,7 +34,28 @@ export function openApiDocument(version: string): Json {
         Problem: { ...problem, title: "Problem" },
       },
       responses: Object.fromEntries(statuses().map(([status, codes]) => [`Error${status}`, errorResponse(codes, error)])),
+      headers: {
+        ETag: { description: "Names this state of the resource", schema: { type: "string", maxLength: 64 } },
+        Link: {
+          description: "Of a page with one behind it: the way there, rel=next (RFC 8288)",
+          schema: { type: "string", maxLength: 8192 },
+        },
+      },
       parameters: {
+        IfNoneMatch: {
+          name: "if-none-match",
+          in: "header",
+          required: false,
+          schema: { type: "string", minLength: 1, maxLength: 4096 },
+          description: "The ETag of what you have: 304 when it is still that",
+        },
+        IfMatch: {
+          name: "if-match",
+          in: "header",
+          required: false,
+          schema: { type: "string", minLength: 1, maxLength: 4096 },
+          description: "The ETag of what you have read: 412 when somebody changed it since",
+        },
         IdempotencyKey: {
           name: "idempotency-key",
           in: "header",
@@ -85,11 +107,14 @@ function operationOf(route: Route, components: Map<string, unknown>): Json {
     ...parametersIn("path", route.params, components),
     ...parametersIn("query", route.query, components),
     ...(takesIdempotencyKey(route) ? [{ $ref: "#/components/parameters/IdempotencyKey" }] : []),
+    ...(route.method === "GET" ? [{ $ref: "#/components/parameters/IfNoneMatch" }] : []),
+    ...(route.match === undefined ? [] : [{ $ref: "#/components/parameters/IfMatch" }]),
   ];
   const replies = Object.entries(route.replies).map(([status, reply]) => [
     status,
     {
       description: reply.description,
+      ...headersOf(route, Number(status), reply),
       ...(reply.schema === undefined
         ? {}
         : {
@@ -127,19 +152,33 @@ function operationOf(route: Route, components: Map<string, unknown>): Json {
       : {
           requestBody: {
             required: true,
-            content: {
-              "application/json": {
-                schema: hoist(route.body, components),
-                ...(route.bodyExample === undefined ? {} : { example: route.bodyExample }),
-              },
-            },
+            content: Object.fromEntries(
+              ["application/json", ...(route.method === "PATCH" ? [MERGE_PATCH] : [])].map((type) => [
+                type,
+                {
+                  schema: hoist(route.body, components),
+                  ...(route.bodyExample === undefined ? {} : { example: route.bodyExample }),
+                },
+              ]),
+            ),
           },
         }),
     responses: {
       ...Object.fromEntries(replies),
+      ...(route.method === "GET"
+        ? { 304: { description: "You have it already", headers: { ETag: { $ref: "#/components/headers/ETag" } } } }
+        : {}),
       ...Object.fromEntries(errors.map((status) => [String(status), { $ref: `#/components/responses/Error${status}` }])),
     },
   };
+}
+
+function headersOf(route: Route, status: number, reply: Reply): { headers?: Json } {
+  const { properties = {} }: { readonly properties?: object } = reply.schema ?? {};
+  const isPage = "next_cursor" in properties;
+  const hasTag = (route.method === "GET" && status === 200) || (route.match !== undefined && reply.schema !== undefined);
+  const names = [...(hasTag ? ["ETag"] : []), ...(isPage ? ["Link"] : [])];
+  return names.length === 0 ? {} : { headers: Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }])) };
 }
 
 /** What a route can answer beside its replies: its own errors, and those of its access, its input and its method. */
@@ -149,6 +188,8 @@ function errorsOf(route: Route): ErrorCode[] {
   if (route.access === "platform" || isPermission(route.access)) implied.push("forbidden");
   if (route.method !== "GET") implied.push("bad_json", "payload_too_large", "unsupported_media_type");
   if (takesIdempotencyKey(route)) implied.push("idempotency_conflict", "idempotency_in_progress");
+  if (route.method !== "GET") implied.push("precondition_failed");
+  if (route.match === "required") implied.push("precondition_required");
   implied.push("rate_limited", "https_required", "internal_error");
   return [...new Set([...implied, ...(route.errors ?? [])])];
 }

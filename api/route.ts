@@ -28,6 +28,8 @@ export interface Reply {
 export interface Answer {
   readonly status: number;
   readonly body?: unknown;
+  /** Names what people can change of the resource; If-Match of a change names it again. */
+  readonly version?: string;
   /** What becomes of the browser's session cookie. */
   readonly cookie?: SessionCookie;
 }
@@ -69,11 +71,16 @@ export interface Call<A extends RouteAccess = RouteAccess, P = unknown, Q = unkn
   readonly caller: Caller;
   /** The same for every repetition of a call with an idempotency key, and for no other call. */
   readonly repetitionId: string | undefined;
+  /**
+   * Compares the request's conditions with the version that is there now, undefined for nothing: inside the transaction,
+   * with the row locked. Throws `precondition_failed` and `precondition_required`.
+   */
+  readonly match: (version: string | undefined) => void;
   /** Runs the work, its audit, its events and the answer kept for a repetition in one transaction. */
   readonly commit: (work: (db: Db) => Promise<Effect>) => Promise<Answer>;
 }
 
-export type Method = "GET" | "POST" | "PATCH" | "DELETE";
+export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 interface Description {
   readonly method: Method;
@@ -87,6 +94,8 @@ interface Description {
   readonly errors?: readonly ErrorCode[];
   /** Mutations take an idempotency key unless this says false. */
   readonly idempotent?: boolean;
+  /** A change of something with a version, which may or has to come with If-Match. */
+  readonly match?: "optional" | "required";
   readonly bodyExample?: unknown;
 }
 

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { HubError, SetupError } from "./errors.ts";
-import { isSecret, rangeOf, schemaOf, SETTING_KEYS, type SettingKey, Settings, variableOf } from "./settings.ts";
+import { isSecret, rangeOf, schemaOf, SETTING_KEYS, variableOf } from "./setting-names.ts";
+import { type SettingKey, Settings } from "./settings.ts";
 import { textParserFor } from "./validate.ts";
 
 /**
@@ -8,10 +9,11 @@ import { textParserFor } from "./validate.ts";
  * public URL's origin too, `enforceHttps` is what takes effect.
  */
 export type Config = Readonly<
-  Omit<Settings, "trustProxy" | "mqttProxy" | "mqttOrigins"> & {
+  Omit<Settings, "trustProxy" | "mqttProxy" | "mqttOrigins" | "apiOrigins"> & {
     trustProxy: readonly string[];
     mqttProxy: readonly string[];
     mqttOrigins: readonly string[];
+    apiOrigins: readonly string[];
   }
 >;
 
@@ -62,7 +64,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, re
   const settings = settingsOf(texts, problems);
   const trustProxy = settings ? proxiesOf("trustProxy", settings.trustProxy, problems) : [];
   const mqttProxy = settings ? proxiesOf("mqttProxy", settings.mqttProxy, problems) : [];
-  const mqttOrigins = settings ? originsOf(settings, problems) : [];
+  const mqttOrigins = settings ? originsOf("mqttOrigins", settings.mqttOrigins, problems) : [];
+  const apiOrigins = settings ? originsOf("apiOrigins", settings.apiOrigins, problems) : [];
   const known = new Set(problems.map(({ variable }) => variable));
   // A password whose file cannot be read is not also missing.
   if (settings) problems.push(...contradictions(settings).filter(({ variable }) => !known.has(variable) && !known.has(`${variable}_FILE`)));
@@ -73,7 +76,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, re
     enforceHttps,
     trustProxy: Object.freeze(trustProxy),
     mqttProxy: Object.freeze(mqttProxy),
-    mqttOrigins: Object.freeze(mqttOrigins),
+    mqttOrigins: Object.freeze([...mqttOrigins, ...(settings.publicUrl === undefined ? [] : [new URL(settings.publicUrl).origin])]),
+    apiOrigins: Object.freeze(apiOrigins),
   });
 }
 
@@ -237,18 +241,17 @@ function isBaseUrl(text: string): boolean {
   );
 }
 
-/** A public URL that is wrong is a problem of its own. */
-function originsOf({ mqttOrigins, publicUrl = "" }: Settings, problems: ConfigProblem[]): string[] {
-  const listed = mqttOrigins === "" ? [] : mqttOrigins.split(",").map((part) => part.trim());
+function originsOf(key: "mqttOrigins" | "apiOrigins", text: string, problems: ConfigProblem[]): string[] {
+  const listed = text === "" ? [] : text.split(",").map((part) => part.trim());
   for (const origin of listed) {
-    if (origin === "*" || (isBaseUrl(origin) && new URL(origin).origin === origin)) continue;
+    if (origin === "*" || (isBaseUrl(origin) && new URL(origin).origin === origin && !origin.includes("*"))) continue;
     problems.push({
-      variable: variableOf("mqttOrigins"),
+      variable: variableOf(key),
       what: `holds no origin: ${JSON.stringify(origin)}`,
       mend: "write *, or for example https://app.example,https://other.example:8443",
     });
   }
-  return isBaseUrl(publicUrl) ? [...listed, new URL(publicUrl).origin] : listed;
+  return listed;
 }
 
 function proxiesOf(key: "trustProxy" | "mqttProxy", text: string, problems: ConfigProblem[]): string[] {

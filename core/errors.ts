@@ -18,6 +18,7 @@ export const ERRORS = {
   payload_too_large: { status: 413, title: "The body or packet is larger than allowed" },
   unsupported_media_type: { status: 415, title: "The body is not JSON" },
   unsupported_command: { status: 422, title: "The device lacks the capability for this command" },
+  precondition_required: { status: 428, title: "A change has to say which version it is made from" },
   https_required: { status: 426, title: "Only HTTPS is accepted" },
   quota_exceeded: { status: 429, title: "A limit of this account is used up" },
   rate_limited: { status: 429, title: "Too many requests" },

@@ -90,6 +90,14 @@ export async function getDevice(db: Db, scope: Scope, ref: string): Promise<Devi
   return device;
 }
 
+/** As it is now, and until the transaction ends. Throws `not_found` when it went in the meantime. */
+export async function lockDevice(trx: Db, { id, organizationId }: Pick<Device, "id" | "organizationId">): Promise<Device> {
+  // Telemetry, which refers to the row, need not wait.
+  const row: unknown = await trx("devices").where({ id, organization_id: organizationId }).forNoKeyUpdate().first("id");
+  if (row === undefined) throw notFound();
+  return await readDevice(trx, id);
+}
+
 export async function findDeviceBySerial(db: Db, serialNumber: string): Promise<Device | undefined> {
   return deviceOf(await devices(db).where("d.serial_number", storableText(serialNumber)).first());
 }

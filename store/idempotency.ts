@@ -71,6 +71,11 @@ export async function abandonIdempotent(db: Db, name: IdempotencyName): Promise<
   await db("idempotency_keys").where(columnsOf(name)).whereNull("status").del();
 }
 
+/** Of a hub that is alone with its database: what is unfinished when it starts was left by one that died. */
+export async function abandonUnfinished(db: Db): Promise<void> {
+  await db("idempotency_keys").whereNull("status").whereNot("owner", OWNER).del();
+}
+
 /** Removes the keys that have had their day. Answers how many. */
 export async function purgeIdempotencyKeys(db: Db, now: number): Promise<number> {
   return await db("idempotency_keys")

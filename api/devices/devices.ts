@@ -1,15 +1,16 @@
 import Type from "typebox";
 import { type Device, DeviceClass, DeviceSettings, Presence } from "../../core/device.ts";
+import { mergePatch, mergePatchOf } from "../../core/merge-patch.ts";
 import { newEvent } from "../../core/event.ts";
 import { HubError } from "../../core/errors.ts";
 import { actorOf } from "../../core/principal.ts";
-import { deleteDevice, getDevice, listDevices, updateDevice } from "../../store/devices.ts";
+import { deleteDevice, getDevice, listDevices, lockDevice, updateDevice } from "../../store/devices.ts";
 import { readSensorState, readState } from "../../store/state.ts";
 import type { ApiContext } from "../context.ts";
 import { Cursor, DeviceParams, Limit, line, pageOf } from "../fields.ts";
 import { defineRoute } from "../route.ts";
 import { deviceFor } from "./device-for.ts";
-import { DeviceDetail, deviceJson, DeviceView } from "./representation.ts";
+import { DeviceDetail, deviceJson, deviceVersion, DeviceView } from "./representation.ts";
 
 export const list = defineRoute({
   method: "GET",
@@ -56,6 +57,7 @@ export const show = defineRoute({
     const [state, sensors] = [await readState(db, device.id), await readSensorState(db, device.id)];
     return {
       status: 200,
+      version: deviceVersion(device),
       body: {
         device: deviceJson(device),
         state,
@@ -70,26 +72,29 @@ export const update = defineRoute({
   path: "/api/v1/devices/:id",
   tag: "Devices",
   summary: "Rename a device or change its settings",
-  description: "Settings that are not named stay as they are. The device receives them as retained `down/config`.",
+  description:
+    "A merge patch: settings that are not named stay as they are, null takes one away. The device receives them as retained `down/config`.",
   access: "device.manage",
+  match: "optional",
   params: DeviceParams,
   body: Type.Object(
-    { name: Type.Optional(line(120)), settings: Type.Optional(DeviceSettings) },
+    { name: Type.Optional(line(120)), settings: Type.Optional(mergePatchOf<DeviceSettings>(DeviceSettings)) },
     { additionalProperties: false, minProperties: 1, title: "DevicePatch" },
   ),
   bodyExample: { name: "Kitchen", settings: { relay_names: ["Lamp", "Fan"], power_restore: "last" } },
   replies: { 200: { description: "As it is now", schema: Type.Object({ device: DeviceView }, { title: "DeviceUpdated" }) } },
   errors: ["not_found"],
-  handler: ({ context, rights, scope, params, body, commit }) =>
+  handler: ({ context, rights, scope, params, body, match, commit }) =>
     commit(async (db) => {
-      const before = await deviceFor(rights, "device.manage", db, params.id);
+      const before = await lockDevice(db, await deviceFor(rights, "device.manage", db, params.id));
+      match(deviceVersion(before));
       const { name, settings } = body;
       const device = await updateDevice(db, scope, before.id, {
         name,
-        settings: settings === undefined ? undefined : { ...before.settings, ...settings },
+        settings: settings === undefined ? undefined : (mergePatch(before.settings, settings) as DeviceSettings),
       });
       return {
-        answer: { status: 200, body: { device: deviceJson(device) } },
+        answer: { status: 200, version: deviceVersion(device), body: { device: deviceJson(device) } },
         audit: [
           {
             organizationId: device.organizationId,
@@ -115,12 +120,14 @@ export const remove = defineRoute({
   summary: "Remove a device with everything that is known of it",
   description: "Its session ends, its credentials, state, commands and readings go, its retained messages are taken back.",
   access: "device.own",
+  match: "optional",
   params: DeviceParams,
   replies: { 204: { description: "Gone" } },
   errors: ["not_found"],
-  handler: ({ context, principal, rights, scope, params, commit }) =>
+  handler: ({ context, principal, rights, scope, params, match, commit }) =>
     commit(async (db) => {
-      const device = await deviceFor(rights, "device.own", db, params.id);
+      const device = await lockDevice(db, await deviceFor(rights, "device.own", db, params.id));
+      match(deviceVersion(device));
       if (!(await deleteDevice(db, scope, device.id))) throw new HubError("not_found", "there is no such device");
       const { organizationId } = device;
       return {

@@ -3,6 +3,7 @@ import { Capabilities, type Device, DeviceClass, DeviceSettings, Presence } from
 import { DOWN_PAYLOADS, type DownType, UP_PAYLOADS, type UpType } from "../../core/payloads.ts";
 import { LightState, RelayState } from "../../core/state.ts";
 import type { Topics } from "../../core/topics.ts";
+import { versionOf } from "../../core/version.ts";
 import type { ApiSettings } from "../context.ts";
 import { nullable } from "../fields.ts";
 
@@ -73,6 +74,11 @@ export function deviceJson(device: Device): Record<string, unknown> {
     created_at: device.createdAt,
     updated_at: device.updatedAt,
   };
+}
+
+/** Of what people change, and not of what the device says. */
+export function deviceVersion({ id, name, settings, organizationId }: Device): string {
+  return versionOf({ id, name, settings, organizationId });
 }
 
 export const TopicsView = Type.Object(

@@ -1,4 +1,4 @@
-import { settingsReference } from "../../core/settings.ts";
+import { settingsReference } from "../../core/setting-names.ts";
 import { table } from "./markdown.ts";
 
 export function configurationPage(): string {

@@ -5,7 +5,7 @@ import { DOWN_EXAMPLES, TOPIC_EXAMPLES, type TopicExample, UP_EXAMPLES } from ".
 import { readConfig } from "../../core/config.ts";
 import { ERRORS } from "../../core/errors.ts";
 import { DOWN_PAYLOADS, type DownType, UP_PAYLOADS, type UpType } from "../../core/payloads.ts";
-import { settingsReference } from "../../core/settings.ts";
+import { settingsReference } from "../../core/setting-names.ts";
 import { createTopics, payloadSchema, type Topic } from "../../core/topics.ts";
 import { parserFor } from "../../core/validate.ts";
 

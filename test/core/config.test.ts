@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { ConfigError, type ConfigProblem, describeConfig, readConfig } from "../../core/config.ts";
 import { SetupError } from "../../core/errors.ts";
-import { settingsReference } from "../../core/settings.ts";
+import { settingsReference } from "../../core/setting-names.ts";
 
 const noFile = (path: string): string => assert.fail(`${path} was read`);
 const MASTER_KEY = Buffer.alloc(32, 7).toString("base64");
@@ -72,6 +72,7 @@ test("without an environment every setting has its default", () => {
       mqttConnectTimeoutS: 10,
       mqttProxy: [],
       mqttOrigins: [],
+      apiOrigins: [],
       shutdownTimeoutMs: 10_000,
       logLevel: "info",
       loginFailures: 10,
@@ -110,6 +111,7 @@ for (const [env, expected] of [
   [{ TRUST_PROXY: "10.0.0.5, 192.168.0.0/24,2001:db8::1" }, { trustProxy: ["10.0.0.5/32", "192.168.0.0/24", "2001:db8::1/128"] }],
   [{ HEXA_MQTT_PROXY: "10.0.0.5,fd00::/8" }, { mqttProxy: ["10.0.0.5/32", "fd00::/8"] }],
   [{ HEXA_MQTT_ORIGINS: "https://app.example, http://localhost:5173" }, { mqttOrigins: ["https://app.example", "http://localhost:5173"] }],
+  [{ HEXA_API_ORIGINS: "https://app.example", HEXA_PUBLIC_URL: "https://hub.example/" }, { apiOrigins: ["https://app.example"] }],
   [{ HEXA_MQTT_ORIGINS: "*", HEXA_PUBLIC_URL: "https://hub.example/" }, { mqttOrigins: ["*", "https://hub.example"] }],
   [{ HEXA_TEST_ANYTHING: "1", PATH: "/bin", HEXAGON: "6" }, { httpPort: 8080 }],
 ] as const) {
@@ -137,6 +139,7 @@ for (const [env, variable, what, mend] of [
   [{ HEXA_MQTT_PROXY: "balancer" }, "HEXA_MQTT_PROXY", /no address or range/, /true/],
   [{ HEXA_MQTT_ORIGINS: "app.example" }, "HEXA_MQTT_ORIGINS", /no origin/, /https:/],
   [{ HEXA_MQTT_ORIGINS: "https://app.example/" }, "HEXA_MQTT_ORIGINS", /no origin/, /https:/],
+  [{ HEXA_API_ORIGINS: "https://*.example" }, "HEXA_API_ORIGINS", /no origin/, /https:/],
   [{ HEXA_MQTT_PLAIN: "yes" }, "HEXA_MQTT_PLAIN", /"yes"/, /loopback, lan or off/],
   [{ HEXA_TOPIC_ROOT: "a/b" }, "HEXA_TOPIC_ROOT", /"a\/b"/, /one level/],
   [{ HEXA_TOPIC_ROOT: "homeassistant" }, "HEXA_TOPIC_ROOT", /homeassistant/, /./],
