@@ -12,7 +12,11 @@ export const Uuid = Type.String({ pattern: UUID });
 export const Email = Type.String({ format: "email", maxLength: 255 });
 export const Password = Type.String({ minLength: 8, maxLength: 72, description: "8 characters to 72 bytes" });
 
-export const DeviceReference = Type.String({ pattern: `(${DEVICE_UID.source})|(${UUID})`, description: "The device's uid or UUID" });
+export const DeviceReference = Type.String({
+  maxLength: 36,
+  pattern: `(${DEVICE_UID.source})|(${UUID})`,
+  description: "The device's uid or UUID",
+});
 export const DeviceParams = Type.Object({ id: DeviceReference }, { additionalProperties: false });
 export const IdParams = Type.Object({ id: Uuid }, { additionalProperties: false });
 

@@ -1,8 +1,10 @@
 import type { TSchema } from "typebox";
-import { ERRORS, type ErrorCode } from "../core/errors.ts";
+import { ERRORS, type ErrorCode, HubError } from "../core/errors.ts";
 import { isPermission } from "../core/permissions.ts";
 import { MERGE_PATCH } from "./body.ts";
-import { ErrorEnvelope } from "./errors.ts";
+import { ErrorEnvelope, headersOf as headersOfError } from "./errors.ts";
+import { headerReferences, HEADERS, PARAMETERS } from "./openapi-headers.ts";
+import { hoist } from "./openapi-schemas.ts";
 import { type Reply, type Route, type RouteAccess, takesIdempotencyKey } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 
@@ -26,44 +28,17 @@ export function openApiDocument(version: string): Json {
         "Devices, commands, readings and events of one hub. Every error has the same body; every mutation takes an idempotency key.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
+    servers: [{ url: "/", description: "The hub that serves this document, in production or local", "x-internal": false }],
     tags: [...new Set(ROUTES.map((route) => route.tag))].map((name) => ({ name })),
     paths,
     components: {
       schemas: {
         ...Object.fromEntries([...components].toSorted(([a], [b]) => a.localeCompare(b))),
-        Problem: { ...problem, title: "Problem" },
+        Problem: hoist({ ...problem }, new Map()),
       },
       responses: Object.fromEntries(statuses().map(([status, codes]) => [`Error${status}`, errorResponse(codes, error)])),
-      headers: {
-        ETag: { description: "Names this state of the resource", schema: { type: "string", maxLength: 64 } },
-        Link: {
-          description: "Of a page with one behind it: the way there, rel=next (RFC 8288)",
-          schema: { type: "string", maxLength: 8192 },
-        },
-      },
-      parameters: {
-        IfNoneMatch: {
-          name: "if-none-match",
-          in: "header",
-          required: false,
-          schema: { type: "string", minLength: 1, maxLength: 4096 },
-          description: "The ETag of what you have: 304 when it is still that",
-        },
-        IfMatch: {
-          name: "if-match",
-          in: "header",
-          required: false,
-          schema: { type: "string", minLength: 1, maxLength: 4096 },
-          description: "The ETag of what you have read: 412 when somebody changed it since",
-        },
-        IdempotencyKey: {
-          name: "idempotency-key",
-          in: "header",
-          required: false,
-          schema: { type: "string", minLength: 1, maxLength: 255 },
-          description: "A repetition within 24 hours gets the first answer, with the header idempotency-replayed: true",
-        },
-      },
+      headers: HEADERS,
+      parameters: PARAMETERS,
       securitySchemes: {
         bearer: { type: "http", scheme: "bearer", description: "A user's access token, a personal or service token" },
         provisionKey: { type: "apiKey", in: "header", name: "x-provision-key", description: "The hub's DEVICE_PROVISION_KEY" },
@@ -114,7 +89,7 @@ function operationOf(route: Route, components: Map<string, unknown>): Json {
     status,
     {
       description: reply.description,
-      ...headersOf(route, Number(status), reply),
+      headers: headersOf(route, Number(status), reply),
       ...(reply.schema === undefined
         ? {}
         : {
@@ -165,20 +140,16 @@ function operationOf(route: Route, components: Map<string, unknown>): Json {
         }),
     responses: {
       ...Object.fromEntries(replies),
-      ...(route.method === "GET"
-        ? { 304: { description: "You have it already", headers: { ETag: { $ref: "#/components/headers/ETag" } } } }
-        : {}),
+      ...(route.method === "GET" ? { 304: { description: "You have it already", headers: headerReferences(["ETag"]) } } : {}),
       ...Object.fromEntries(errors.map((status) => [String(status), { $ref: `#/components/responses/Error${status}` }])),
     },
   };
 }
 
-function headersOf(route: Route, status: number, reply: Reply): { headers?: Json } {
+function headersOf(route: Route, status: number, reply: Reply): Json {
   const { properties = {} }: { readonly properties?: object } = reply.schema ?? {};
-  const isPage = "next_cursor" in properties;
   const hasTag = (route.method === "GET" && status === 200) || (route.match !== undefined && reply.schema !== undefined);
-  const names = [...(hasTag ? ["ETag"] : []), ...(isPage ? ["Link"] : [])];
-  return names.length === 0 ? {} : { headers: Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }])) };
+  return headerReferences([...(hasTag ? ["ETag"] : []), ...("next_cursor" in properties ? ["Link"] : [])]);
 }
 
 /** What a route can answer beside its replies: its own errors, and those of its access, its input and its method. */
@@ -226,20 +197,7 @@ function statuses(): [number, ErrorCode[]][] {
 function errorResponse(codes: readonly ErrorCode[], envelope: unknown): Json {
   return {
     description: codes.map((code) => `\`${code}\`: ${ERRORS[code].title}`).join("\n\n"),
+    headers: headerReferences(codes.some((code) => "retry-after" in headersOfError(new HubError(code, ""))) ? ["Retry-After"] : []),
     content: { "application/json": { schema: envelope }, "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
   };
-}
-
-/** A plain copy in which every titled schema is a reference to its component. */
-function hoist(schema: unknown, components: Map<string, unknown>): unknown {
-  if (Array.isArray(schema)) return schema.map((item) => hoist(item, components));
-  if (typeof schema !== "object" || schema === null) return schema;
-  const copy = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, hoist(value, components)]));
-  const { title } = copy;
-  if (typeof title !== "string") return copy;
-  const before = components.get(title);
-  if (before !== undefined && JSON.stringify(before) !== JSON.stringify(copy))
-    throw new Error(`two different schemas have the title ${title}`);
-  components.set(title, copy);
-  return { $ref: `#/components/schemas/${title}` };
 }

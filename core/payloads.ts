@@ -12,7 +12,10 @@ const Key = Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" });
 export const SensorValue = Type.Union([Type.Number(), Type.Boolean(), Type.String({ maxLength: 1024 })]);
 export type SensorValue = Static<typeof SensorValue>;
 /** Milliseconds since 1970 or an ISO 8601 time with a zone. */
-export const Timestamp = Type.Union([Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 }), Type.String({ format: "date-time" })]);
+export const Timestamp = Type.Union([
+  Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 }),
+  Type.String({ format: "date-time", maxLength: 40 }),
+]);
 
 export const Register = Type.Object(
   {

@@ -19,6 +19,7 @@ const CHECKS: readonly Check[] = [
   { name: "format", run: () => tool("@biomejs/biome/bin/biome", ["format", "--max-diagnostics=20", "."]) },
   { name: "dead-code", run: () => tool("knip/bin/knip.js", ["--no-progress"]) },
   { name: "docs", run: () => node(["hexahub.js", "docs", "--check"]) },
+  { name: "openapi", run: () => node(["test/lint-openapi.ts"]) },
   { name: "install-scripts", run: async () => judgeInstallScripts(readJson("package-lock.json"), readJson("package.json")) },
   { name: "compose", run: composeIsValid },
   { name: "audit", run: audit },

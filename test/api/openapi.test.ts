@@ -60,3 +60,26 @@ test("path parameters of a route are those of its pattern", () => {
     assert.deepEqual(Object.keys((route.params as { properties?: object }).properties ?? {}), inPath, route.path);
   }
 });
+
+/** Where a schema lets a value be as large as it likes: nothing that comes in may. */
+function openEnds(schema: unknown, path: string): string[] {
+  if (Array.isArray(schema)) return schema.flatMap((one, index) => openEnds(one, `${path}/${index}`));
+  if (typeof schema !== "object" || schema === null) return [];
+  const one = schema as Json;
+  const types = [one["type"]].flat();
+  const lacks = (...names: string[]): boolean => names.every((name) => one[name] === undefined);
+  const isBoundPattern = typeof one["pattern"] === "string" && one["pattern"].startsWith("^") && !/[*+]|,\}/.test(one["pattern"]);
+  const own = [
+    types.includes("string") && lacks("maxLength", "enum", "const") && !isBoundPattern,
+    types.includes("array") && lacks("maxItems"),
+    // A number has the range of a double, and what is done with it has its own.
+    types.includes("integer") && (lacks("minimum", "exclusiveMinimum") || lacks("maximum", "exclusiveMaximum")),
+  ];
+  const inner = Object.entries(one).flatMap(([name, value]) => (name === "description" ? [] : openEnds(value, `${path}/${name}`)));
+  return own.includes(true) ? [path, ...inner] : inner;
+}
+
+test("every text, number and list that a request brings has its limit", () => {
+  const open = ROUTES.flatMap(({ method, path, params, query, body }) => openEnds({ params, query, body }, `${method} ${path}`));
+  assert.deepEqual(open, []);
+});
