@@ -1,9 +1,10 @@
 import { newId, newSecret } from "../core/id.ts";
-import type { Role } from "../core/permissions.ts";
+import { includesAll, NO_PERMISSIONS, permissionSet, type Role, rolePermissions } from "../core/permissions.ts";
+import { rolesOf } from "./members.ts";
 import type { Db } from "./open.ts";
 import { type SigningKeys, tokenHash } from "./secrets.ts";
 import { isoOf } from "./sql.ts";
-import { emailKey } from "./users.ts";
+import { emailKey, findUser } from "./users.ts";
 
 export interface Invitation {
   readonly id: string;
@@ -71,13 +72,17 @@ export async function withdrawInvitation(db: Db, organizationId: string, id: str
   return (await db("invitations").where({ organization_id: organizationId, id }).del()) > 0;
 }
 
-/** Whether somebody may use the token now; undefined for one that is wrong, used, withdrawn or too old. */
+/**
+ * Whether somebody may use the token now; undefined for one that is wrong, used, withdrawn or too old, and for one of
+ * somebody who may not give that role any more.
+ */
 export async function findInvitation(db: Db, keys: SigningKeys, token: string, now: number): Promise<Invitation | undefined> {
-  return (await db("invitations")
+  const found = (await db("invitations")
     .whereIn("token_hash", hashesOf(keys, token))
     .where("expires_at", ">", isoOf(now))
     .select(COLUMNS)
     .first()) as Invitation | undefined;
+  return found && (await isStillGiven(db, found)) ? found : undefined;
 }
 
 /** Uses the invitation up, once; undefined where {@link findInvitation} gives none. */
@@ -90,6 +95,16 @@ export async function takeInvitation(db: Db, keys: SigningKeys, token: string, n
 /** Removes those that nobody took in time. Answers how many. */
 export async function purgeInvitations(db: Db, now: number): Promise<number> {
   return await db("invitations").where("expires_at", "<=", isoOf(now)).del();
+}
+
+async function isStillGiven(db: Db, { organizationId, invitedBy, role }: Invitation): Promise<boolean> {
+  if (invitedBy === null) return true;
+  const giver = await findUser(db, invitedBy);
+  if (giver?.isActive && giver.role === "admin") return true;
+  const own = giver?.isActive ? (await rolesOf(db, invitedBy)).get(organizationId) : undefined;
+  if (own === undefined || own === null) return false;
+  const needed = permissionSet(["member.manage"]) | (role === null ? NO_PERMISSIONS : rolePermissions(role));
+  return includesAll(rolePermissions(own), needed);
 }
 
 function hashesOf(keys: SigningKeys, token: string): string[] {

@@ -240,6 +240,24 @@ for (const { name, skip, open } of databases()) {
       });
     });
 
+    test("an invitation is worth what whoever gave it may still give", async () => {
+      await inPlace(async ({ hub, owner, ask, join }) => {
+        const admin = await join("admin");
+        const invite = async (role: string) =>
+          field(await ask(admin, "POST", "/invitations", { email: `${newId()}@example.org`, role }), "token");
+        const register = (token: string) =>
+          hub.ask("POST", "/api/v1/invitations/register", { body: { token, password: "correct horse battery" } });
+        const setRole = (role: string | null) => ask(owner, "PATCH", `/members/${admin.userId}`, { role });
+        const [asAdmin, asViewer, later] = [await invite("admin"), await invite("viewer"), await invite("viewer")];
+        assert.equal((await setRole("operator")).status, 200);
+        for (const token of [asAdmin, asViewer]) assertEnvelope(await register(token), 404, "not_found");
+        assert.equal((await setRole("admin")).status, 200);
+        assert.equal((await register(asViewer)).status, 201);
+        assert.equal((await ask(owner, "DELETE", `/members/${admin.userId}`)).status, 204);
+        for (const token of [asAdmin, later]) assertEnvelope(await register(token), 404, "not_found");
+      });
+    });
+
     test("another organisation's people, grants and invitations are not to be found, nor is it", async () => {
       await inPlace(async ({ hub, owner, path, ask, join }) => {
         const [mallory, victim] = [await hub.member(), await join("viewer")];
