@@ -58,7 +58,16 @@ export function requestsOf(
   const schema = operation.requestBody?.content["application/json"]?.schema;
   const bodies = schema === undefined ? fc.constant(undefined) : bodiesOf(value(schema));
   const key = fc.option(fc.constantFrom("one", "two", "x".repeat(300), "ü"), { freq: 1, nil: undefined });
-  return fc.tuple(inPath, inQuery, bodies, key).map(([levels, queries, body, idempotencyKey]): RandomRequest => {
+  const conditions = fc.record(
+    Object.fromEntries(
+      of("header")
+        .filter((one) => String(one["name"]).startsWith("if-"))
+        .map((one) => [String(one["name"]), fc.constantFrom("*", '"none"', 'W/"none"', "no tag")]),
+    ),
+    { requiredKeys: [] },
+  );
+  const often = fc.oneof({ weight: 4, arbitrary: fc.constant({}) }, { weight: 1, arbitrary: conditions });
+  return fc.tuple(inPath, inQuery, bodies, key, often).map(([levels, queries, body, idempotencyKey, conditional]): RandomRequest => {
     let index = 0;
     const filled = path.replace(/\{\w+\}/g, () => levelOf(levels[index++] ?? ""));
     const names = [...of("query").map((one) => String(one["name"])), "unknown"];
@@ -69,7 +78,7 @@ export function requestsOf(
       method: method.toUpperCase(),
       path: query.length === 0 ? filled : `${filled}?${query.join("&")}`,
       body,
-      headers: idempotencyKey === undefined ? {} : { "idempotency-key": encodeURIComponent(idempotencyKey) },
+      headers: { ...conditional, ...(idempotencyKey === undefined ? {} : { "idempotency-key": encodeURIComponent(idempotencyKey) }) },
     };
   });
 }
