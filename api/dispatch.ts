@@ -75,7 +75,7 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
       principalId: principal?.id ?? route.access,
       endpoint: `${route.method} ${ctx.path}`,
       key: checkIdempotencyKey(key),
-      query: ctx.querystring,
+      query: [ctx.querystring, ctx.get("if-match"), ctx.get("if-none-match")].join("\n").trimEnd(),
       body: body?.bytes ?? Buffer.alloc(0),
     };
     const begun = await beginAttempt(context, attempt);

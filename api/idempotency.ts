@@ -12,7 +12,7 @@ export interface Attempt {
   /** Method and path. */
   readonly endpoint: string;
   readonly key: string;
-  /** Everything else that makes it this request. */
+  /** With the conditions: everything else that makes it this request, but for the body. */
   readonly query: string;
   readonly body: Buffer;
 }

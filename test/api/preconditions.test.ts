@@ -115,6 +115,8 @@ for (const engine of databases())
       ];
       assert.deepEqual([first.status, second.status, second.headers.get("idempotency-replayed")], [200, 200, "true"]);
       assert.equal(second.headers.get("etag"), first.headers.get("etag"));
+      const other = { ...headers, "if-match": "*" };
+      assertEnvelope(await ask("PATCH", path, { body: { name: "Cellar" }, headers: other }), 409, "idempotency_conflict");
     });
 
     test("a page leads to the next, until all was seen", async () => {
