@@ -1,8 +1,9 @@
+import { createSecretKey, type KeyObject } from "node:crypto";
 import jwt from "jsonwebtoken";
 import { newId, newSecret } from "../core/id.ts";
 import type { DevicePrincipal } from "../core/principal.ts";
 import type { Db } from "./open.ts";
-import { type KeyPurpose, type SigningKeys, tokenHash } from "./secrets.ts";
+import { type KeyPurpose, type SigningKey, type SigningKeys, tokenHash } from "./secrets.ts";
 import { engineOf, isoOf, rowsOf, toJson } from "./sql.ts";
 
 /** A 256-bit token, shown once and kept as HMAC-SHA-256. */
@@ -33,7 +34,7 @@ export async function issueDeviceJwt(
   const now = Date.now();
   const exp = Math.floor((now + ttlMs) / 1000);
   const expiresAt = isoOf(exp * 1000);
-  const token = jwt.sign({ device_id: deviceId, jti: credentialId, iat: Math.floor(now / 1000), exp }, key.secret, {
+  const token = jwt.sign({ device_id: deviceId, jti: credentialId, iat: Math.floor(now / 1000), exp }, keyObjectOf(key), {
     algorithm: "HS256",
     keyid: key.kid,
   });
@@ -196,9 +197,18 @@ export function verifyJwt(
     const kid = jwt.decode(token, { complete: true })?.header.kid;
     const key = typeof kid === "string" ? keys.find(purpose, kid) : undefined;
     if (!key) return undefined;
-    const claims = jwt.verify(token, key.secret, { algorithms: ["HS256"], clockTimestamp: Math.floor(now / 1000) });
+    const claims = jwt.verify(token, keyObjectOf(key), { algorithms: ["HS256"], clockTimestamp: Math.floor(now / 1000) });
     return typeof claims === "object" && typeof claims.exp === "number" ? claims : undefined;
   } catch {
     return undefined;
   }
+}
+
+const keyObjects = new WeakMap<SigningKey, KeyObject>();
+
+/** Of bytes alone jsonwebtoken finds out by an exception that they are no PEM, each time: a tenth of what a GET costs. */
+export function keyObjectOf(key: SigningKey): KeyObject {
+  let object = keyObjects.get(key);
+  if (object === undefined) keyObjects.set(key, (object = createSecretKey(key.secret)));
+  return object;
 }

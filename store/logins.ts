@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import jwt from "jsonwebtoken";
 import { newId, newSecret } from "../core/id.ts";
-import { verifyJwt } from "./credentials.ts";
+import { keyObjectOf, verifyJwt } from "./credentials.ts";
 import type { Db } from "./open.ts";
 import { type SigningKey, type SigningKeys, tokenHash } from "./secrets.ts";
 import { isoOf, rowsOf, storableText } from "./sql.ts";
@@ -122,9 +122,9 @@ export function issueUserJwt(
   ttlMs: number,
   now: number,
 ): string {
-  const { kid, secret } = keys.active("user_jwt");
+  const key = keys.active("user_jwt");
   const claims = { sub: userId, sid: loginId, jti: newId(), iat: Math.floor(now / 1000), exp: Math.floor((now + ttlMs) / 1000) };
-  return jwt.sign(claims, secret, { algorithm: "HS256", keyid: kid });
+  return jwt.sign(claims, keyObjectOf(key), { algorithm: "HS256", keyid: key.kid });
 }
 
 /** The active user that the JWT speaks for, and the login that it belongs to, which goes on. */
