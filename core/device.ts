@@ -91,6 +91,9 @@ export interface Device {
   /** null until somebody claims it. */
   readonly organizationId: string | null;
   readonly ownerId: string | null;
+  readonly roomId: string | null;
+  /** Of the room. */
+  readonly siteId: string | null;
   readonly capabilities: Capabilities;
   readonly settings: DeviceSettings;
   readonly otaSecurityVersion: number;

@@ -9,6 +9,8 @@ export const PERMISSIONS = [
   "device.manage",
   /** Enrol, claim, release and remove. */
   "device.own",
+  /** Make sites, rooms, projects and relationships, and say where devices are. */
+  "place.manage",
   "bus.publish",
   "member.read",
   /** Invite and remove people, give and take roles and grants. */
@@ -29,7 +31,7 @@ export type Role = (typeof ROLES)[number];
 const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
   viewer: ["device.read", "member.read"],
   operator: ["device.control", "bus.publish"],
-  admin: ["device.manage", "device.own", "member.manage", "service.manage", "audit.read"],
+  admin: ["device.manage", "device.own", "place.manage", "member.manage", "service.manage", "audit.read"],
   owner: ["organization.manage"],
 };
 
@@ -63,6 +65,7 @@ export const SERVICE_PERMISSIONS: PermissionSet = permissionSet([
   "device.control",
   "device.manage",
   "device.own",
+  "place.manage",
   "bus.publish",
   "member.read",
 ]);

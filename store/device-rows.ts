@@ -30,6 +30,8 @@ export interface DeviceRow {
   firmware_version: string | null;
   organization_id: string | null;
   owner_id: string | null;
+  room_id: string | null;
+  site_id: string | null;
   capabilities: unknown;
   settings: unknown;
   ota_security_version: number;
@@ -43,7 +45,10 @@ export interface DeviceRow {
 }
 
 export function devices(db: Db) {
-  return db("devices as d").join("entities as e", "e.id", "d.id").select("d.*", "e.name");
+  return db("devices as d")
+    .join("entities as e", "e.id", "d.id")
+    .leftJoin("rooms as r", "r.id", "d.room_id")
+    .select("d.*", "e.name", "r.site_id");
 }
 
 export function deviceOf(row: unknown): Device | undefined {
@@ -61,6 +66,8 @@ export function toDevice(row: DeviceRow): Device {
     firmwareVersion: row.firmware_version,
     organizationId: row.organization_id,
     ownerId: row.owner_id,
+    roomId: row.room_id,
+    siteId: row.site_id,
     capabilities: fromJson(row.capabilities) as Capabilities,
     settings: fromJson(row.settings) as DeviceSettings,
     otaSecurityVersion: row.ota_security_version,

@@ -1,5 +1,6 @@
 import type { DeviceRef } from "../core/bus.ts";
 import type { Capabilities, Device, DeviceClass, DeviceSettings, Presence } from "../core/device.ts";
+import { MEMBER_OF } from "../core/entity.ts";
 import { HubError } from "../core/errors.ts";
 import { isUuid, newDeviceUid, newId } from "../core/id.ts";
 import type { Scope } from "../core/principal.ts";
@@ -9,7 +10,7 @@ import { claimCodeHash, type DeviceRow, deviceOf, devices, notFound, readDevice,
 import type { Db } from "./open.ts";
 import { inTransaction } from "./transaction.ts";
 import { forgetReceived } from "./received-messages.ts";
-import { fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from "./sql.ts";
+import { containing, fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from "./sql.ts";
 import { deleteTelemetry } from "./telemetry-removal.ts";
 
 const COLUMNS = { organization: "d.organization_id", device: "d.id" };
@@ -109,6 +110,9 @@ export interface DeviceFilter {
   readonly status?: Presence | undefined;
   /** Part of the name, uid or serial number. */
   readonly search?: string | undefined;
+  readonly siteId?: string | undefined;
+  readonly roomId?: string | undefined;
+  readonly projectId?: string | undefined;
 }
 
 /** Oldest first. */
@@ -119,11 +123,16 @@ export async function listDevices(db: Db, scope: Scope, filter: DeviceFilter): P
   if (filter.after !== undefined) query.where("d.id", ">", filter.after);
   if (filter.deviceClass !== undefined) query.where("d.device_class", filter.deviceClass);
   if (filter.status !== undefined) query.where("d.connection_status", filter.status);
+  if (filter.siteId !== undefined) query.where("r.site_id", filter.siteId);
+  if (filter.roomId !== undefined) query.where("d.room_id", filter.roomId);
+  if (filter.projectId !== undefined) {
+    const members = db("relationships").where({ to_entity: filter.projectId, relationship_type: MEMBER_OF }).select("from_entity");
+    // Who may see single devices knows of no project.
+    query.whereIn("d.id", scope.kind === "devices" ? [] : members);
+  }
   if (filter.search) {
-    const pattern = `%${storableText(filter.search)
-      .toLowerCase()
-      .replaceAll(/[\\%_]/g, "\\$&")}%`;
-    query.whereRaw("(lower(e.name) like ? escape '\\' or d.uid like ? escape '\\' or lower(d.serial_number) like ? escape '\\')", [
+    const pattern = containing(filter.search);
+    query.whereRaw("(hub_lower(e.name) like ? escape '\\' or d.uid like ? escape '\\' or hub_lower(d.serial_number) like ? escape '\\')", [
       pattern,
       pattern,
       pattern,

@@ -10,7 +10,8 @@ import {
   rolePermissions,
 } from "../core/permissions.ts";
 import type { Db } from "./open.ts";
-import { engineOf, isoOf, rowsOf, toJson } from "./sql.ts";
+import { lockOrganization } from "./organizations.ts";
+import { engineOf, idsParameter, isoOf, rowsOf, toJson } from "./sql.ts";
 import { inTransaction } from "./transaction.ts";
 
 /** A person in an organisation. Without a role only what was granted on single devices. */
@@ -66,11 +67,13 @@ export async function setMemberRole(db: Db, organizationId: string, userId: stri
   });
 }
 
-/** With the grants and the logins of the person there. Throws as {@link setMemberRole} does. */
+/** With the grants and the logins of the person there, and what linked them with things there. Throws as {@link setMemberRole} does. */
 export async function removeMember(db: Db, organizationId: string, userId: string, now: number): Promise<void> {
   await inTransaction(db, async (trx) => {
+    await lockOrganization(trx, organizationId);
     await keepAnOwner(trx, organizationId, userId, null);
     await trx("memberships").where({ organization_id: organizationId, user_id: userId }).del();
+    await leaveGraph(trx, organizationId, userId);
     await trx("logins")
       .where({ organization_id: organizationId, user_id: userId })
       .whereNull("ended_at")
@@ -118,29 +121,37 @@ export async function listDeviceGrants(db: Db, organizationId: string): Promise<
 
 /** What each of these users, or of all, may do in each of their organisations. Users in none are not in it. */
 export async function readAccess(db: Db, userIds?: readonly string[]): Promise<Map<string, ReadonlyMap<string, Access>>> {
-  const only = userIds === undefined ? "" : `where m.user_id in (${jsonTexts(db)})`;
+  const only = (column: string): string => (userIds === undefined ? "" : `where ${column} in ${idsParameter(db)}`);
+  // One statement, so that a device that moves meanwhile is seen in one place. A grant on a site is one on each device that is there.
   const rows = await rowsOf<AccessRow>(
     db,
-    `select m.user_id, m.organization_id, m.role, g.device_id, g.role as device_role from memberships m
-     left join device_grants g on g.user_id = m.user_id and g.organization_id = m.organization_id ${only}`,
-    userIds === undefined ? [] : [toJson(userIds)],
+    `select m.user_id, m.organization_id, m.role, cast(null as text) as device_id, cast(null as text) as device_role
+     from memberships m ${only("m.user_id")}
+     union all
+     select g.user_id, g.organization_id, null, g.device_id, g.role from device_grants g ${only("g.user_id")}
+     union all
+     select s.user_id, s.organization_id, null, d.id, s.role from site_grants s join rooms r on r.site_id = s.site_id
+     join devices d on d.room_id = r.id and d.organization_id = s.organization_id ${only("s.user_id")}`,
+    userIds === undefined ? [] : [toJson(userIds), toJson(userIds), toJson(userIds)],
   );
   const found = new Map<string, Map<string, Access>>();
   for (const [userId, ofUser] of Map.groupBy(rows, (row) => row.user_id)) {
     const byOrganization = new Map<string, Access>();
-    for (const [organizationId, own] of Map.groupBy(ofUser, (row) => row.organization_id)) {
-      const role = own[0]?.role ?? null;
-      const onDevices = new Map<string, PermissionSet>();
-      for (const { device_id, device_role } of own)
-        if (device_id !== null && device_role !== null) onDevices.set(device_id, deviceRolePermissions(device_role));
-      byOrganization.set(
-        organizationId,
-        organizationAccess(organizationId, role === null ? NO_PERMISSIONS : rolePermissions(role), onDevices),
-      );
-    }
+    for (const [organizationId, own] of Map.groupBy(ofUser, (row) => row.organization_id))
+      byOrganization.set(organizationId, accessOf(organizationId, own));
     found.set(userId, byOrganization);
   }
   return found;
+}
+
+function accessOf(organizationId: string, rows: readonly AccessRow[]): Access {
+  let everywhere = NO_PERMISSIONS;
+  const onDevices = new Map<string, PermissionSet>();
+  for (const { role, device_id: id, device_role: deviceRole } of rows) {
+    if (role !== null) everywhere = rolePermissions(role);
+    if (id !== null && deviceRole !== null) onDevices.set(id, (onDevices.get(id) ?? NO_PERMISSIONS) | deviceRolePermissions(deviceRole));
+  }
+  return organizationAccess(organizationId, everywhere, onDevices);
 }
 
 interface AccessRow {
@@ -188,5 +199,12 @@ async function keepAnOwner(trx: Db, organizationId: string, userId: string, role
     throw new HubError("conflict", "an organisation has at least one owner: make somebody else one first");
 }
 
-const jsonTexts = (db: Db): string =>
-  engineOf(db) === "postgres" ? "select jsonb_array_elements_text(?::jsonb)" : "select value from json_each(?)";
+/** Nobody leads a project or is linked with anything where they are not. Whose a device is stands in the device too, and stays. */
+async function leaveGraph(trx: Db, organizationId: string, userId: string): Promise<void> {
+  await trx("projects").where({ organization_id: organizationId, project_lead_id: userId }).update({ project_lead_id: null });
+  await trx("relationships")
+    .where({ organization_id: organizationId })
+    .whereNot({ relationship_type: "owns" })
+    .andWhere((either) => void either.where({ from_entity: userId }).orWhere({ to_entity: userId }))
+    .del();
+}

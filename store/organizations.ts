@@ -2,7 +2,7 @@ import { newId } from "../core/id.ts";
 import { lockFirstStart } from "./first-start.ts";
 import type { Db } from "./open.ts";
 import { inTransaction } from "./transaction.ts";
-import { isoOf, storableText } from "./sql.ts";
+import { engineOf, isoOf, rowsOf, storableText } from "./sql.ts";
 
 export interface Organization {
   readonly id: string;
@@ -59,6 +59,15 @@ export async function renameOrganization(db: Db, id: string, name: string): Prom
   await db("entities")
     .where({ id, entity_type: "organization" })
     .update({ name: storableText(name), last_updated: isoOf(Date.now()) });
+}
+
+/**
+ * Until the transaction ends nobody else changes what is where in the organisation, who is linked with what or who is in it. It comes
+ * before every other lock.
+ */
+export async function lockOrganization(trx: Db, id: string): Promise<void> {
+  // Rows that refer to it come and go meanwhile. SQLite's transactions come one after the other anyway.
+  if (engineOf(trx) === "postgres") await rowsOf(trx, "select id from organizations where id = ? for no key update", [id]);
 }
 
 function organizations(db: Db) {

@@ -38,6 +38,7 @@ export async function claimDevice(db: Db, claim: Claim): Promise<Device | undefi
         from_entity: claim.userId,
         to_entity: id,
         relationship_type: "owns",
+        organization_id: claim.organizationId,
         properties: "{}",
         created_at: at,
       });
@@ -65,6 +66,7 @@ export async function releaseDevice(db: Db, scope: Scope, id: string, newClaimCo
       .update({
         organization_id: null,
         owner_id: null,
+        room_id: null,
         claim_code_hash: claimCodeHash(newClaimCode),
         claimed_at: null,
         released_at: at,

@@ -2,7 +2,7 @@ import type { DeviceRef } from "../core/bus.ts";
 import type { Capabilities, Presence } from "../core/device.ts";
 import type { Db } from "./open.ts";
 import { inTransaction } from "./transaction.ts";
-import { engineOf, fromJson, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
+import { engineOf, fromJson, idsParameter, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
 
 export interface Seen {
   readonly id: string;
@@ -88,6 +88,3 @@ export async function capabilitiesOf(db: Db, ids: readonly string[]): Promise<Ma
   );
   return new Map(rows.map(({ id, capabilities }) => [id, fromJson(capabilities) as Capabilities]));
 }
-
-const idsParameter = (db: Db): string =>
-  engineOf(db) === "postgres" ? "(select jsonb_array_elements_text(?::jsonb))" : "(select value from json_each(?))";

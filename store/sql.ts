@@ -4,7 +4,7 @@ import type { Scope } from "../core/principal.ts";
 /** The few places where the two engines differ, for every file of this folder. */
 export type Engine = "sqlite" | "postgres";
 
-export function engineOf(db: Knex): Engine {
+export function engineOf(db: { readonly client: unknown }): Engine {
   const { dialect } = db.client as { dialect: string };
   return dialect === "postgresql" ? "postgres" : "sqlite";
 }
@@ -51,8 +51,21 @@ export interface ScopeColumns {
 export function scoped<Q extends Knex.QueryBuilder>(query: Q, scope: Scope, { organization, device }: ScopeColumns): Q {
   if (scope.kind === "platform") return query;
   query.where(organization, scope.organizationId);
-  if (scope.kind === "devices") query.whereIn(device ?? organization, device === undefined ? [] : scope.deviceIds);
+  // One parameter, however many devices: what is granted with a site may be thousands.
+  if (scope.kind === "devices")
+    query.whereRaw(`?? in ${idsParameter(query)}`, [device ?? organization, toJson(device === undefined ? [] : scope.deviceIds)]);
   return query;
+}
+
+/** Stands behind IN: all texts of one JSON parameter, however many. Bind {@link toJson} of them. */
+export const idsParameter = (db: { readonly client: unknown }): string =>
+  engineOf(db) === "postgres" ? "(select jsonb_array_elements_text(?::jsonb))" : "(select value from json_each(?))";
+
+/** A pattern for LIKE with `escape '\\'`: whatever holds this text, in small letters as `hub_lower` gives them. */
+export function containing(text: string): string {
+  return `%${storableText(text)
+    .toLowerCase()
+    .replaceAll(/[\\%_]/g, "\\$&")}%`;
 }
 
 /** ISO 8601 in UTC with milliseconds: text on SQLite, timestamptz on PostgreSQL; both sort by time. */

@@ -53,6 +53,8 @@ function open(filename: string, fail: (error: { message: string; errcode: number
   try {
     db = new DatabaseSync(filename, { timeout: 5_000, enableForeignKeyConstraints: true });
     for (const pragma of PRAGMAS) db.exec(`PRAGMA ${pragma}`);
+    // SQLite's own knows the letters of ASCII only; migration 013 makes PostgreSQL's.
+    db.function("hub_lower", { deterministic: true }, (text) => (typeof text === "string" ? text.toLowerCase() : text));
     return db;
   } catch (error) {
     db?.close();

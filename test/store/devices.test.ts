@@ -54,6 +54,8 @@ forEachEngine(({ test }) => {
         firmwareVersion: null,
         organizationId: a.organization.id,
         ownerId: a.user.id,
+        roomId: null,
+        siteId: null,
         capabilities,
         settings: {},
         otaSecurityVersion: 0,
