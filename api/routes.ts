@@ -11,11 +11,19 @@ import { audit } from "./events/audit.ts";
 import { events } from "./events/events.ts";
 import { health } from "./operations/health.ts";
 import { users } from "./people/directory.ts";
+import * as grants from "./people/grants.ts";
 import * as invitations from "./people/invitations.ts";
 import { login, me } from "./people/login.ts";
 import * as logins from "./people/logins.ts";
 import * as members from "./people/members.ts";
 import * as organizations from "./people/organizations.ts";
+import * as entities from "./places/entities.ts";
+import * as projectMembers from "./places/project-members.ts";
+import * as projects from "./places/projects.ts";
+import * as relationships from "./places/relationships.ts";
+import * as rooms from "./places/rooms.ts";
+import { search } from "./places/search.ts";
+import * as sites from "./places/sites.ts";
 import { readings } from "./readings/readings.ts";
 import type { Route } from "./route.ts";
 import { setup } from "./setup/setup.ts";
@@ -39,9 +47,9 @@ export const ROUTES: readonly Route[] = [
   members.list,
   members.setRole,
   members.remove,
-  members.grants,
-  members.grant,
-  members.revokeGrant,
+  grants.list,
+  grants.create,
+  grants.revoke,
   invitations.create,
   invitations.list,
   invitations.withdraw,
@@ -63,6 +71,31 @@ export const ROUTES: readonly Route[] = [
   issueCertificate,
   command,
   history,
+  sites.list,
+  sites.create,
+  sites.show,
+  sites.update,
+  sites.remove,
+  rooms.list,
+  rooms.create,
+  rooms.show,
+  rooms.update,
+  rooms.remove,
+  projects.list,
+  projects.create,
+  projects.show,
+  projects.update,
+  projects.remove,
+  projectMembers.list,
+  projectMembers.add,
+  projectMembers.remove,
+  relationships.list,
+  relationships.create,
+  relationships.remove,
+  entities.list,
+  entities.show,
+  entities.update,
+  search,
   readings,
   events,
   audit,

@@ -3,11 +3,16 @@ import { type Device, DeviceClass, DeviceSettings, Presence } from "../../core/d
 import { mergePatch, mergePatchOf } from "../../core/merge-patch.ts";
 import { newEvent } from "../../core/event.ts";
 import { HubError } from "../../core/errors.ts";
+import { type Access, may } from "../../core/permissions.ts";
 import { actorOf } from "../../core/principal.ts";
 import { deleteDevice, getDevice, listDevices, lockDevice, updateDevice } from "../../store/devices.ts";
+import type { Db } from "../../store/open.ts";
+import { lockOrganization } from "../../store/organizations.ts";
+import { placeDevice } from "../../store/rooms.ts";
+import { usersGrantedOn } from "../../store/site-grants.ts";
 import { readSensorState, readState } from "../../store/state.ts";
 import type { ApiContext } from "../context.ts";
-import { Cursor, DeviceParams, Limit, line, pageOf } from "../fields.ts";
+import { Cursor, DeviceParams, Limit, line, pageOf, Uuid } from "../fields.ts";
 import { defineRoute } from "../route.ts";
 import { deviceFor } from "./device-for.ts";
 import { DeviceDetail, deviceJson, deviceVersion, DeviceView } from "./representation.ts";
@@ -25,6 +30,9 @@ export const list = defineRoute({
       device_class: Type.Optional(DeviceClass),
       status: Type.Optional(Presence),
       search: Type.Optional(Type.String({ minLength: 1, maxLength: 120, description: "Part of name, uid or serial number" })),
+      site_id: Type.Optional(Uuid),
+      room_id: Type.Optional(Uuid),
+      project_id: Type.Optional(Uuid),
     },
     { additionalProperties: false },
   ),
@@ -37,6 +45,9 @@ export const list = defineRoute({
       deviceClass,
       status,
       search,
+      siteId: query.site_id?.toLowerCase(),
+      roomId: query.room_id?.toLowerCase(),
+      projectId: query.project_id?.toLowerCase(),
     });
     return { status: 200, body: { data: page.items.map(deviceJson), next_cursor: page.next } };
   },
@@ -71,44 +82,45 @@ export const update = defineRoute({
   method: "PATCH",
   path: "/api/v1/devices/:id",
   tag: "Devices",
-  summary: "Rename a device or change its settings",
+  summary: "Rename a device, change its settings or put it into a room",
   description:
-    "A merge patch: settings that are not named stay as they are, null takes one away. The device receives them as retained `down/config`.",
+    "A merge patch: settings that are not named stay as they are, null takes one away. The device receives them as retained `down/config`. To say where it is takes the permission place.manage, since grants on sites follow within a second.",
   access: "device.manage",
   match: "optional",
   params: DeviceParams,
   body: Type.Object(
-    { name: Type.Optional(line(120)), settings: Type.Optional(mergePatchOf<DeviceSettings>(DeviceSettings)) },
+    {
+      name: Type.Optional(line(120)),
+      settings: Type.Optional(mergePatchOf<DeviceSettings>(DeviceSettings)),
+      room_id: Type.Optional(Type.Unsafe<string | null>({ anyOf: [Uuid, { type: "null" }], description: "null: in no room" })),
+    },
     { additionalProperties: false, minProperties: 1, title: "DevicePatch" },
   ),
   bodyExample: { name: "Kitchen", settings: { relay_names: ["Lamp", "Fan"], power_restore: "last" } },
   replies: { 200: { description: "As it is now", schema: Type.Object({ device: DeviceView }, { title: "DeviceUpdated" }) } },
-  errors: ["not_found"],
+  errors: ["not_found", "device_not_claimed"],
   handler: ({ context, rights, scope, params, body, match, commit }) =>
     commit(async (db) => {
-      const before = await lockDevice(db, await deviceFor(rights, "device.manage", db, params.id));
+      const { name, settings, room_id: roomId } = body;
+      const found = await deviceFor(rights, "device.manage", db, params.id);
+      const place = roomId === undefined ? undefined : await lockPlaceOf(rights, db, found);
+      const before = await lockDevice(db, found);
       match(deviceVersion(before));
-      const { name, settings } = body;
+      const moved = place && (await placeDevice(db, place, roomId?.toLowerCase() ?? null));
       const device = await updateDevice(db, scope, before.id, {
         name,
         settings: settings === undefined ? undefined : (mergePatch(before.settings, settings) as DeviceSettings),
       });
+      const granted = moved && moved.from !== moved.to ? await usersGrantedOn(db, [moved.from, moved.to]) : [];
+      const details = { uid: device.uid, changed: Object.keys(body), ...(place ? { room_id: device.roomId, before: before.roomId } : {}) };
       return {
         answer: { status: 200, version: deviceVersion(device), body: { device: deviceJson(device) } },
-        audit: [
-          {
-            organizationId: device.organizationId,
-            action: "device.update",
-            resourceType: "device",
-            resourceId: device.id,
-            details: { uid: device.uid, changed: Object.keys(body) },
-          },
-        ],
-        // Read again, so that of two changes at once the later one stays on the topic.
-        afterwards:
-          settings === undefined
-            ? () => undefined
-            : async () => publishConfig(context, await getDevice(context.store.db, scope, device.id)),
+        audit: [{ organizationId: device.organizationId, action: "device.update", resourceType: "device", resourceId: device.id, details }],
+        async afterwards() {
+          await context.access.changed(granted);
+          // Read again, so that of two changes at once the later one stays on the topic.
+          if (settings !== undefined) await publishConfig(context, await getDevice(context.store.db, scope, device.id));
+        },
       };
     }),
 });
@@ -128,6 +140,7 @@ export const remove = defineRoute({
     commit(async (db) => {
       const device = await lockDevice(db, await deviceFor(rights, "device.own", db, params.id));
       match(deviceVersion(device));
+      const granted = await usersGrantedOn(db, [device.siteId]);
       if (!(await deleteDevice(db, scope, device.id))) throw new HubError("not_found", "there is no such device");
       const { organizationId } = device;
       return {
@@ -151,11 +164,21 @@ export const remove = defineRoute({
         async afterwards() {
           context.directory.remove(device.uid);
           context.telemetry.forgetDevice(device.id);
+          await context.access.changed(granted);
           await context.sessions.forgetDevice(device.uid);
         },
       };
     }),
 });
+
+/** Who says where a device is gives and takes what is granted on sites. Throws `forbidden` and `device_not_claimed`. */
+async function lockPlaceOf(rights: Access, db: Db, { id, organizationId }: Device): Promise<{ id: string; organizationId: string }> {
+  if (organizationId === null) throw new HubError("device_not_claimed", "the device belongs to nobody");
+  if (!may(rights, "place.manage", organizationId))
+    throw new HubError("forbidden", "this takes the permission place.manage", { details: { permission: "place.manage" } });
+  await lockOrganization(db, organizationId);
+  return { id, organizationId };
+}
 
 /** The device finds it at its next connect, and gets it now if it is connected. */
 async function publishConfig({ bus, topics }: Pick<ApiContext, "bus" | "topics">, device: Device): Promise<void> {

@@ -4,7 +4,10 @@ import { newEvent } from "../../core/event.ts";
 import { newClaimCode } from "../../core/id.ts";
 import { actorOf } from "../../core/principal.ts";
 import { removeGrantsOn } from "../../store/members.ts";
+import { lockOrganization } from "../../store/organizations.ts";
 import { claimDevice, releaseDevice } from "../../store/ownership.ts";
+import { siteOfDevice } from "../../store/rooms.ts";
+import { usersGrantedOn } from "../../store/site-grants.ts";
 import { DeviceParams } from "../fields.ts";
 import { defineRoute } from "../route.ts";
 import { deviceFor } from "./device-for.ts";
@@ -62,14 +65,17 @@ export const release = defineRoute({
     200: { description: "Released", schema: Type.Object({ device: DeviceView, claim_code: Type.String() }, { title: "Released" }) },
   },
   errors: ["not_found", "device_not_claimed"],
-  handler: ({ context, principal, rights, scope, params, commit }) =>
+  handler: ({ context, principal, rights, params, commit }) =>
     commit(async (db) => {
       const before = await deviceFor(rights, "device.own", db, params.id);
       if (before.organizationId === null) throw new HubError("device_not_claimed", "the device belongs to nobody");
-      const claimCode = newClaimCode();
-      const device = await releaseDevice(db, scope, before.id, claimCode);
-      const granted = await removeGrantsOn(db, device.id);
       const { organizationId } = before;
+      // Nobody puts it into a room, or links it with anything, between this and its release.
+      await lockOrganization(db, organizationId);
+      const granted = await usersGrantedOn(db, [await siteOfDevice(db, before.id)]);
+      const claimCode = newClaimCode();
+      const device = await releaseDevice(db, { kind: "organization", organizationId }, before.id, claimCode);
+      granted.push(...(await removeGrantsOn(db, device.id)));
       return {
         answer: { status: 200, body: { device: deviceJson(device), claim_code: claimCode } },
         audit: [{ organizationId, action: "device.release", resourceType: "device", resourceId: device.id, details: { uid: device.uid } }],

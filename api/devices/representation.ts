@@ -18,6 +18,8 @@ export const DeviceView = Type.Object(
     firmware_version: nullable("string"),
     organization_id: nullable("string", { description: "null until somebody claims it" }),
     owner_id: nullable("string"),
+    room_id: nullable("string"),
+    site_id: nullable("string", { description: "Of the room" }),
     capabilities: Capabilities,
     settings: DeviceSettings,
     ota_security_version: Type.Integer(),
@@ -63,6 +65,8 @@ export function deviceJson(device: Device): Record<string, unknown> {
     firmware_version: device.firmwareVersion,
     organization_id: device.organizationId,
     owner_id: device.ownerId,
+    room_id: device.roomId,
+    site_id: device.siteId,
     capabilities: device.capabilities,
     settings: device.settings,
     ota_security_version: device.otaSecurityVersion,
@@ -77,8 +81,8 @@ export function deviceJson(device: Device): Record<string, unknown> {
 }
 
 /** Of what people change, and not of what the device says. */
-export function deviceVersion({ id, name, settings, organizationId }: Device): string {
-  return versionOf({ id, name, settings, organizationId });
+export function deviceVersion({ id, name, settings, organizationId, roomId }: Device): string {
+  return versionOf({ id, name, settings, organizationId, roomId });
 }
 
 export const TopicsView = Type.Object(

@@ -41,10 +41,41 @@ for (const { name, skip, open } of databases()) {
       const organizationBefore = await ofOrganization();
       const withId = ROUTES.filter(({ path }) => path.includes(":id"));
       assert.ok(withId.length >= 9);
+      const { site } = (await alice.api.call<{ site: { id: string } }>("POST", "/api/v1/sites", { name: "Hers", time_zone: "UTC" })).body;
+      const { room } = (await alice.api.call<{ room: { id: string } }>("POST", "/api/v1/rooms", { name: "Hers", site_id: site.id })).body;
+      const { project } = (await alice.api.call<{ project: { id: string } }>("POST", "/api/v1/projects", { name: "Hers" })).body;
+      const { relationship } = (
+        await alice.api.call<{ relationship: { id: string } }>("POST", "/api/v1/relationships", {
+          from_entity: site.id,
+          to_entity: device.id,
+          relationship_type: "feeds",
+        })
+      ).body;
+      const foreign: Record<string, string> = {
+        logins: alice.loginId,
+        organizations: alice.organizationId,
+        sites: site.id,
+        rooms: room.id,
+        projects: project.id,
+        relationships: relationship.id,
+        entities: room.id,
+      };
       const foreignIdOf = (path: string): string =>
-        path.includes("/logins/") ? alice.loginId : path.includes("/organizations/") ? alice.organizationId : token.body.id;
+        Object.entries(foreign).find(([resource]) => path.includes(`/${resource}/`))?.[1] ?? token.body.id;
+      const ofPlaces = async () =>
+        Promise.all(
+          [
+            `sites/${site.id}`,
+            `rooms/${room.id}`,
+            `projects/${project.id}`,
+            `projects/${project.id}/members`,
+            "relationships",
+            "entities",
+          ].map(async (path) => (await alice.api.call("GET", `/api/v1/${path}`)).body),
+        );
+      const placesBefore = await ofPlaces();
       /** What stands deeper in the path is there, in Alice's organisation. */
-      const deeper = { ":user_id": alice.userId, ":device_id": device.id, ":invitation_id": invitation.id };
+      const deeper = { ":user_id": alice.userId, ":target_id": device.id, ":entity_id": device.id, ":invitation_id": invitation.id };
       const bodies: Record<string, object> = {
         "POST /api/v1/organizations/:id/grants": { user_id: alice.userId, device: device.uid, role: "viewer" },
       };
@@ -55,7 +86,7 @@ for (const { name, skip, open } of databases()) {
               [device.id, newId()],
             ]
           : [[foreignIdOf(route.path), newId()]];
-        for (const [foreign, missing] of pairs) {
+        for (const [theirs, missing] of pairs) {
           const ask = (id: string) =>
             seen(
               mallory.api,
@@ -66,7 +97,7 @@ for (const { name, skip, open } of databases()) {
               },
               id,
             );
-          const answer = await ask(foreign);
+          const answer = await ask(theirs);
           assert.equal(answer, await ask(missing), `${route.method} ${route.path}`);
           assert.match(answer, /^404 /, `${route.method} ${route.path}`);
         }
@@ -76,6 +107,7 @@ for (const { name, skip, open } of databases()) {
       assert.equal(await readings(device.id), await readings(newId()));
       assert.deepEqual((await alice.api.call("GET", `/api/v1/devices/${device.uid}`)).body, before.body);
       assert.deepEqual(await ofOrganization(), organizationBefore);
+      assert.deepEqual(await ofPlaces(), placesBefore);
       const logins = await alice.api.call<{ data: { id: string }[] }>("GET", "/api/v1/auth/logins");
       assert.deepEqual(
         logins.body.data.map(({ id }) => id),
@@ -104,13 +136,37 @@ for (const { name, skip, open } of databases()) {
       const token = await alice.api.call<{ id: string }>("POST", "/api/v1/access-tokens", { kind: "personal", name: "hers" });
       const mine = await alice.api.call<{ data: { correlation_id: string; id: string }[] }>("GET", "/api/v1/events");
       assert.ok(mine.body.data.length > 0);
-      const secrets = [device.uid, device.id, alice.organizationId, alice.userId, alice.email, alice.loginId, token.body.id, "alice-1"];
+      const { site } = (await alice.api.call<{ site: { id: string } }>("POST", "/api/v1/sites", { name: "Hers", time_zone: "UTC" })).body;
+      const { room } = (await alice.api.call<{ room: { id: string } }>("POST", "/api/v1/rooms", { name: "Hers", site_id: site.id })).body;
+      const { project } = (await alice.api.call<{ project: { id: string } }>("POST", "/api/v1/projects", { name: "Hers" })).body;
+      assert.equal((await alice.api.call("PATCH", `/api/v1/devices/${device.uid}`, { room_id: room.id })).status, 200);
+      assert.equal((await alice.api.call("POST", `/api/v1/projects/${project.id}/members`, { entity: device.id })).status, 201);
+      const secrets = [
+        site.id,
+        room.id,
+        project.id,
+        device.uid,
+        device.id,
+        alice.organizationId,
+        alice.userId,
+        alice.email,
+        alice.loginId,
+        token.body.id,
+        "alice-1",
+      ];
       const lists = ROUTES.filter(
         ({ method, path, access }) => method === "GET" && (access === "self" || isPermission(access)) && !path.includes(":id"),
       );
       assert.ok(lists.length >= 6);
       const queries = [
-        ...lists.filter(({ path }) => path !== "/api/v1/readings").map(({ path }) => path),
+        ...lists.filter(({ path }) => path !== "/api/v1/readings" && path !== "/api/v1/search").map(({ path }) => path),
+        ...["alice", "hers", device.uid].map((text) => `/api/v1/search?q=${text}`),
+        `/api/v1/entities?search=alice`,
+        `/api/v1/entities?property=device_class:relay_controller`,
+        `/api/v1/relationships?entity=${device.id}`,
+        `/api/v1/devices?site_id=${site.id}`,
+        `/api/v1/devices?project_id=${project.id}`,
+        `/api/v1/rooms?site_id=${site.id}`,
         `/api/v1/devices?search=${encodeURIComponent("alice")}`,
         `/api/v1/devices?search=${device.uid}`,
         `/api/v1/devices?cursor=${device.id.slice(0, 8)}`,

@@ -6,42 +6,14 @@ import { newId } from "../../core/id.ts";
 import { deviceRolePermissions, isPermission, type Permission, permissionSet, rolePermissions } from "../../core/permissions.ts";
 import { ApiClient } from "../support/hub.ts";
 import { databases } from "../support/databases.ts";
+import { PLACE_ROWS, placesIn } from "./matrix-places.ts";
+import { type Ids, MANAGERS, type Row, type Target, TARGETS } from "./matrix-row.ts";
 import { type Cast, NOBODY, PEOPLE, type PersonName, startCast, type Who } from "./matrix-cast.ts";
-
-/**
- * `own`: what the caller's organisation has, for the guest the device that was granted. `sibling`: the same organisation's, of
- * which the guest has nothing. `inner`: of the organisation's own path, with what another one has in it. `foreign`, `missing`.
- */
-const TARGETS = ["own", "sibling", "inner", "foreign", "missing"] as const;
-type Target = (typeof TARGETS)[number];
-
-/** What stands in for the parameters of a path, its body or its query. */
-interface Ids {
-  readonly device: { readonly id: string; readonly uid: string };
-  readonly organization: string;
-  readonly user: string;
-  readonly invitation: string;
-  readonly login: string;
-  readonly token: string;
-}
-
-interface Row {
-  /** What the row needs: whether it uses its target up. */
-  readonly uses?: readonly (keyof Ids)[];
-  readonly isOnDevice?: boolean;
-  readonly path?: (ids: Ids) => string;
-  readonly body?: (ids: Ids) => object;
-  /** Of a route that is open to everybody who is logged in, and looks closer: who may, with what is his own. */
-  readonly mayOwn?: readonly PersonName[];
-  /** Of a route that is open to everybody who is logged in, and whose path or body names something. */
-  readonly expects?: (who: PersonName, target: Target) => number | "open";
-}
 
 const DEVICE: Row = { isOnDevice: true };
 const ONE_USE: Row = { isOnDevice: true, uses: ["device"] };
 const GUEST_BODY = { command: "set_relay", relay: 0, state: "ON" };
 
-const MANAGERS: readonly PersonName[] = ["owner", "admin", "stranger"];
 /** The stranger is alone in his organisation: what is a sibling's is his own. */
 const isMine = (who: PersonName, target: Target): boolean => target === "own" || (who === "stranger" && target === "sibling");
 const mineAlone = (who: PersonName, target: Target): number | "open" => (isMine(who, target) ? "open" : 404);
@@ -82,7 +54,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   "DELETE /api/v1/organizations/:id/members/:user_id": { uses: ["user"], expects: mineToManage },
   "GET /api/v1/organizations/:id/grants": {},
   "POST /api/v1/organizations/:id/grants": { body: ({ user, device }) => ({ user_id: user, device: device.uid, role: "viewer" }) },
-  "DELETE /api/v1/organizations/:id/grants/:user_id/:device_id": { uses: ["user", "device"] },
+  "DELETE /api/v1/organizations/:id/grants/:user_id/:target_id": { uses: ["user", "device"] },
   "POST /api/v1/organizations/:id/invitations": { body: () => ({ email: `${newId()}@example.org`, role: "viewer" }) },
   "GET /api/v1/organizations/:id/invitations": {},
   "DELETE /api/v1/organizations/:id/invitations/:invitation_id": { uses: ["invitation"] },
@@ -104,6 +76,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   "POST /api/v1/devices/:id/certificates": { ...DEVICE, body: () => ({ csr: "no request" }) },
   "POST /api/v1/devices/:id/commands": { ...DEVICE, body: () => GUEST_BODY },
   "GET /api/v1/devices/:id/commands": DEVICE,
+  ...PLACE_ROWS,
   "GET /api/v1/readings": { isOnDevice: true, path: ({ device }) => `/api/v1/readings?device=${device.uid}&key=t` },
   "GET /api/v1/events": {},
   "GET /api/v1/audit": {},
@@ -186,7 +159,11 @@ async function attackAll(cast: Cast): Promise<number> {
     (await people[who].api.call<{ id: string }>("POST", "/api/v1/access-tokens", { kind: "personal", name: `t-${newId()}` })).body.id;
   const tokens = { owner: await tokenOf("owner"), stranger: await tokenOf("stranger") };
 
+  const making = placesIn(cast);
+  const places = { ours: await making.addPlaces(true, cast.granted.id), theirs: await making.addPlaces(false, pool.theirs.spare.id) };
+
   const side = (isOurs: boolean): Ids => ({
+    ...places[isOurs ? "ours" : "theirs"],
     device: isOurs ? pool.ours.spare : pool.theirs.spare,
     organization: isOurs ? cast.ours : cast.theirs,
     user: isOurs ? viewer.id : people.stranger.userId,
@@ -201,6 +178,10 @@ async function attackAll(cast: Cast): Promise<number> {
     invitation: newId(),
     login: newId(),
     token: newId(),
+    site: newId(),
+    room: newId(),
+    project: newId(),
+    relationship: newId(),
   });
 
   /** What is used up is made anew for the one attempt that will. */
@@ -216,6 +197,10 @@ async function attackAll(cast: Cast): Promise<number> {
       } else if (used === "invitation") ids.invitation = await invite(isOurs ? "owner" : "stranger");
       else if (used === "login") ids.login = people[who].loginIds.pop() as string;
       else if (used === "token") ids.token = await tokenOf(who);
+      else await making.renew(isOurs, ids, used);
+    }
+    if (row.uses?.includes("project") && row.uses.includes("device")) {
+      await making.join(isOurs, ids.project, ids.device.id);
     }
     if (row.uses?.includes("user") && row.uses.includes("device")) {
       const grant = { user_id: ids.user, device: ids.device.id, role: "viewer" };
@@ -246,8 +231,8 @@ async function attackAll(cast: Cast): Promise<number> {
   };
   /** What no answer to somebody of the one organisation may hold of the other. */
   const marks = (isOurs: boolean): string[] => {
-    const { device, organization, user, invitation, login, token } = side(isOurs);
-    return [device.id, device.uid, organization, user, invitation, login, token];
+    const { device, ...ids } = side(isOurs);
+    return [device.id, device.uid, ...Object.values(ids)];
   };
 
   async function attack(route: Route, row: Row, { who, target }: { who: Who; target: Target }): Promise<string> {
@@ -257,7 +242,7 @@ async function attackAll(cast: Cast): Promise<number> {
       .replace("/devices/:id", `/devices/${deviceRef}`)
       .replace("/organizations/:id", `/organizations/${ids.organization}`)
       .replace(":user_id", ids.user)
-      .replace(":device_id", ids.device.id)
+      .replace(":target_id", ids.device.id)
       .replace(":invitation_id", ids.invitation);
     const { status, body } = await apiOf(who).call(route.method, path, row.body?.(ids));
     const text = JSON.stringify(body);

@@ -1,0 +1,36 @@
+import type { PersonName } from "./matrix-cast.ts";
+
+/**
+ * `own`: what the caller's organisation has, for the guest the device that was granted. `sibling`: the same organisation's, of
+ * which the guest has nothing. `inner`: of the organisation's own path, with what another one has in it. `foreign`, `missing`.
+ */
+export const TARGETS = ["own", "sibling", "inner", "foreign", "missing"] as const;
+export type Target = (typeof TARGETS)[number];
+
+/** What stands in for the parameters of a path, its body or its query. */
+export interface Ids {
+  readonly device: { readonly id: string; readonly uid: string };
+  readonly organization: string;
+  readonly user: string;
+  readonly invitation: string;
+  readonly login: string;
+  readonly token: string;
+  readonly site: string;
+  readonly room: string;
+  readonly project: string;
+  readonly relationship: string;
+}
+
+export interface Row {
+  /** What the row needs: whether it uses its target up. */
+  readonly uses?: readonly (keyof Ids)[];
+  readonly isOnDevice?: boolean;
+  readonly path?: (ids: Ids) => string;
+  readonly body?: (ids: Ids) => object;
+  /** Of a route that is open to everybody who is logged in, and looks closer: who may, with what is his own. */
+  readonly mayOwn?: readonly PersonName[];
+  /** Of a route that is open to everybody who is logged in, and whose path or body names something. */
+  readonly expects?: (who: PersonName, target: Target) => number | "open";
+}
+
+export const MANAGERS: readonly PersonName[] = ["owner", "admin", "stranger"];
