@@ -154,7 +154,19 @@ test("what happens to a device at one node holds at the other within a second", 
       await device.sendTelemetry({ power: ++power });
       return heard.includes(`${state} ${power - 1}`);
     };
+    const { body: villa } = await a.api.call<{ site: { id: string } }>("POST", "/api/v1/sites", { name: "Villa", time_zone: "UTC" });
+    const { body: kitchen } = await a.api.call<{ room: { id: string } }>("POST", "/api/v1/rooms", {
+      name: "Kitchen",
+      site_id: villa.site.id,
+    });
+    const onSite = { user_id: eve.user.id, site: villa.site.id, role: "viewer" };
+    assert.equal((await b.api.call("POST", `${path}/grants`, onSite)).status, 200);
     for (const [give, take, refused] of [
+      [
+        () => a.api.call("PATCH", `/api/v1/devices/${account.id}`, { room_id: kitchen.room.id }),
+        () => a.api.call("PATCH", `/api/v1/devices/${account.id}`, { room_id: null }),
+        403,
+      ],
       [
         () => a.api.call("PATCH", `${path}/members/${eve.user.id}`, { role: "viewer" }),
         () => a.api.call("PATCH", `${path}/members/${eve.user.id}`, { role: null }),
