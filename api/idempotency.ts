@@ -1,8 +1,8 @@
-import { createHash, createHmac, hkdfSync } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { HubError } from "../core/errors.ts";
 import { abandonIdempotent, beginIdempotent, finishIdempotent } from "../store/idempotency.ts";
 import type { Db } from "../store/open.ts";
-import { open, seal, type SigningKeys } from "../store/secrets.ts";
+import { derivedKey, openText, sealText, type SigningKeys } from "../store/secrets.ts";
 import type { ApiContext } from "./context.ts";
 
 type Needs = Pick<ApiContext, "store" | "keys" | "clock">;
@@ -48,7 +48,7 @@ export async function beginAttempt(context: Needs, attempt: Attempt): Promise<{ 
           finish: (trx, answer) =>
             finishIdempotent(trx, name, {
               status: answer.status,
-              body: sealed(context.keys, answer.text),
+              body: sealText(context.keys, ANSWERS, answer.text),
               headers: answer.headers,
               now: context.clock(),
             }),
@@ -74,24 +74,16 @@ export function repetitionIdOf(attempt: Pick<Attempt, "principalId" | "endpoint"
  * or hashed with a key, so that a stolen database file gives neither.
  */
 function fingerprint(keys: SigningKeys, attempt: Attempt): string {
-  return createHmac("sha256", derived(keys.active("token_hmac").secret, "idempotency fingerprints"))
+  return createHmac("sha256", derivedKey(keys.active("token_hmac"), "idempotency fingerprints"))
     .update(`${attempt.endpoint}\n${attempt.query}\n`)
     .update(attempt.body)
     .digest("hex");
 }
 
-function sealed(keys: SigningKeys, text: string): string {
-  const { kid, secret } = keys.active("token_hmac");
-  return `${kid} ${seal(derived(secret, "idempotency answers"), Buffer.from(text))}`;
-}
+const ANSWERS = "idempotency answers";
 
 function unseal(keys: SigningKeys, stored: string): string {
-  const space = stored.indexOf(" ");
-  const key = keys.find("token_hmac", stored.slice(0, space));
-  if (key === undefined) throw new HubError("idempotency_conflict", "the first answer to this idempotency key can no longer be read");
-  return open(derived(key.secret, "idempotency answers"), stored.slice(space + 1)).toString();
-}
-
-function derived(secret: Buffer, purpose: string): Buffer {
-  return Buffer.from(hkdfSync("sha256", secret, Buffer.alloc(0), `hexahub ${purpose}`, 32));
+  const text = openText(keys, ANSWERS, stored);
+  if (text === undefined) throw new HubError("idempotency_conflict", "the first answer to this idempotency key can no longer be read");
+  return text;
 }

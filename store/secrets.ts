@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from "node:crypto";
 import { chmod, link, open as openFile, readFile, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { SetupError } from "../core/errors.ts";
@@ -103,6 +103,24 @@ export async function loadSigningKeys(db: Db, masterKey: Buffer, fixed: { jwtSec
 /** HMAC-SHA-256 in hex: how random tokens are kept. They have 256 bits, so a slow hash would add nothing. */
 export function tokenHash(key: SigningKey, token: string): string {
   return createHmac("sha256", key.secret).update(token).digest("hex");
+}
+
+/** A key of its own for each purpose, from one that signs. */
+export function derivedKey({ secret }: Pick<SigningKey, "secret">, purpose: string): Buffer {
+  return Buffer.from(hkdfSync("sha256", secret, Buffer.alloc(0), `hexahub ${purpose}`, 32));
+}
+
+/** For text that stands in the database for a while: tokens in answers and mails must not be read from a stolen file. */
+export function sealText(keys: SigningKeys, purpose: string, text: string): string {
+  const key = keys.active("token_hmac");
+  return `${key.kid} ${seal(derivedKey(key, purpose), Buffer.from(text))}`;
+}
+
+/** undefined when its key is no longer there. Throws when it was changed. */
+export function openText(keys: SigningKeys, purpose: string, sealed: string): string | undefined {
+  const space = sealed.indexOf(" ");
+  const key = keys.find("token_hmac", sealed.slice(0, space));
+  return key && open(derivedKey(key, purpose), sealed.slice(space + 1)).toString();
 }
 
 function fixedKeys(jwtSecret: string): [KeyPurpose, SigningKey][] {
