@@ -18,6 +18,7 @@ COPY core ./core
 COPY store ./store
 COPY broker ./broker
 COPY rules ./rules
+COPY bridges ./bridges
 COPY api ./api
 COPY migrations ./migrations
 COPY firmware ./firmware

@@ -182,6 +182,7 @@ function contradictions(settings: Settings): ConfigProblem[] {
   for (const [one, other] of [
     ["tlsCertFile", "tlsKeyFile"],
     ["adminEmail", "adminPassword"],
+    ["smtpUrl", "mailFrom"],
   ] as const) {
     if ((settings[one] === undefined) === (settings[other] === undefined)) continue;
     const [set, unset] = settings[one] === undefined ? [other, one] : [one, other];
@@ -208,7 +209,23 @@ function contradictions(settings: Settings): ConfigProblem[] {
       what: "is not a URL",
       mend: "write postgres://user:password@host:5432/database and percent-encode special characters",
     });
+  if (settings.smtpUrl !== undefined && !isSmtpUrl(settings.smtpUrl))
+    problems.push({
+      variable: variableOf("smtpUrl"),
+      what: "is not the URL of a mail server",
+      mend: "write smtp://user:password@host:587, or smtps://, and percent-encode special characters",
+    });
   return [...problems, ...redisProblems(settings)];
+}
+
+function isSmtpUrl(text: string): boolean {
+  const url = URL.parse(text);
+  if (url === null || url.hostname === "" || !/^\/?$/.test(url.pathname) || url.search !== "" || url.hash !== "") return false;
+  try {
+    return (decodeURIComponent(url.username) === "") === (decodeURIComponent(url.password) === "");
+  } catch {
+    return false;
+  }
 }
 
 /** Several hubs need one database that all of them reach. */

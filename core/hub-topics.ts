@@ -7,6 +7,8 @@ export const HUB_TOPICS = {
   directory: "$hub/directory",
   /** `{ key }`, a user's id: what the user may do has changed. */
   access: "$hub/access",
+  /** A mail was committed. */
+  mail: "$hub/mail",
   /** An {@link EndedCommand} that another node may wait for. */
   commandEnded: "$hub/commands/ended",
   /** A {@link DeviceRef}: a command waits for the device, which may have come back to another node meanwhile. */

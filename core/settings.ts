@@ -90,6 +90,34 @@ export const Settings = Type.Object(
       description:
         "32 bytes in hexadecimal or base64 that encrypt the secrets in the database. Without it the hub makes master.key in the data folder.",
     }),
+    registration: Type.Enum(["invited", "open"], {
+      default: "invited",
+      description:
+        "Who may make an account: whoever was invited into an organisation, or everybody, with an organisation of their own. open needs mail.",
+    }),
+    smtpUrl: secret({
+      pattern: "^smtps?://",
+      description:
+        "Mail server that sends the hub's mails: smtp://user:password@host:587, which goes on to TLS before a password is sent, or smtps:// for TLS from the start. Without it nobody can register or reset a password by mail; while NODE_ENV is not production, the links stand in the log then.",
+    }),
+    mailFrom: Type.Optional(
+      Type.String({
+        pattern: '^([^\\u0000-\\u001f\\u007f<>"@,;]{1,100} <[^\\s@<>]{1,64}@[^\\s@<>]{1,255}>|[^\\s@<>]{1,64}@[^\\s@<>]{1,255})$',
+        description: "Sender of the hub's mails: hub@example.org, or Hexahub <hub@example.org>.",
+      }),
+    ),
+    mailAddressRate: limit(
+      5,
+      0,
+      1_000,
+      "Mails an hour that anybody may cause to one address, of each kind; over it none is sent, and the answer is the same. 0 is no limit.",
+    ),
+    mailCallerRate: limit(
+      20,
+      0,
+      100_000,
+      "Mails an hour that one address (IPv6: its /64) may cause over REST; over it 429. 0 is no limit.",
+    ),
     jwtSecret: secret({
       minLength: 32,
       description: "Fixed signing secret for the access tokens of people. Without it the hub makes its own and keeps it encrypted.",
@@ -131,7 +159,8 @@ export const Settings = Type.Object(
     }),
     nodeEnv: Type.Enum(["production", "development", "test"], {
       default: "production",
-      description: "ENFORCE_HTTPS takes effect in production only.",
+      description:
+        "ENFORCE_HTTPS takes effect in production only; without HEXA_SMTP_URL the links of mails stand in the log except in production.",
     }),
     accessTokenTtlS: Type.Integer({
       default: 3600,

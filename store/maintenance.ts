@@ -1,8 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Duties, Log } from "../core/bus.ts";
+import { purgeEmailTokens } from "./email-tokens.ts";
 import { purgeIdempotencyKeys } from "./idempotency.ts";
 import { purgeInvitations } from "./invitations.ts";
 import { purgeLogins } from "./logins.ts";
+import { purgeMails } from "./mails.ts";
 import type { Db } from "./open.ts";
 import { purgeReceived } from "./received-messages.ts";
 import type { TelemetryStore } from "./telemetry.ts";
@@ -28,6 +30,8 @@ export function startMaintenance({ db, telemetry, duties, log, clock, everyMs = 
     await purgeReceived(db, clock());
     await purgeLogins(db, clock());
     await purgeInvitations(db, clock());
+    await purgeEmailTokens(db, clock());
+    await purgeMails(db, clock());
   }
   return duties.hold("maintenance", async (signal) => {
     while (!signal.aborted) {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { HubError } from "../core/errors.ts";
 import { newId } from "../core/id.ts";
 import type { Role } from "../core/permissions.ts";
@@ -108,6 +109,48 @@ export async function listUsers(db: Db, scope: Scope): Promise<User[]> {
   }
   const rows = (await query) as UserRow[];
   return rows.map((row) => userOf(scope.kind === "platform" ? row : { ...row, organization_id: scope.organizationId }));
+}
+
+/** Whether somebody may log in by this address. */
+export async function isActiveEmail(db: Db, email: string): Promise<boolean> {
+  return (
+    (await db("users")
+      .where({ email: emailKey(email), is_active: true })
+      .first("id")) !== undefined
+  );
+}
+
+/** Those of these users that are not there, or not active. */
+export async function inactiveAmong(db: Db, ids: readonly string[]): Promise<string[]> {
+  if (ids.length === 0) return [];
+  const rows = (await db("users")
+    .whereIn("id", [...new Set(ids)])
+    .where({ is_active: true })
+    .select("id")) as { id: string }[];
+  const active = new Set(rows.map(({ id }) => id));
+  return [...new Set(ids)].filter((id) => !active.has(id));
+}
+
+const BY_PASSWORD = "password:";
+
+/** The credential of whoever shows the password itself: another one with the next password, so that sessions by the old one can be told. */
+export function passwordCredentialId({ id, passwordHash }: Pick<User, "id"> & { readonly passwordHash: string }): string {
+  return `${BY_PASSWORD}${id}:${createHash("sha256").update(passwordHash).digest("hex").slice(0, 16)}`;
+}
+
+/** Those of these credentials that are passwords, and not the person's any more. */
+export async function replacedPasswordsAmong(db: Db, credentialIds: readonly string[]): Promise<string[]> {
+  const shown = credentialIds.filter((id) => id.startsWith(BY_PASSWORD));
+  if (shown.length === 0) return [];
+  const userIds = shown.map((id) => id.slice(BY_PASSWORD.length, id.lastIndexOf(":")));
+  const rows = (await db("users")
+    .whereIn("id", [...new Set(userIds)])
+    .select({ id: "id", passwordHash: "password_hash" })) as {
+    id: string;
+    passwordHash: string;
+  }[];
+  const present = new Set(rows.map(passwordCredentialId));
+  return shown.filter((id) => !present.has(id));
 }
 
 /** Of somebody who was let in by the credential. */

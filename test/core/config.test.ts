@@ -76,6 +76,9 @@ test("without an environment every setting has its default", () => {
       shutdownTimeoutMs: 10_000,
       logLevel: "info",
       loginFailures: 10,
+      registration: "invited",
+      mailAddressRate: 5,
+      mailCallerRate: 20,
     },
   );
 });
@@ -113,6 +116,11 @@ for (const [env, expected] of [
   [{ HEXA_MQTT_ORIGINS: "https://app.example, http://localhost:5173" }, { mqttOrigins: ["https://app.example", "http://localhost:5173"] }],
   [{ HEXA_API_ORIGINS: "https://app.example", HEXA_PUBLIC_URL: "https://hub.example/" }, { apiOrigins: ["https://app.example"] }],
   [{ HEXA_MQTT_ORIGINS: "*", HEXA_PUBLIC_URL: "https://hub.example/" }, { mqttOrigins: ["*", "https://hub.example"] }],
+  [
+    { HEXA_SMTP_URL: "smtps://hub:p%40ss@mail.example", HEXA_MAIL_FROM: "Hexahub <hub@mail.example>" },
+    { mailFrom: "Hexahub <hub@mail.example>" },
+  ],
+  [{ HEXA_SMTP_URL: "smtp://[::1]:2525/", HEXA_MAIL_FROM: "hub@mail.example", HEXA_REGISTRATION: "open" }, { registration: "open" }],
   [{ HEXA_TEST_ANYTHING: "1", PATH: "/bin", HEXAGON: "6" }, { httpPort: 8080 }],
 ] as const) {
   test(`accepts ${JSON.stringify(env)}`, () => {
@@ -148,6 +156,14 @@ for (const [env, variable, what, mend] of [
   [{ HEXA_TLS_CERT_FILE: "/c" }, "HEXA_TLS_KEY_FILE", /missing beside HEXA_TLS_CERT_FILE/, /both or neither/],
   [{ HEXA_ADMIN_PASSWORD: "long enough" }, "HEXA_ADMIN_EMAIL", /missing/, /both or neither/],
   [{ HEXA_ADMIN_EMAIL: "ada@example.com", HEXA_ADMIN_PASSWORD: "ü".repeat(37) }, "HEXA_ADMIN_PASSWORD", /72 bytes/, /shorten/],
+  [{ HEXA_SMTP_URL: "smtp://mail.example" }, "HEXA_MAIL_FROM", /missing beside HEXA_SMTP_URL/, /both or neither/],
+  [{ HEXA_MAIL_FROM: "hub@mail.example" }, "HEXA_SMTP_URL", /missing beside HEXA_MAIL_FROM/, /both or neither/],
+  [{ HEXA_SMTP_URL: "http://x", HEXA_MAIL_FROM: "a@b.example" }, "HEXA_SMTP_URL", /cannot be used$/, /smtps:/],
+  [{ HEXA_SMTP_URL: "smtp://hub@mail.example", HEXA_MAIL_FROM: "a@b.example" }, "HEXA_SMTP_URL", /not the URL/, /percent-encode/],
+  [{ HEXA_SMTP_URL: "smtp://h/path", HEXA_MAIL_FROM: "a@b.example" }, "HEXA_SMTP_URL", /not the URL/, /smtps:/],
+  [{ HEXA_SMTP_URL: "smtp://%ff:x@h", HEXA_MAIL_FROM: "a@b.example" }, "HEXA_SMTP_URL", /not the URL/, /percent-encode/],
+  [{ HEXA_SMTP_URL: "smtp://h", HEXA_MAIL_FROM: "a@b.example\r\nBcc: c@d.example" }, "HEXA_MAIL_FROM", /cannot be used/, /hub@example.org/],
+  [{ HEXA_REGISTRATION: "closed" }, "HEXA_REGISTRATION", /"closed"/, /invited or open/],
   [{ DEVICE_PROVISION_KEY: "short" }, "DEVICE_PROVISION_KEY", /cannot be used$/, /16 characters/],
   [{ JWT_SECRET: "short" }, "JWT_SECRET", /cannot be used$/, /32 characters/],
   [{ DATABASE_URL: "mysql://x" }, "DATABASE_URL", /cannot be used$/, /PostgreSQL/],
@@ -216,10 +232,12 @@ test("no secret is printed, neither in force nor in an error", () => {
       const urls: Record<string, string> = {
         DATABASE_URL: `postgres://user:${secret}@h/d`,
         REDIS_URL: `redis://user:${secret}@h,redis://:${secret}@i`,
+        HEXA_SMTP_URL: `smtp://user:${secret}@h`,
       };
       const others: Record<string, object> = {
         HEXA_ADMIN_PASSWORD: { HEXA_ADMIN_EMAIL: "a@b.example" },
         REDIS_URL: { DATABASE_URL: "postgres://h/d" },
+        HEXA_SMTP_URL: { HEXA_MAIL_FROM: "a@b.example" },
       };
       const env = { [name]: urls[name] ?? secret, ...others[name] };
       const shown = name === "HEXA_MASTER_KEY" ? JSON.stringify(problemsOf(env)) : JSON.stringify(describeConfig(readConfig(env, noFile)));

@@ -38,6 +38,7 @@ const OWNERS: Record<string, readonly string[]> = {
   commander: ["main.ts", "api/cli/"],
   "prom-client": ["main.ts", "api/"],
   mqtt: ["firmware/", "bridges/"],
+  nodemailer: ["bridges/"],
 };
 
 test("every import against the arrows is refused, as an import, a type, a re-export and a dynamic import, and no other is", () => {
