@@ -7,7 +7,7 @@ import type { Store } from "../store/open.ts";
 import { authenticateUserJwt } from "../store/logins.ts";
 import { spendPasswordTime, verifyPassword } from "../store/passwords.ts";
 import type { SigningKeys } from "../store/secrets.ts";
-import { findUserWithPassword, userPrincipal } from "../store/users.ts";
+import { findUserWithPassword, passwordCredentialId, userPrincipal } from "../store/users.ts";
 import { hasControlCharacter } from "./authorize.ts";
 import type { ClientCertificate } from "./client-certificates.ts";
 
@@ -104,5 +104,5 @@ async function authenticateUser(
     return undefined;
   }
   if (!(await verifyPassword(password, user.passwordHash))) return undefined;
-  return userPrincipal(user, `password:${user.id}`);
+  return userPrincipal(user, passwordCredentialId(user));
 }

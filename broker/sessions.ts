@@ -4,6 +4,7 @@ import type { Principal } from "../core/principal.ts";
 import type { Topics } from "../core/topics.ts";
 import { revokedAmong } from "../store/credentials.ts";
 import type { Store } from "../store/open.ts";
+import { inactiveAmong, replacedPasswordsAmong } from "../store/users.ts";
 import type { Admission } from "./connect.ts";
 import { Connection } from "./connection.ts";
 import type { PresenceTracker } from "./presence.ts";
@@ -70,9 +71,13 @@ export function createSessions(context: SessionsContext): Sessions {
         if (typeof topic === "string") await bus.publish({ topic, payload: "", qos: 1, retain: true });
     },
     async endRevoked() {
-      const live = [...registry.all()].filter(({ link }) => link instanceof Connection).map(({ principal }) => credentialsOf(principal));
-      const credentialIds = await revokedAmong(store.db, live.flat());
+      const live = [...registry.all()].filter(({ link }) => link instanceof Connection).map(({ principal }) => principal);
+      const shown = live.flatMap(credentialsOf);
+      const credentialIds = [...(await revokedAmong(store.db, shown)), ...(await replacedPasswordsAmong(store.db, shown))];
       if (credentialIds.length > 0) await here.disconnect({ credentialIds }, "revoked");
+      const people = live.flatMap((principal) => (principal.kind === "user" ? [principal.id] : []));
+      const userIds = await inactiveAmong(store.db, people);
+      if (userIds.length > 0) await here.disconnect({ userIds }, "revoked");
     },
     count: () => registry.connected,
   };
