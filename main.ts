@@ -14,6 +14,7 @@ const rooms = async () => ({
   ...(await import("./api/metrics.ts")),
   ...(await import("./api/rate-limits.ts")),
   ...(await import("./api/server.ts")),
+  ...(await import("./bridges/mail/open-mailer.ts")),
   ...(await import("./broker/device-certificates.ts")),
   ...(await import("./broker/duties.ts")),
   ...(await import("./broker/start.ts")),
@@ -68,6 +69,7 @@ export async function startHub(config: Config, log: Log): Promise<Hub> {
   stack.defer(() => rm(join(base.dataDir, "operator.json"), { force: true }));
   // Nobody waits for the demo home: the hub is ready without it.
   doors.demo.begin();
+  doors.mailer.begin(config.publicUrl ?? doors.api.url);
 
   const running = stack.move();
   return {
@@ -194,7 +196,9 @@ async function openApi(hub: Rooms, base: Base, { broker, commands, duties }: Mes
     apiOrigins: config.apiOrigins,
     accessTokenTtlMs: config.accessTokenTtlS * 1_000,
     loginTtlMs: config.loginTtlS * 1_000,
+    registration: config.registration,
   };
+  const mailer = stack.use(await hub.openMailer(config, { ...base, db: store.db, duties, bus }));
   const rateLimits = hub.createRateLimits(config, broker.cluster?.scripts);
   const deviceCertificates = hub.createDeviceCertificates({
     dir: join(base.dataDir, "tls"),
@@ -214,11 +218,12 @@ async function openApi(hub: Rooms, base: Base, { broker, commands, duties }: Mes
       demo,
       deviceCertificates,
       rateLimits,
+      mailer,
       setup,
       settings,
     }),
   );
-  return { api, demo, setup, operatorToken };
+  return { api, demo, mailer, setup, operatorToken };
 }
 
 /** Opens the MQTT listeners and writes down where they are. */

@@ -1,6 +1,8 @@
 import type { Server } from "node:http";
 import type { AccessDirectory, Bus, Commands, Demo, DeviceDirectory, EventSink, Ingest, Log, Sessions, StorageState } from "../core/bus.ts";
 import type { DeviceCertificates } from "../core/certificate.ts";
+import type { Mailer } from "../core/mail.ts";
+import type { Settings } from "../core/settings.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Store } from "../store/open.ts";
 import type { SigningKeys } from "../store/secrets.ts";
@@ -32,6 +34,7 @@ export interface ApiSettings {
   readonly apiOrigins: readonly string[];
   readonly accessTokenTtlMs: number;
   readonly loginTtlMs: number;
+  readonly registration: Settings["registration"];
 }
 
 /** Everything the API needs of the rest of the hub. */
@@ -50,6 +53,7 @@ export interface ApiContext {
   readonly deviceCertificates: DeviceCertificates;
   readonly demo: Demo;
   readonly rateLimits: RateLimits;
+  readonly mailer: Mailer;
   readonly metrics: MetricsRegistry;
   readonly topics: Topics;
   readonly log: Log;

@@ -4,6 +4,7 @@ import { isIPv6 } from "node:net";
 import type { IRateLimiterOptions, RateLimiterAbstract, RateLimiterRes } from "rate-limiter-flexible";
 import type { SharedScripts } from "../core/bus.ts";
 import { HubError } from "../core/errors.ts";
+import type { MailKind } from "../core/mail.ts";
 
 // One or two of its thirty limiters: the index loads them all, and they stay in memory.
 const require = createRequire(import.meta.url);
@@ -17,6 +18,10 @@ export interface RateLimitSettings {
   readonly apiRate: number;
   /** Log-in attempts that failed, in 15 minutes, of one address for one account; ten times as many for all accounts. 0 is no limit. */
   readonly loginFailures: number;
+  /** Mails of one kind an hour to one recipient; 0 is no limit. */
+  readonly mailAddressRate: number;
+  /** Mails an hour that one address causes; 0 is no limit. */
+  readonly mailCallerRate: number;
 }
 
 export interface RateLimits {
@@ -24,6 +29,10 @@ export interface RateLimits {
   spend(key: string): Promise<Spent>;
   /** Counts an attempt before it is looked at, so that many at once count too. Throws `rate_limited`. */
   tryLogin(email: string, address: string): Promise<LoginAttempt>;
+  /** Counts a mail that this address asks for. Throws `rate_limited`. */
+  askForMail(address: string): Promise<void>;
+  /** Counts a mail of that kind; whether the recipient may still get it. */
+  mayWriteTo(email: string, kind: MailKind): Promise<boolean>;
 }
 export interface Spent {
   /** How many are left (draft-ietf-httpapi-ratelimit-headers-10). */
@@ -38,14 +47,18 @@ export interface LoginAttempt {
 
 const MINUTE_S = 60;
 const LOGIN_WINDOW_S = 900;
+const HOUR_S = 3_600;
 const ADDRESS_FACTOR = 10;
 const UNLIMITED: LoginAttempt = { succeeded: async () => {} };
 
 /** With `shared` all nodes count together, and each by itself while that does not answer. */
-export function createRateLimits({ apiRate, loginFailures }: RateLimitSettings, shared: SharedScripts | undefined): RateLimits {
+export function createRateLimits(settings: RateLimitSettings, shared: SharedScripts | undefined): RateLimits {
+  const { apiRate, loginFailures, mailAddressRate, mailCallerRate } = settings;
   const api = limiter("api", apiRate, MINUTE_S, shared);
   const pairs = limiter("login", loginFailures, LOGIN_WINDOW_S, shared);
   const addresses = limiter("login-address", loginFailures * ADDRESS_FACTOR, LOGIN_WINDOW_S, shared);
+  const mailCallers = limiter("mail-caller", mailCallerRate, HOUR_S, shared);
+  const mailRecipients = limiter("mail", mailAddressRate, HOUR_S, shared);
   const policy = { "ratelimit-policy": `"api";q=${apiRate};w=${MINUTE_S}` };
   return {
     async spend(key) {
@@ -58,7 +71,7 @@ export function createRateLimits({ apiRate, loginFailures }: RateLimitSettings, 
       if (loginFailures === 0) return UNLIMITED;
       const from = addressKey(address);
       // Nobody is locked out by what others try from elsewhere.
-      const pair = createHash("sha256").update(`${email.trim().toLowerCase()}\0${from}`).digest("base64url");
+      const pair = digestOf(email, from);
       for (const [counter, key] of [
         [addresses, from],
         [pairs, pair],
@@ -72,7 +85,22 @@ export function createRateLimits({ apiRate, loginFailures }: RateLimitSettings, 
         },
       };
     },
+    async askForMail(address) {
+      if (mailCallerRate === 0) return;
+      const { refusal } = await consume(mailCallers, addressKey(address));
+      if (refusal) throw refusal;
+    },
+    async mayWriteTo(email, kind) {
+      if (mailAddressRate === 0) return true;
+      // Each kind by itself: who asks for accounts in somebody's name must not keep their reset from them.
+      return (await consume(mailRecipients, digestOf(email, kind))).refusal === undefined;
+    },
   };
+}
+
+/** What people type is not kept, nor longer than that. */
+function digestOf(email: string, beside: string): string {
+  return createHash("sha256").update(`${email.trim().toLowerCase()}\0${beside}`).digest("base64url");
 }
 
 /** An IPv6 host has all addresses of its /64. */

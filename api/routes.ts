@@ -10,8 +10,10 @@ import { sensorReport } from "./devices/sensor-report.ts";
 import { audit } from "./events/audit.ts";
 import { events } from "./events/events.ts";
 import { health } from "./operations/health.ts";
-import { users } from "./people/directory.ts";
 import * as grants from "./people/grants.ts";
+import * as account from "./people/account.ts";
+import * as directory from "./people/directory.ts";
+import * as email from "./people/email.ts";
 import * as invitations from "./people/invitations.ts";
 import { login, me } from "./people/login.ts";
 import * as logins from "./people/logins.ts";
@@ -24,6 +26,8 @@ import * as relationships from "./places/relationships.ts";
 import * as rooms from "./places/rooms.ts";
 import { search } from "./places/search.ts";
 import * as sites from "./places/sites.ts";
+import * as password from "./people/password.ts";
+import { register, verifyEmail } from "./people/registration.ts";
 import { readings } from "./readings/readings.ts";
 import type { Route } from "./route.ts";
 import { setup } from "./setup/setup.ts";
@@ -37,6 +41,15 @@ export const ROUTES: readonly Route[] = [
   logins.list,
   logins.end,
   me,
+  account.update,
+  account.remove,
+  register,
+  verifyEmail,
+  email.verification,
+  email.changeEmail,
+  password.forgot,
+  password.reset,
+  password.change,
   accessTokens.create,
   accessTokens.list,
   accessTokens.revoke,
@@ -55,7 +68,8 @@ export const ROUTES: readonly Route[] = [
   invitations.withdraw,
   invitations.accept,
   invitations.register,
-  users,
+  directory.users,
+  directory.update,
   registerDevice,
   claim,
   sensorReport,

@@ -102,6 +102,17 @@ export async function revokeAccessToken(db: Db, scope: Scope, id: string, now: n
   return (await scoped(db("access_tokens").where({ id }).whereNull("revoked_at"), scope, COLUMNS).update({ revoked_at: isoOf(now) })) > 0;
 }
 
+/** The person's own ones that still work. */
+export async function countPersonalTokens(db: Db, userId: string, now: number): Promise<number> {
+  const row = (await db("access_tokens")
+    .where({ user_id: userId, kind: "personal" })
+    .whereNull("revoked_at")
+    .andWhere((either) => void either.whereNull("expires_at").orWhere("expires_at", ">", isoOf(now)))
+    .count({ count: "*" })
+    .first()) as { count: number } | undefined;
+  return row?.count ?? 0;
+}
+
 interface TokenRow {
   id: string;
   kind: "personal" | "service";

@@ -186,6 +186,14 @@ export async function endLogin(db: Db, id: string, now: number): Promise<boolean
   );
 }
 
+/** Ends all that the person has, but for one; gives their ids. */
+export async function endLogins(db: Db, userId: string, except: string | undefined, now: number): Promise<string[]> {
+  const query = db("logins").where({ user_id: userId }).whereNull("ended_at");
+  if (except !== undefined) query.whereNot({ id: except });
+  const rows = (await query.update({ ended_at: isoOf(now) }).returning("id")) as { id: string }[];
+  return rows.map(({ id }) => id);
+}
+
 /** Removes those that ended or expired a month ago. Answers how many. */
 export async function purgeLogins(db: Db, now: number): Promise<number> {
   const last = isoOf(now - KEPT_MS);

@@ -6,6 +6,7 @@ import { insertAudit } from "../../store/audit.ts";
 import { endSurplusLogins, openCookieLogin, openLogin } from "../../store/logins.ts";
 import { spendPasswordTime, verifyPassword } from "../../store/passwords.ts";
 import { inTransaction } from "../../store/transaction.ts";
+import { isStillRight } from "../../store/user-changes.ts";
 import { findUser, findUserWithPassword } from "../../store/users.ts";
 import { Email } from "../fields.ts";
 import { type Answer, defineRoute } from "../route.ts";
@@ -58,14 +59,14 @@ export const login = defineRoute({
     const about = { organizationId: found?.organizationId ?? null, resourceType: "user", resourceId: found?.id ?? null };
     if (!isIn) {
       await insertAudit(db, [newAudit({ ...about, actor, requestId, now, action: "user.login_refused", details: {} })]);
-      throw new HubError("unauthorized", "the e-mail or the password is wrong");
+      throw wrong();
     }
-    await attempt.succeeded();
     const entry = newAudit({ ...about, actor, requestId, now, action: "user.login", details: { address: caller.address } });
     const isCookie = body.cookie === true;
     const ttlMs = !isCookie ? context.settings.loginTtlMs : body.remember_me === true ? REMEMBERED_MS : UNREMEMBERED_MS;
     const wanted = { userId: found.id, ttlMs, ...caller };
     const { answer, surplus } = await inTransaction(db, async (trx): Promise<{ answer: Answer; surplus: string[] }> => {
+      if (!(await isStillRight(trx, found.id, found.passwordHash))) throw wrong();
       await insertAudit(trx, [entry]);
       const opened: Answer = isCookie
         ? {
@@ -76,10 +77,13 @@ export const login = defineRoute({
         : { status: 200, body: sessionJson(context, found, await openLogin(trx, context.keys, wanted, now)) };
       return { answer: opened, surplus: await endSurplusLogins(trx, found.id, now) };
     });
+    await attempt.succeeded();
     if (surplus.length > 0) await context.sessions.disconnect({ credentialIds: surplus }, "revoked");
     return answer;
   },
 });
+
+const wrong = (): HubError => new HubError("unauthorized", "the e-mail or the password is wrong");
 
 export const me = defineRoute({
   method: "GET",

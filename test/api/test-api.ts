@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { newId, newSecret } from "../../core/id.ts";
 import { HubError } from "../../core/errors.ts";
-import type { BusMessage, DeviceRef, Log } from "../../core/bus.ts";
+import type { Bus, BusMessage, DeviceRef, Log } from "../../core/bus.ts";
 import type { Role } from "../../core/permissions.ts";
 import type { CommandRequest, CommandResult } from "../../core/command.ts";
 import type { HubEvent } from "../../core/event.ts";
@@ -15,7 +15,10 @@ import { createRateLimits, type RateLimitSettings } from "../../api/rate-limits.
 import { createMetrics } from "../../api/metrics.ts";
 import { startApi } from "../../api/server.ts";
 import type { Api, ApiContext, ApiSettings } from "../../api/context.ts";
+import { createMailer, type HubMailer } from "../../bridges/mail/mailer.ts";
+import { createSmtp, type SmtpSettings } from "../../bridges/mail/smtp.ts";
 import { createDeviceCertificates } from "../../broker/device-certificates.ts";
+import { createDuties } from "../../broker/duties.ts";
 import { loadAccessDirectory } from "../../store/access-directory.ts";
 import { openStore } from "../../store/open.ts";
 import { inTransaction } from "../../store/transaction.ts";
@@ -47,8 +50,10 @@ export interface TestApi extends AsyncDisposable {
   readonly published: BusMessage[];
   readonly emitted: HubEvent[];
   readonly forgotten: string[];
-  /** Credentials whose sessions were ended. */
+  /** Credentials, and people, whose sessions were ended. */
   readonly disconnected: string[];
+  /** How far the hub's clock is ahead of the machine's. */
+  readonly time: { aheadMs: number };
   /** What the broker says of the disk. */
   readonly storage: { isFull: boolean };
   readonly sent: CommandRequest[];
@@ -64,8 +69,13 @@ export const OPERATOR = newSecret("hxo");
 export const PROVISION_KEY = "a provisioning key of the tests";
 export const SETUP_TOKEN = newSecret("hxsetup");
 
-/** The API with a real store and real HTTP. What belongs to the broker is kept in lists. */
-export async function startTestApi(settings: Partial<ApiSettings & RateLimitSettings> = {}, databaseUrl?: string): Promise<TestApi> {
+type TestSettings = Partial<ApiSettings & RateLimitSettings> & {
+  /** Without it the hub sends no mails. */
+  readonly smtp?: SmtpSettings;
+};
+
+/** The API with a real store, real HTTP and real mail. What belongs to the broker is kept in lists. */
+export async function startTestApi({ smtp, ...settings }: TestSettings = {}, databaseUrl?: string): Promise<TestApi> {
   await using resources = new AsyncDisposableStack();
   const folder = resources.use(temporaryFolder("hexahub-api"));
   const caFile = join(folder.path, "ca.pem");
@@ -78,6 +88,8 @@ export async function startTestApi(settings: Partial<ApiSettings & RateLimitSett
   const emitted: HubEvent[] = [];
   const forgotten: string[] = [];
   const disconnected: string[] = [];
+  const time = { aheadMs: 0 };
+  const clock = (): number => Date.now() + time.aheadMs;
   const storage = { isFull: false };
   const sent: CommandRequest[] = [];
   const logged: TestApi["logged"] = [];
@@ -90,11 +102,18 @@ export async function startTestApi(settings: Partial<ApiSettings & RateLimitSett
     void logged.push({ level, data: data as Record<string, unknown>, message });
   const logs: Log = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
   const access = resources.use(await loadAccessDirectory(store.db, logs));
+  const bus: Bus = { publish: async (message) => void published.push(message), subscribe: () => ({ [Symbol.dispose]: () => undefined }) };
+  const metrics = createMetrics();
+  let mailer: HubMailer | undefined;
+  if (smtp) {
+    const duties = createDuties(undefined, logs);
+    mailer = resources.use(createMailer({ db: store.db, keys, duties, bus, deliver: createSmtp(smtp), log: logs, metrics, clock }));
+  }
   const context: ApiContext = {
     store,
     keys,
     telemetry,
-    bus: { publish: async (message) => void published.push(message), subscribe: () => ({ [Symbol.dispose]: () => undefined }) },
+    bus,
     commands: {
       async send(request) {
         sent.push(request);
@@ -107,7 +126,7 @@ export async function startTestApi(settings: Partial<ApiSettings & RateLimitSett
       isReachableHere: () => false,
       endRevoked: async () => {},
       async disconnect(selector) {
-        disconnected.push(...(selector.credentialIds ?? []));
+        disconnected.push(...(selector.credentialIds ?? []), ...(selector.userIds ?? []));
         return 0;
       },
       forgetDevice: async (uid) => void forgotten.push(uid),
@@ -135,11 +154,12 @@ export async function startTestApi(settings: Partial<ApiSettings & RateLimitSett
     access,
     deviceCertificates: createDeviceCertificates({ dir: join(folder.path, "tls"), clock: Date.now }),
     demo: { start: async () => [{ uid: "relay-demo000001", name: "Demo", connected: true }], stop: async () => 1, status: async () => [] },
-    metrics: createMetrics(),
+    metrics,
     topics: createTopics(),
     log: logs,
-    clock: Date.now,
-    rateLimits: createRateLimits({ apiRate: 0, loginFailures: 0, ...settings }, undefined),
+    clock,
+    rateLimits: createRateLimits({ apiRate: 0, loginFailures: 0, mailAddressRate: 0, mailCallerRate: 0, ...settings }, undefined),
+    mailer: mailer ?? { isOn: false, wake: () => undefined },
     setup: { token: SETUP_TOKEN },
     settings: {
       host: "127.0.0.1",
@@ -156,10 +176,12 @@ export async function startTestApi(settings: Partial<ApiSettings & RateLimitSett
       apiOrigins: [],
       accessTokenTtlMs: 3_600_000,
       loginTtlMs: 30 * 86_400_000,
+      registration: "invited",
       ...settings,
     },
   };
   const api = resources.use(await startApi(context));
+  mailer?.begin(api.url);
   const owned = resources.move();
   return {
     api,
@@ -168,6 +190,7 @@ export async function startTestApi(settings: Partial<ApiSettings & RateLimitSett
     emitted,
     forgotten,
     disconnected,
+    time,
     storage,
     sent,
     logged,

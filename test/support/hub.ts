@@ -30,6 +30,8 @@ const WITHOUT_RATES = {
   HEXA_MQTT_FLAPPING_COUNT: "0",
   HEXA_API_RATE: "0",
   HEXA_LOGIN_FAILURES: "0",
+  HEXA_MAIL_ADDRESS_RATE: "0",
+  HEXA_MAIL_CALLER_RATE: "0",
 };
 
 export interface TestHub extends AsyncDisposable {
