@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Log } from "./core/bus.ts";
 import type { Config } from "./core/config.ts";
+import type { RotationPace } from "./store/key-rotation.ts";
 
 const { version: VERSION } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
 
@@ -28,6 +29,7 @@ const rooms = async () => ({
   ...(await import("./store/device-directory.ts")),
   ...(await import("./store/first-administrator.ts")),
   ...(await import("./store/idempotency.ts")),
+  ...(await import("./store/key-rotation.ts")),
   ...(await import("./store/maintenance.ts")),
   ...(await import("./store/open.ts")),
   ...(await import("./store/secrets.ts")),
@@ -51,11 +53,16 @@ export interface Hub extends AsyncDisposable {
   readonly setupToken: string | undefined;
 }
 
+/** What a hub does slowly, for whoever cannot wait so long. */
+export interface Pace {
+  readonly keyRotation?: Partial<RotationPace> | undefined;
+}
+
 /** Wires the rooms: config → store → broker → rules → api; disposed in reverse. Throws SetupError. */
-export async function startHub(config: Config, log: Log): Promise<Hub> {
+export async function startHub(config: Config, log: Log, pace: Pace = {}): Promise<Hub> {
   const hub = await rooms();
   await using stack = new AsyncDisposableStack();
-  const base = await openHubStore(hub, config, log, stack);
+  const base = await openHubStore(hub, { config, log, pace }, stack);
   const wired = await startMessaging(hub, base, stack);
   const urls: Urls = { mqtt: null, mqtts: null, ws: null };
   const doors = await openApi(hub, base, wired, urls, stack);
@@ -84,6 +91,8 @@ export async function startHub(config: Config, log: Log): Promise<Hub> {
   };
 }
 
+/** What a hub begins with. */
+type Start = { readonly config: Config; readonly log: Log; readonly pace: Pace };
 /** What every room is given. */
 type Base = Awaited<ReturnType<typeof openHubStore>>;
 /** The broker and the command path on top of it. */
@@ -92,7 +101,7 @@ type Messaging = Awaited<ReturnType<typeof startMessaging>>;
 type Urls = { mqtt: string | null; mqtts: string | null; ws: string | null };
 
 /** The database with its keys, its first organisation and administrator. */
-async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDisposableStack) {
+async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: AsyncDisposableStack) {
   const clock = Date.now;
   const dataDir = resolve(config.dataDir);
   const store = stack.use(await hub.openStore({ dataDir, databaseUrl: config.databaseUrl }));
@@ -100,7 +109,9 @@ async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDi
   const { db } = store;
   if (config.redisUrl === undefined) await hub.abandonUnfinished(db);
   const masterKey = await hub.loadMasterKey(dataDir, config.masterKey);
-  const keys = await hub.loadSigningKeys(db, masterKey, config.jwtSecret === undefined ? {} : { jwtSecret: config.jwtSecret });
+  const keys = await hub.loadSigningKeys(db, masterKey, { jwtSecret: config.jwtSecret, clock });
+  const rotateAfterMs = config.signingKeyRotationDays * 86_400_000;
+  const keyRotation = hub.createKeyRotation({ db, masterKey, keys, clock, rotateAfterMs, pace: pace.keyRotation });
   const { adminEmail: email, adminPassword: password } = config;
   await hub.prepareFirstStart(db, email === undefined || password === undefined ? undefined : { email, password });
   if (config.redisUrl !== undefined && usesOwnAuthority(config))
@@ -113,15 +124,15 @@ async function openHubStore(hub: Rooms, config: Config, log: Log, stack: AsyncDi
   const topics = hub.createTopics(config.topicRoot);
   const metrics = hub.createMetrics();
   const caFile = config.tlsCertFile ?? join(dataDir, "tls", "ca.pem");
-  return { config, clock, dataDir, caFile, store, keys, telemetry, directory, access, topics, metrics, log };
+  return { config, clock, dataDir, caFile, store, keys, keyRotation, telemetry, directory, access, topics, metrics, log };
 }
 
 /** The broker, not listening yet, and the rooms that its messages go to. */
 async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStack) {
-  const { config, store, directory, access, telemetry, topics, metrics, log, clock } = base;
+  const { config, store, directory, access, keyRotation, telemetry, topics, metrics, log, clock } = base;
   const { redisUrl, presenceTtlS, presenceGraceS } = config;
-  let sharing: ReturnType<typeof directory.share> | undefined;
-  let sharingAccess: ReturnType<typeof access.share> | undefined;
+  const shares: { reload(): void }[] = [];
+  const reloadAll = (): void => shares.forEach((share) => share.reload());
   const broker = stack.use(
     await hub.startBroker({
       ...base,
@@ -129,36 +140,27 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
       redisUrl,
       presenceTtlMs: presenceTtlS * 1_000,
       presenceGraceMs: presenceGraceS * 1_000,
-      onResync() {
-        sharing?.reload();
-        sharingAccess?.reload();
-      },
+      onResync: reloadAll,
       version: VERSION,
     }),
   );
   const { bus, cluster, sessions, events, ingest } = broker;
   const duties = hub.createDuties(cluster?.leases, log);
-  stack.use(hub.startMaintenance({ db: store.db, telemetry, duties, log, clock }));
+  stack.use(hub.startMaintenance({ db: store.db, telemetry, keyRotation, duties, log, clock }));
   for (const { type, name, help, read, labelNames } of broker.readings) metrics[type](name, help, read, labelNames);
   metrics.gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => sessions.count());
   const shared = { store, bus, events, topics, log, metrics, clock, isShared: cluster !== undefined };
   const states = hub.createStateCommits(shared);
   const commands = stack.use(hub.createCommandPath({ ...shared, sessions, states, timeoutMs: config.commandTimeoutMs }));
   if (cluster) {
-    sharing = stack.use(
-      directory.share({
-        bus,
-        log,
-        onChanged({ id }) {
-          telemetry.forgetDevice(id);
-          commands.ownerChanged(id);
-        },
-      }),
-    );
-    sharingAccess = stack.use(access.share({ bus, log }));
+    const onChanged = ({ id }: { readonly id: string }): void => {
+      telemetry.forgetDevice(id);
+      commands.ownerChanged(id);
+    };
+    shares.push(stack.use(directory.share({ bus, log, onChanged })));
+    for (const one of [access, keyRotation]) shares.push(stack.use(one.share({ bus, log })));
     // What changed since it was loaded, before the others told this node.
-    sharing.reload();
-    sharingAccess.reload();
+    reloadAll();
   }
   for (const type of ["ack", "state_report"] as const) ingest.handle(type, states.onMessages);
   broker.onReachable((device) => commands.deviceReachable(device));

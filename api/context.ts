@@ -4,6 +4,7 @@ import type { DeviceCertificates } from "../core/certificate.ts";
 import type { Mailer } from "../core/mail.ts";
 import type { Settings } from "../core/settings.ts";
 import type { Topics } from "../core/topics.ts";
+import type { KeyRotation } from "../store/key-rotation.ts";
 import type { Store } from "../store/open.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import type { TelemetryStore } from "../store/telemetry.ts";
@@ -41,6 +42,7 @@ export interface ApiSettings {
 export interface ApiContext {
   readonly store: Store;
   readonly keys: SigningKeys;
+  readonly keyRotation: KeyRotation;
   readonly telemetry: TelemetryStore;
   readonly bus: Bus;
   readonly commands: Commands;

@@ -34,7 +34,8 @@ export interface AnswerSlot {
 export async function beginAttempt(context: Needs, attempt: Attempt): Promise<{ replay: StoredAnswer } | { slot: AnswerSlot }> {
   const { db } = context.store;
   const name = { principalId: attempt.principalId, endpoint: attempt.endpoint, key: attempt.key };
-  const begun = await beginIdempotent(db, { ...name, bodyHash: fingerprint(context.keys, attempt), now: context.clock() });
+  const [bodyHash = "", ...otherHashes] = fingerprints(context.keys, attempt);
+  const begun = await beginIdempotent(db, { ...name, bodyHash, otherHashes, now: context.clock() });
   switch (begun.kind) {
     case "conflict":
       throw new HubError("idempotency_conflict", "this idempotency key was used for another request within the last 24 hours");
@@ -73,11 +74,15 @@ export function repetitionIdOf(attempt: Pick<Attempt, "principalId" | "endpoint"
  * Answers carry tokens that are shown once, and bodies carry passwords: what is kept of them for 24 hours is sealed,
  * or hashed with a key, so that a stolen database file gives neither.
  */
-function fingerprint(keys: SigningKeys, attempt: Attempt): string {
-  return createHmac("sha256", derivedKey(keys.active("token_hmac"), "idempotency fingerprints"))
-    .update(`${attempt.endpoint}\n${attempt.query}\n`)
-    .update(attempt.body)
-    .digest("hex");
+function fingerprints(keys: SigningKeys, attempt: Attempt): string[] {
+  return keys
+    .all("token_hmac")
+    .map((key) =>
+      createHmac("sha256", derivedKey(key, "idempotency fingerprints"))
+        .update(`${attempt.endpoint}\n${attempt.query}\n`)
+        .update(attempt.body)
+        .digest("hex"),
+    );
 }
 
 const ANSWERS = "idempotency answers";

@@ -14,6 +14,7 @@ import * as grants from "./people/grants.ts";
 import * as account from "./people/account.ts";
 import * as directory from "./people/directory.ts";
 import * as email from "./people/email.ts";
+import * as signingKeys from "./operations/signing-keys.ts";
 import * as invitations from "./people/invitations.ts";
 import { login, me } from "./people/login.ts";
 import * as logins from "./people/logins.ts";
@@ -116,5 +117,7 @@ export const ROUTES: readonly Route[] = [
   demo.start,
   demo.stop,
   demo.status,
+  signingKeys.list,
+  signingKeys.rotate,
   health,
 ];

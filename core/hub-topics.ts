@@ -9,6 +9,8 @@ export const HUB_TOPICS = {
   access: "$hub/access",
   /** A mail was committed. */
   mail: "$hub/mail",
+  /** There are other signing keys than before; they stand in the database. */
+  signingKeys: "$hub/signing-keys",
   /** An {@link EndedCommand} that another node may wait for. */
   commandEnded: "$hub/commands/ended",
   /** A {@link DeviceRef}: a command waits for the device, which may have come back to another node meanwhile. */

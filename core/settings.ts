@@ -185,18 +185,14 @@ export const Settings = Type.Object(
       1_000,
       "Log-ins over REST that may fail within 15 minutes, of one address for one account; ten times as many for all accounts. 0 is no limit.",
     ),
-    loginTtlS: Type.Integer({
-      default: 2_592_000,
-      minimum: 600,
-      maximum: 31_536_000,
-      description: "How long a login lasts that is not refreshed, in seconds.",
-    }),
-    commandTimeoutMs: Type.Integer({
-      default: 5000,
-      minimum: 100,
-      maximum: 60_000,
-      description: "How long a command waits for the device's acknowledgement, in milliseconds.",
-    }),
+    loginTtlS: limit(2_592_000, 600, 31_536_000, "How long a login lasts that is not refreshed, in seconds."),
+    signingKeyRotationDays: limit(
+      90,
+      0,
+      3_650,
+      "How old the signing key of people's tokens becomes before the hub goes on to another one, in days; tokens stay valid. 0 is never.",
+    ),
+    commandTimeoutMs: limit(5000, 100, 60_000, "How long a command waits for the device's acknowledgement, in milliseconds."),
     maxPacketBytes: Type.Integer({
       default: 262_144,
       minimum: 16_384,

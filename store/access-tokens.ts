@@ -4,7 +4,7 @@ import type { Scope, ServicePrincipal, UserPrincipal } from "../core/principal.t
 import { isUniqueViolation } from "./database-errors.ts";
 import { authenticateUserJwt } from "./logins.ts";
 import type { Db } from "./open.ts";
-import { type SigningKeys, tokenHash } from "./secrets.ts";
+import { type SigningKey, type SigningKeys, tokenHash, withKeys } from "./secrets.ts";
 import { isoOf, scoped, storableText } from "./sql.ts";
 import { findUser, type User, userPrincipal } from "./users.ts";
 
@@ -129,8 +129,7 @@ async function authenticateToken(
   token: string,
   now: number,
 ): Promise<UserPrincipal | ServicePrincipal | undefined> {
-  const hashes = keys.all("token_hmac").map((key) => tokenHash(key, token));
-  const row = (await db("access_tokens").whereIn("token_hash", hashes).whereNull("revoked_at").first()) as TokenRow | undefined;
+  const row = await withKeys(keys, "token_hmac", (known) => findToken(db, known, token));
   if (!row || (row.expires_at !== null && Date.parse(row.expires_at) <= now)) return undefined;
   const principal =
     row.kind === "service"
@@ -141,6 +140,11 @@ async function authenticateToken(
       .where({ id: row.id })
       .update({ last_used_at: isoOf(now) });
   return principal;
+}
+
+async function findToken(db: Db, keys: readonly SigningKey[], token: string): Promise<TokenRow | undefined> {
+  const hashes = keys.map((key) => tokenHash(key, token));
+  return (await db("access_tokens").whereIn("token_hash", hashes).whereNull("revoked_at").first()) as TokenRow | undefined;
 }
 
 /** In the organisation that the token was made in. */

@@ -1,15 +1,18 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
 import jwt from "jsonwebtoken";
-import { newId, newSecret } from "../core/id.ts";
+import { isUuid, newId, newSecret } from "../core/id.ts";
 import type { DevicePrincipal } from "../core/principal.ts";
+import type { KeyPurpose } from "../core/signing-key.ts";
 import type { Db } from "./open.ts";
-import { type KeyPurpose, type SigningKey, type SigningKeys, tokenHash } from "./secrets.ts";
+import { type SigningKey, type SigningKeys, tokenHash, withKeys } from "./secrets.ts";
 import { engineOf, isoOf, rowsOf, toJson } from "./sql.ts";
+
+const PREFIX = "hxd";
 
 /** A 256-bit token, shown once and kept as HMAC-SHA-256. */
 export async function issueDeviceToken(db: Db, keys: SigningKeys, deviceId: string): Promise<{ credentialId: string; token: string }> {
   const credentialId = newId();
-  const token = newSecret("hxd");
+  const token = newSecret(PREFIX);
   const key = keys.active("token_hmac");
   await db("device_credentials").insert({
     id: credentialId,
@@ -57,16 +60,11 @@ export async function authenticateDevice(
   secret: string,
   now: number,
 ): Promise<DevicePrincipal | undefined> {
-  const claims = verifyJwt(keys, "device_jwt", secret, now);
-  const proof = claims ? jwtProof(claims) : tokenProof(keys, secret);
-  if (!proof) return undefined;
-  // Written out: a thousand devices that come back at once are a thousand of these.
-  const [row] = await rowsOf<{ credentialId: string; id: string; expiresAt: string | null }>(
-    db,
-    `select c.id as "credentialId", d.id, c.expires_at as "expiresAt" from device_credentials c join devices d on d.id = c.device_id
-     where d.uid = ? and c.revoked_at is null and ${proof.condition}`,
-    [uid, ...proof.bindings],
-  );
+  const claims = await verifyJwt(keys, "device_jwt", secret, now);
+  let row: CredentialRow | undefined;
+  if (claims) row = await findCredential(db, uid, jwtProof(claims));
+  else if (secret.startsWith(`${PREFIX}_`))
+    row = await withKeys(keys, "token_hmac", (known) => findCredential(db, uid, tokenProof(known, secret)));
   if (!row || (row.expiresAt !== null && Date.parse(row.expiresAt) <= now)) return undefined;
   return { kind: "device", id: row.id, uid, credentialId: row.credentialId };
 }
@@ -76,14 +74,31 @@ interface Proof {
   readonly bindings: readonly string[];
 }
 
+interface CredentialRow {
+  readonly credentialId: string;
+  readonly id: string;
+  readonly expiresAt: string | null;
+}
+
+async function findCredential(db: Db, uid: string, proof: Proof | undefined): Promise<CredentialRow | undefined> {
+  if (!proof) return undefined;
+  // Written out: a thousand devices that come back at once are a thousand of these.
+  const [row] = await rowsOf<CredentialRow>(
+    db,
+    `select c.id as "credentialId", d.id, c.expires_at as "expiresAt" from device_credentials c join devices d on d.id = c.device_id
+     where d.uid = ? and c.revoked_at is null and ${proof.condition}`,
+    [uid, ...proof.bindings],
+  );
+  return row;
+}
+
 function jwtProof({ jti, device_id: deviceId }: Record<string, unknown>): Proof | undefined {
   if (typeof jti !== "string" || typeof deviceId !== "string") return undefined;
   return { condition: "c.id = ? and c.kind = 'jwt' and c.device_id = ?", bindings: [jti, deviceId] };
 }
 
-function tokenProof(keys: SigningKeys, secret: string): Proof | undefined {
-  if (!secret.startsWith("hxd_")) return undefined;
-  const hashes = keys.all("token_hmac").map((key) => tokenHash(key, secret));
+function tokenProof(keys: readonly SigningKey[], secret: string): Proof {
+  const hashes = keys.map((key) => tokenHash(key, secret));
   return { condition: `c.kind = 'token' and c.secret_hash in (${hashes.map(() => "?").join(", ")})`, bindings: hashes };
 }
 
@@ -186,19 +201,31 @@ export async function revokedAmong(db: Db, ids: readonly string[]): Promise<stri
 }
 
 /** The claims of a JWT that one of our keys of that purpose signed and that has not expired. The algorithm is ours to say, never the token's. */
-export function verifyJwt(
+export async function verifyJwt(
   keys: SigningKeys,
   purpose: KeyPurpose,
   token: string,
   now: number,
-): Readonly<Record<string, unknown>> | undefined {
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const kid = kidOf(token);
+  if (kid === undefined) return undefined;
+  // Another node may have made it: kids of that form are the hub's own.
+  if (keys.find(purpose, kid) === undefined && isUuid(kid)) await keys.learn();
+  const key = keys.find(purpose, kid);
+  if (!key) return undefined;
   try {
-    // decode() throws too: for a header that promises a JWT before a payload that is no JSON.
-    const kid = jwt.decode(token, { complete: true })?.header.kid;
-    const key = typeof kid === "string" ? keys.find(purpose, kid) : undefined;
-    if (!key) return undefined;
     const claims = jwt.verify(token, keyObjectOf(key), { algorithms: ["HS256"], clockTimestamp: Math.floor(now / 1000) });
     return typeof claims === "object" && typeof claims.exp === "number" ? claims : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function kidOf(token: string): string | undefined {
+  try {
+    // decode() throws too: for a header that promises a JWT before a payload that is no JSON.
+    const kid: unknown = jwt.decode(token, { complete: true })?.header.kid;
+    return typeof kid === "string" ? kid : undefined;
   } catch {
     return undefined;
   }

@@ -19,15 +19,19 @@ export type IdempotencyAnswer =
   | { readonly kind: "conflict" }
   | { readonly kind: "in_progress" };
 
+interface BodyHash {
+  readonly bodyHash: string;
+  /** The same body's with other keys: between two attempts the hub may have gone on to the next one. */
+  readonly otherHashes?: readonly string[];
+}
+
 /**
  * `first` gives the key to the caller, who must finish or abandon it. A key lives 24 hours. One that another process left
  * unfinished for a minute is given away again, to the same request only.
  */
-export async function beginIdempotent(
-  db: Db,
-  attempt: IdempotencyName & { readonly bodyHash: string; readonly now: number },
-): Promise<IdempotencyAnswer> {
-  const { principalId, endpoint, key, bodyHash, now } = attempt;
+export async function beginIdempotent(db: Db, attempt: IdempotencyName & BodyHash & { readonly now: number }): Promise<IdempotencyAnswer> {
+  const { principalId, endpoint, key, bodyHash, now, otherHashes = [] } = attempt;
+  const hashes = [bodyHash, ...otherHashes];
   const expired = isoOf(now - LIVES_MS);
   const taken = await rowsOf(
     db,
@@ -35,9 +39,9 @@ export async function beginIdempotent(
      on conflict (principal_id, endpoint, idem_key) do update
        set request_body_hash = excluded.request_body_hash, owner = excluded.owner, created_at = excluded.created_at, status = null, body = null, headers = null
        where idempotency_keys.created_at <= ?
-          or (idempotency_keys.status is null and idempotency_keys.owner <> excluded.owner and idempotency_keys.created_at <= ? and idempotency_keys.request_body_hash = excluded.request_body_hash)
+          or (idempotency_keys.status is null and idempotency_keys.owner <> excluded.owner and idempotency_keys.created_at <= ? and idempotency_keys.request_body_hash in (${hashes.map(() => "?").join(", ")}))
      returning idem_key`,
-    [principalId, endpoint, key, bodyHash, OWNER, isoOf(now), expired, isoOf(now - TAKEOVER_MS)],
+    [principalId, endpoint, key, bodyHash, OWNER, isoOf(now), expired, isoOf(now - TAKEOVER_MS), ...hashes],
   );
   if (taken.length > 0) return { kind: "first" };
   const row = (await db("idempotency_keys").where(columnsOf(attempt)).first("request_body_hash", "status", "body", "headers")) as
@@ -45,7 +49,7 @@ export async function beginIdempotent(
     | undefined;
   // The first request was abandoned just now.
   if (!row) return await beginIdempotent(db, attempt);
-  if (row.request_body_hash !== bodyHash) return { kind: "conflict" };
+  if (!hashes.includes(row.request_body_hash)) return { kind: "conflict" };
   if (row.status === null) return { kind: "in_progress" };
   return { kind: "replay", status: row.status, body: row.body ?? "", headers: fromJson(row.headers ?? {}) as Record<string, string> };
 }

@@ -134,7 +134,7 @@ export async function authenticateUserJwt(
   token: string,
   now: number,
 ): Promise<{ readonly user: User; readonly login: Login } | undefined> {
-  const claims = verifyJwt(keys, "user_jwt", token, now);
+  const claims = await verifyJwt(keys, "user_jwt", token, now);
   const loginId = claims?.["sid"];
   if (typeof loginId !== "string") return undefined;
   const found = await findLiveLogin(db, loginId, now);

@@ -3,6 +3,7 @@ import type { Duties, Log } from "../core/bus.ts";
 import { purgeEmailTokens } from "./email-tokens.ts";
 import { purgeIdempotencyKeys } from "./idempotency.ts";
 import { purgeInvitations } from "./invitations.ts";
+import type { KeyRotation } from "./key-rotation.ts";
 import { purgeLogins } from "./logins.ts";
 import { purgeMails } from "./mails.ts";
 import type { Db } from "./open.ts";
@@ -12,6 +13,7 @@ import type { TelemetryStore } from "./telemetry.ts";
 export interface MaintenanceContext {
   readonly db: Db;
   readonly telemetry: Pick<TelemetryStore, "maintain">;
+  readonly keyRotation: Pick<KeyRotation, "maintain">;
   readonly duties: Duties;
   readonly log: Log;
   /** ms since 1970 */
@@ -23,7 +25,15 @@ export interface MaintenanceContext {
 const EVERY_MS = 3_600_000;
 
 /** Removes what has had its day and makes room for what comes: every hour, on one node of a cluster. */
-export function startMaintenance({ db, telemetry, duties, log, clock, everyMs = EVERY_MS }: MaintenanceContext): AsyncDisposable {
+export function startMaintenance({
+  db,
+  telemetry,
+  keyRotation,
+  duties,
+  log,
+  clock,
+  everyMs = EVERY_MS,
+}: MaintenanceContext): AsyncDisposable {
   async function maintain(): Promise<void> {
     await telemetry.maintain(clock());
     await purgeIdempotencyKeys(db, clock());
@@ -32,6 +42,7 @@ export function startMaintenance({ db, telemetry, duties, log, clock, everyMs = 
     await purgeInvitations(db, clock());
     await purgeEmailTokens(db, clock());
     await purgeMails(db, clock());
+    await keyRotation.maintain();
   }
   return duties.hold("maintenance", async (signal) => {
     while (!signal.aborted) {

@@ -3,6 +3,7 @@ import { chmod, link, open as openFile, readFile, stat, unlink } from "node:fs/p
 import { join } from "node:path";
 import { SetupError } from "../core/errors.ts";
 import { newId } from "../core/id.ts";
+import { KEY_PURPOSES, type KeyPurpose, signingKeyAt } from "../core/signing-key.ts";
 import type { Db } from "./open.ts";
 import { isoOf, rowsOf } from "./sql.ts";
 
@@ -41,9 +42,6 @@ export function open(key: Buffer, sealed: string): Buffer {
   return Buffer.concat([decipher.update(Buffer.from(text, "base64url")), decipher.final()]);
 }
 
-export type KeyPurpose = "user_jwt" | "device_jwt" | "token_hmac";
-const PURPOSES: readonly KeyPurpose[] = ["user_jwt", "device_jwt", "token_hmac"];
-
 export interface SigningKey {
   readonly kid: string;
   readonly secret: Buffer;
@@ -52,52 +50,160 @@ export interface SigningKey {
 export interface SigningKeys {
   /** The key that signs now. */
   active(purpose: KeyPurpose): SigningKey;
-  /** Any key of that purpose that may still verify. */
+  /** Any key of that purpose that may verify, one that will sign too. */
   find(purpose: KeyPurpose, kid: string): SigningKey | undefined;
   /** The active key first. */
   all(purpose: KeyPurpose): SigningKey[];
+  /** Another node may have made a key that is not known here: reads them again, unless that was done within the last second. */
+  learn(): Promise<void>;
+}
+
+export interface HubSigningKeys extends SigningKeys {
+  /** Resolves when what the database has by now is known here. */
+  reload(): Promise<void>;
+  /** A configured secret signs, and not a key of the database. */
+  isFixed(purpose: KeyPurpose): boolean;
+}
+
+export interface SigningKeyOptions {
+  /** At least 32 characters; see {@link loadSigningKeys}. */
+  readonly jwtSecret?: string | undefined;
+  /** ms since 1970 */
+  readonly clock?: () => number;
+}
+
+/** Whoever sends made-up key ids causes so many reads. */
+const LEARN_EVERY_MS = 1_000;
+
+interface HeldKey extends SigningKey {
+  readonly purpose: KeyPurpose;
+  readonly activatesAt: number;
 }
 
 /**
  * The signing keys of the database, made on first use; two processes that start at once get the same ones.
- * `jwtSecret` (at least 32 characters) signs users' tokens as it is and devices' tokens in a derived form; what the database's keys signed still verifies.
+ * `jwtSecret` signs users' tokens as it is and devices' tokens in a derived form; what the database's keys signed still verifies.
  * Throws {@link SetupError} when the master key does not open them.
  */
-export async function loadSigningKeys(db: Db, masterKey: Buffer, fixed: { jwtSecret?: string | undefined } = {}): Promise<SigningKeys> {
-  for (const purpose of PURPOSES) {
-    const row = { kid: newId(), purpose, secret_sealed: seal(masterKey, randomBytes(KEY_BYTES)), created_at: isoOf(Date.now()) };
+export async function loadSigningKeys(
+  db: Db,
+  masterKey: Buffer,
+  { jwtSecret, clock = Date.now }: SigningKeyOptions = {},
+): Promise<HubSigningKeys> {
+  const fixed = new Map(jwtSecret === undefined ? [] : fixedKeys(jwtSecret));
+  let held: ReadonlyMap<string, HeldKey> = new Map();
+  const { reload, learn } = readsInTurn(async () => {
+    held = await readKeys(db, masterKey, held);
+  });
+
+  function* ofPurpose(purpose: KeyPurpose): Iterable<HeldKey> {
+    for (const key of held.values()) if (key.purpose === purpose) yield key;
+  }
+  function active(purpose: KeyPurpose): SigningKey {
+    const key = fixed.get(purpose) ?? signingKeyAt(ofPurpose(purpose), clock());
+    if (!key) throw new Error(`there is no signing key for ${purpose}`);
+    return key;
+  }
+
+  await makeMissing(db, masterKey, clock());
+  await reload();
+  return {
+    active,
+    find(purpose, kid) {
+      const own = fixed.get(purpose);
+      if (own?.kid === kid) return own;
+      const key = held.get(kid);
+      return key?.purpose === purpose ? key : undefined;
+    },
+    all(purpose) {
+      const first = active(purpose);
+      return [first, ...[...ofPurpose(purpose)].filter((key) => key !== first)];
+    },
+    learn,
+    reload,
+    isFixed: (purpose) => fixed.has(purpose),
+  };
+}
+
+/** One read after the other, and none for whoever asks while one that began late enough is on its way. */
+function readsInTurn(read: () => Promise<void>): Pick<HubSigningKeys, "reload" | "learn"> {
+  let readAt = Number.NEGATIVE_INFINITY;
+  let reading: Promise<void> | undefined;
+  let following: Promise<void> | undefined;
+  let learning: Promise<void> | undefined;
+
+  function readNow(): Promise<void> {
+    readAt = performance.now();
+    reading = read().finally(() => {
+      reading = undefined;
+    });
+    return reading;
+  }
+  function reload(): Promise<void> {
+    if (!reading) return readNow();
+    // That one may have seen the rows as they were before.
+    following ??= reading
+      .catch(() => undefined)
+      .then(() => {
+        following = undefined;
+        return readNow();
+      });
+    return following;
+  }
+  return {
+    reload,
+    async learn() {
+      if (!learning && performance.now() - readAt < LEARN_EVERY_MS) return await reading;
+      learning ??= reload().finally(() => {
+        learning = undefined;
+      });
+      await learning;
+    },
+  };
+}
+
+/** One of each purpose has no end. */
+async function makeMissing(db: Db, masterKey: Buffer, now: number): Promise<void> {
+  for (const purpose of KEY_PURPOSES) {
+    const at = isoOf(now);
     await rowsOf(
       db,
-      "insert into signing_keys (kid, purpose, secret_sealed, created_at) select ?, ?, ?, ? where not exists (select 1 from signing_keys where purpose = ? and retired_at is null) on conflict do nothing",
-      [row.kid, row.purpose, row.secret_sealed, row.created_at, purpose],
+      `insert into signing_keys (kid, purpose, secret_sealed, created_at, activates_at) select ?, ?, ?, ?, ?
+       where not exists (select 1 from signing_keys where purpose = ? and retired_at is null) on conflict do nothing`,
+      [newId(), purpose, newSealedKey(masterKey), at, at, purpose],
     );
   }
-  const rows = await rowsOf<{ kid: string; purpose: KeyPurpose; secret_sealed: string; retired_at: string | null }>(
+}
+
+/** The secret of a signing key, as it is kept. */
+export const newSealedKey = (masterKey: Buffer): string => seal(masterKey, randomBytes(KEY_BYTES));
+
+/** Those that were known stay the same objects. */
+async function readKeys(db: Db, masterKey: Buffer, known: ReadonlyMap<string, HeldKey>): Promise<Map<string, HeldKey>> {
+  const rows = await rowsOf<{ kid: string; purpose: KeyPurpose; secret_sealed: string; activates_at: string }>(
     db,
-    "select kid, purpose, secret_sealed, retired_at from signing_keys",
+    "select kid, purpose, secret_sealed, activates_at from signing_keys order by activates_at, kid",
   );
-  const byPurpose = new Map<KeyPurpose, { active: SigningKey | undefined; known: Map<string, SigningKey> }>(
-    PURPOSES.map((purpose) => [purpose, { active: undefined, known: new Map() }]),
+  return new Map(
+    rows.map(({ kid, purpose, secret_sealed, activates_at }) => [
+      kid,
+      known.get(kid) ?? { kid, purpose, secret: openStored(masterKey, secret_sealed), activatesAt: Date.parse(activates_at) },
+    ]),
   );
-  const add = (purpose: KeyPurpose, key: SigningKey, isActive: boolean): void => {
-    const keys = byPurpose.get(purpose);
-    keys?.known.set(key.kid, key);
-    if (keys && isActive) keys.active = key;
-  };
-  for (const row of rows) add(row.purpose, { kid: row.kid, secret: openStored(masterKey, row.secret_sealed) }, row.retired_at === null);
-  if (fixed.jwtSecret !== undefined) for (const [purpose, key] of fixedKeys(fixed.jwtSecret)) add(purpose, key, true);
-  return {
-    active: (purpose) => {
-      const key = byPurpose.get(purpose)?.active;
-      if (!key) throw new Error(`there is no signing key for ${purpose}`);
-      return key;
-    },
-    find: (purpose, kid) => byPurpose.get(purpose)?.known.get(kid),
-    all: (purpose) => {
-      const keys = byPurpose.get(purpose);
-      return [...(keys?.known.values() ?? [])].toSorted((a, b) => Number(b === keys?.active) - Number(a === keys?.active));
-    },
-  };
+}
+
+/** What `look` finds with the keys that are known, or with those of another node that were not. */
+export async function withKeys<T>(
+  keys: SigningKeys,
+  purpose: KeyPurpose,
+  look: (known: readonly SigningKey[]) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const known = keys.all(purpose);
+  const found = await look(known);
+  if (found !== undefined) return found;
+  await keys.learn();
+  const more = keys.all(purpose);
+  return more.every((key) => known.includes(key)) ? undefined : await look(more);
 }
 
 /** HMAC-SHA-256 in hex: how random tokens are kept. They have 256 bits, so a slow hash would add nothing. */

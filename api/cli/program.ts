@@ -7,6 +7,7 @@ import { addDeviceCommands } from "./device-commands.ts";
 import { addDoctorCommand } from "./doctor.ts";
 import { CliError, EXIT, type ExitCode } from "./exit.ts";
 import { ApiFailure } from "./hub-client.ts";
+import { addKeyCommands } from "./key-commands.ts";
 import { addLocalCommands } from "./local-commands.ts";
 import { createSession } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
@@ -41,6 +42,7 @@ export function buildProgram(actions: CliActions): Command {
   addDemoCommands(program, session);
   addDeviceCommands(program, session);
   addTokenCommands(program, session);
+  addKeyCommands(program, session);
   addDoctorCommand(program, session, actions);
   return program;
 }

@@ -78,6 +78,9 @@ export const parseTokenPage = replyParser(
     ),
   }),
 );
+const SigningKey = Type.Object({ kid: Text, purpose: Text, state: Text, activates_at: Text, retired_at: NullableText });
+export const parseSigningKeys = replyParser(Type.Object({ data: Type.Array(SigningKey) }));
+export const parseRotatedKey = replyParser(Type.Object({ signing_key: SigningKey }));
 export const parseDemo = replyParser(Type.Object({ devices: Type.Array(DemoDevice) }));
 export const parseDemoStopped = replyParser(Type.Object({ removed: Type.Integer() }));
 

@@ -20,6 +20,7 @@ import { createSmtp, type SmtpSettings } from "../../bridges/mail/smtp.ts";
 import { createDeviceCertificates } from "../../broker/device-certificates.ts";
 import { createDuties } from "../../broker/duties.ts";
 import { loadAccessDirectory } from "../../store/access-directory.ts";
+import { createKeyRotation } from "../../store/key-rotation.ts";
 import { openStore } from "../../store/open.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
@@ -112,6 +113,7 @@ export async function startTestApi({ smtp, ...settings }: TestSettings = {}, dat
   const context: ApiContext = {
     store,
     keys,
+    keyRotation: createKeyRotation({ db: store.db, masterKey, keys, clock: Date.now, rotateAfterMs: 0 }),
     telemetry,
     bus,
     commands: {

@@ -178,6 +178,36 @@ describe("a forged token", () => {
     assert.deepEqual(problems, []);
   });
 
+  test("by the name of a key that does not sign yet, or not for that, is no better", async () => {
+    const kids: Record<string, string> = {};
+    for (const purpose of ["user_jwt", "device_jwt", "token_hmac"]) {
+      const { body } = await hub.api.call<{ signing_key: { kid: string } }>("POST", "/api/v1/signing-keys/rotate", { purpose });
+      kids[purpose] = body.signing_key.kid;
+    }
+    const attempts = (good: string): Record<string, string> => {
+      const [head = "", body = "", signature = ""] = good.split(".");
+      const header = JSON.parse(Buffer.from(head, "base64url").toString()) as Record<string, unknown>;
+      const claims = jwt.decode(good) as object;
+      return Object.fromEntries(
+        Object.entries(kids).flatMap(([purpose, kid]) => [
+          [`the next ${purpose} with a secret of its own`, jwt.sign(claims, randomBytes(32), { algorithm: "HS256", keyid: kid })],
+          [`the next ${purpose} with its name as the secret`, jwt.sign(claims, kid, { algorithm: "HS256", keyid: kid })],
+          [`the next ${purpose} over the old signature`, `${part({ ...header, kid })}.${body}.${signature}`],
+          [`the next ${purpose} without a signature`, `${part({ alg: "none", typ: "JWT", kid })}.${body}.`],
+        ]),
+      );
+    };
+    const unknown = jwt.sign(jwt.decode(userJwt) as object, randomBytes(32), { algorithm: "HS256", keyid: randomUUID() });
+    assert.equal(await asUser(unknown), 401);
+    for (const [what, token] of Object.entries(attempts(userJwt))) assert.equal(await asUser(token), 401, what);
+    for (const [what, token] of Object.entries(attempts(device.jwt))) {
+      assert.equal(await asDevice(token), 401, what);
+      assert.equal(await overMqtt(device.uid, token), 0x86, what);
+    }
+    assert.deepEqual([await asUser(userJwt), await asDevice(device.jwt)], [200, 202]);
+    assert.deepEqual(problems, []);
+  });
+
   test("of one kind does not open the door of another", async () => {
     const other = await hub.api.addDevice();
     const { body } = await hub.api.call<{ token: string }>("POST", "/api/v1/access-tokens", { kind: "service", name: "robot" });

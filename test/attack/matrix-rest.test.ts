@@ -101,6 +101,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   "POST /api/v1/demo": { mayOwn: [] },
   "DELETE /api/v1/demo": {},
   "GET /api/v1/demo": {},
+  "GET /api/v1/signing-keys": {},
+  "POST /api/v1/signing-keys/rotate": { body: () => ({ purpose: "user_jwt" }) },
   "GET /health": {},
 };
 

@@ -241,6 +241,27 @@ test("token list shows what ended, token revoke ends one", async () => {
   assert.deepEqual(JSON.parse((await run("token", "revoke", "t1", "--json")).stdout), { id: "t1", revoked: true });
 });
 
+test("keys list shows which key does what, keys rotate says when the next one signs", async () => {
+  const key = { kid: "k1", purpose: "user_jwt", state: "active", activates_at: "2026-11-21T05:00:00.000Z", retired_at: null };
+  await using hub = await startRecordingHub(({ method }) =>
+    method === "GET" ? { status: 200, body: { data: [key] } } : { status: 202, body: { signing_key: { ...key, state: "next" } } },
+  );
+  const run = against(hub);
+  assert.equal(
+    (await run("keys", "list")).stdout,
+    "KID  PURPOSE   STATE   SIGNS FROM                UNTIL\nk1   user_jwt  active  2026-11-21T05:00:00.000Z  -\n",
+  );
+  assert.equal((await run("keys", "rotate", "--purpose", "device_jwt")).stdout, "k1 signs from 2026-11-21T05:00:00.000Z on\n");
+  assert.deepEqual(
+    hub.requests.map(({ method, path, body }) => [method, path, body]),
+    [
+      ["GET", "/api/v1/signing-keys", undefined],
+      ["POST", "/api/v1/signing-keys/rotate", { purpose: "device_jwt" }],
+    ],
+  );
+  assert.equal((await run("keys", "rotate", "--purpose", "master")).code, 2);
+});
+
 test("demo start, status and stop", async () => {
   const devices = [{ uid: "light-0000000001", name: "Ceiling", connected: true }];
   await using hub = await startRecordingHub(({ method }) => ({

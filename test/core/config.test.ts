@@ -40,6 +40,7 @@ test("without an environment every setting has its default", () => {
       accessTokenTtlS: 3600,
       apiRate: 1_200,
       loginTtlS: 2_592_000,
+      signingKeyRotationDays: 90,
       commandTimeoutMs: 5000,
       maxPacketBytes: 262_144,
       mqttConnectBytes: 16_384,

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { X509Certificate } from "node:crypto";
+import { randomBytes, X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import pg from "pg";
 import { openCluster } from "../../broker/cluster.ts";
 import { createDuties } from "../../broker/duties.ts";
+import { createKeyRotation } from "../../store/key-rotation.ts";
 import { claimDatabase } from "../../store/sole-hub.ts";
 import { openStore } from "../../store/open.ts";
 import { startMaintenance } from "../../store/maintenance.ts";
+import { loadSigningKeys } from "../../store/secrets.ts";
 import { startHub } from "../support/hub.ts";
 import { temporaryFolder, until } from "../support/wait.ts";
 import { clusterMissing, startGround, startPair } from "./cluster-hubs.ts";
@@ -57,6 +59,9 @@ test("the maintenance is one node's, and another's when that one stops", { skip 
   await using store = await openStore({ dataDir: folder.path, databaseUrl: ground.databaseUrl });
   const log = { debug() {}, info() {}, warn() {}, error: (data: object) => assert.fail(JSON.stringify(data)) };
   const handlers = { message() {}, deadMail() {}, adopt: async () => {}, release: async () => {} };
+  const masterKey = randomBytes(32);
+  const keys = await loadSigningKeys(store.db, masterKey);
+  const keyRotation = createKeyRotation({ db: store.db, masterKey, keys, clock: Date.now, rotateAfterMs: 0 });
   const rounds = [0, 0];
   const nodes = await Promise.all(
     rounds.map(async (_count, index) => {
@@ -64,9 +69,8 @@ test("the maintenance is one node's, and another's when that one stops", { skip 
       const cluster = stack.use(openCluster({ redisUrl: ground.redisUrl, log, handlers }));
       await cluster.joined;
       const telemetry = { maintain: async () => void (rounds[index] = (rounds[index] ?? 0) + 1) };
-      stack.use(
-        startMaintenance({ db: store.db, telemetry, duties: createDuties(cluster.leases, log), log, clock: Date.now, everyMs: 20 }),
-      );
+      const duties = createDuties(cluster.leases, log);
+      stack.use(startMaintenance({ db: store.db, telemetry, keyRotation, duties, log, clock: Date.now, everyMs: 20 }));
       return stack;
     }),
   );

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { readConfig } from "../../core/config.ts";
 import type { Log } from "../../core/bus.ts";
-import { type Hub, startHub as startHubIn } from "../../main.ts";
+import { type Hub, type Pace, startHub as startHubIn } from "../../main.ts";
 import { temporaryFolder } from "./wait.ts";
 
 export const ADMIN = { email: "admin@example.test", password: "correct horse battery" };
@@ -19,6 +19,8 @@ export interface HubOptions {
   readonly redisUrl?: string | undefined;
   readonly env?: Readonly<Record<string, string>>;
   readonly log?: Log;
+  /** Of a hub inside the test's process. */
+  readonly pace?: Pace;
 }
 
 /** A test is one address that does many things at once; those about the rates set their own. */
@@ -80,6 +82,7 @@ export async function startHub(options: HubOptions = {}): Promise<TestHub> {
     await startHubIn(
       readConfig(environment(options, dataDir), () => ""),
       options.log ?? silent,
+      options.pace,
     ),
   );
   const running = stack.move();
