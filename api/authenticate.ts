@@ -1,13 +1,13 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { HubError } from "../core/errors.ts";
 import { type Access, maySomewhere } from "../core/permissions.ts";
-import type { Member, OperatorPrincipal, Principal } from "../core/principal.ts";
+import { type Member, type OperatorPrincipal, type Principal, tokenScopeOf } from "../core/principal.ts";
 import { authenticateBearer } from "../store/access-tokens.ts";
 import { authenticateDevice } from "../store/credentials.ts";
 import { homeOrganization } from "../store/organizations.ts";
 import { isSameSecret } from "./constant-time.ts";
 import type { ApiContext } from "./context.ts";
-import type { RouteAccess, SessionCookie } from "./route.ts";
+import type { Route, RouteAccess, SessionCookie } from "./route.ts";
 import { authenticateCookie, type CookieRequest } from "./session-cookie.ts";
 
 type Needs = Pick<ApiContext, "store" | "keys" | "clock" | "settings" | "access">;
@@ -65,6 +65,18 @@ export function requireAccess(access: RouteAccess, rights: Access): void {
   if (access === "platform") throw new HubError("forbidden", "only an administrator of the hub may do this");
   if (!maySomewhere(rights, access))
     throw new HubError("forbidden", `this takes the permission ${access}`, { details: { permission: access } });
+}
+
+/** Changes the account itself: its logins, its tokens, where it belongs. */
+export const isOfAccount = ({ access, method }: Pick<Route, "access" | "method">): boolean => access === "self" && method !== "GET";
+
+/**
+ * A limited token acts by its permissions alone: of what is open to everybody who is logged in it may only read, or it would
+ * make itself one without limits. Throws `forbidden`.
+ */
+export function requireWholeAccount(route: Pick<Route, "access" | "method">, principal: Principal | undefined): void {
+  if (principal !== undefined && tokenScopeOf(principal) !== undefined && isOfAccount(route))
+    throw new HubError("forbidden", "this takes a login, or a token that is not limited");
 }
 
 function checkProvisionKey(expected: string | undefined, given: string | undefined): void {

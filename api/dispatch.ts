@@ -3,13 +3,13 @@ import type { Context, Middleware } from "koa";
 import { HubError } from "../core/errors.ts";
 import { newAudit } from "../core/event.ts";
 import { type Access, isPermission, NO_PERMISSIONS, organizationAccess, scopeOf } from "../core/permissions.ts";
-import { actorOf, type Principal, SYSTEM } from "../core/principal.ts";
+import { actorOf, type Principal, SYSTEM, tokenScopeOf } from "../core/principal.ts";
 import { insertAudit } from "../store/audit.ts";
 import { insertEvents } from "../store/events.ts";
 import type { Db } from "../store/open.ts";
 import { inTransaction } from "../store/transaction.ts";
 import { changeAnswer, errorAnswer, readAnswer, send } from "./answer.ts";
-import { authenticate, requireAccess } from "./authenticate.ts";
+import { authenticate, requireAccess, requireWholeAccount } from "./authenticate.ts";
 import { readBody } from "./body.ts";
 import type { ApiContext } from "./context.ts";
 import { asHubError, envelopeOf } from "./errors.ts";
@@ -49,6 +49,7 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
     sendCookie(ctx, renewed, remote.isSecure);
     const rights = rightsOf(context, principal);
     requireAccess(route.access, rights);
+    requireWholeAccount(route, principal);
     const may = { rights, scope: isPermission(route.access) ? scopeOf(rights, route.access) : NOTHING };
     const body = route.method === "GET" ? undefined : await readBody(ctx.req);
     const run = route.prepare({ params: ctx["params"], query: queryOf(ctx), body: body?.json });
@@ -72,7 +73,7 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
       return send(ctx, changeAnswer(answer));
     }
     const attempt = {
-      principalId: principal?.id ?? route.access,
+      principalId: principal === undefined ? route.access : repeaterOf(principal),
       endpoint: `${route.method} ${ctx.path}`,
       key: checkIdempotencyKey(key),
       query: [ctx.querystring, ctx.get("if-match"), ctx.get("if-none-match")].join("\n").trimEnd(),
@@ -144,6 +145,9 @@ function callOf(context: ApiContext, asked: Asked): Omit<Call, "params" | "query
 
 const NOWHERE = organizationAccess("", NO_PERMISSIONS);
 const NOTHING = scopeOf(NOWHERE, "device.read");
+
+/** Whose repetitions are told apart: an answer to somebody's login is not for a token of his that is limited. */
+const repeaterOf = (principal: Principal): string => (tokenScopeOf(principal) === undefined ? principal.id : principal.credentialId);
 
 /** A device has topics, not rows. */
 function rightsOf({ access }: ApiContext, principal: Principal | undefined): Access {

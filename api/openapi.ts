@@ -1,6 +1,7 @@
 import type { TSchema } from "typebox";
 import { ERRORS, type ErrorCode, HubError } from "../core/errors.ts";
 import { isPermission } from "../core/permissions.ts";
+import { isOfAccount } from "./authenticate.ts";
 import { MERGE_PATCH } from "./body.ts";
 import { ErrorEnvelope, headersOf as headersOfError } from "./errors.ts";
 import { headerReferences, HEADERS, PARAMETERS } from "./openapi-headers.ts";
@@ -156,7 +157,7 @@ function headersOf(route: Route, status: number, reply: Reply): Json {
 function errorsOf(route: Route): ErrorCode[] {
   const implied: ErrorCode[] = ["validation_error"];
   if (route.access !== "none") implied.push("unauthorized");
-  if (route.access === "platform" || isPermission(route.access)) implied.push("forbidden");
+  if (route.access === "platform" || isPermission(route.access) || isOfAccount(route)) implied.push("forbidden");
   if (route.method !== "GET") implied.push("bad_json", "payload_too_large", "unsupported_media_type");
   if (takesIdempotencyKey(route)) implied.push("idempotency_conflict", "idempotency_in_progress");
   if (route.method !== "GET") implied.push("precondition_failed");

@@ -1,6 +1,6 @@
 import type { AccessDirectory, DeviceDirectory } from "../core/bus.ts";
 import { may, mayOn, maySomewhere, type Permission } from "../core/permissions.ts";
-import type { Member, Principal } from "../core/principal.ts";
+import { type Member, type Principal, tokenScopeOf } from "../core/principal.ts";
 import { TOPICS, type Topic, type Topics } from "../core/topics.ts";
 
 /** What every decision needs: the topic table's parser, which organisation a device is in, and who may do what there. */
@@ -29,7 +29,7 @@ export function mayPublish(rights: Rights, principal: Principal, topic: Topic): 
         principal.kind !== "device" && "organizationId" in topic && may(rights.access.of(principal), "bus.publish", topic.organizationId)
       );
     case "service":
-      return principal.kind === "service";
+      return principal.kind === "service" && may(rights.access.of(principal), "bus.publish", principal.organizationId);
     case "nobody":
       return false;
   }
@@ -51,7 +51,13 @@ export function mayReceive(rights: Rights, principal: Principal, topic: Topic): 
     case "platform":
       return isPlatform(rights, principal);
     case "user":
-      return topic.kind === "notification" && topic.userId === principal.id && isMember(rights, principal, topic.organizationId);
+      // They are about everything that the person may see: a token that is limited is not for them.
+      return (
+        topic.kind === "notification" &&
+        topic.userId === principal.id &&
+        tokenScopeOf(principal) === undefined &&
+        isMember(rights, principal, topic.organizationId)
+      );
   }
 }
 

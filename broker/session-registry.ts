@@ -1,4 +1,4 @@
-import type { Principal } from "../core/principal.ts";
+import { type Principal, tokenScopeOf } from "../core/principal.ts";
 import { AccountSessions } from "./account-sessions.ts";
 import type { Delivery } from "./delivery-queue.ts";
 import { messageOf, messageRow } from "./message-row.ts";
@@ -240,9 +240,12 @@ export class SessionRegistry {
   }
 }
 
-/** What of an account decides, beside its rights, what it may see. */
-const rightsOf = (principal: Principal): string =>
-  principal.kind === "device" ? principal.uid : `${principal.organizationId}/${principal.kind === "user" ? principal.role : ""}`;
+/** What of an account and its credential decides, beside its rights, what it may see. */
+function rightsOf(principal: Principal): string {
+  if (principal.kind === "device") return principal.uid;
+  const role = principal.kind === "user" ? principal.role : "";
+  return `${principal.organizationId}/${role}/${JSON.stringify(tokenScopeOf(principal) ?? {})}`;
+}
 
 function deliveryRows(rows: WriteBehind): FollowingRows {
   let sequence = Date.now() * 1_000;

@@ -1,4 +1,4 @@
-import { PLATFORM, type Scope } from "./principal.ts";
+import { PLATFORM, type Scope, type TokenScope } from "./principal.ts";
 
 /** What can be allowed: everywhere in an organisation by a role, on one device by a grant. docs/security.md has the table. */
 export const PERMISSIONS = [
@@ -54,7 +54,10 @@ const ROLE_SETS = Object.fromEntries(
   ROLES.map((role, index) => [role, permissionSet(ROLES.slice(0, index + 1).flatMap((one) => ROLE_PERMISSIONS[one]))]),
 ) as Record<Role, PermissionSet>;
 
-const ON_A_DEVICE = permissionSet(["device.read", "device.control", "device.manage"]);
+/** What can be allowed on a single device. */
+export const DEVICE_PERMISSIONS = ["device.read", "device.control", "device.manage"] as const satisfies readonly Permission[];
+const ON_A_DEVICE = permissionSet(DEVICE_PERMISSIONS);
+const ALL = permissionSet(PERMISSIONS);
 
 export const rolePermissions = (role: Role): PermissionSet => ROLE_SETS[role];
 export const deviceRolePermissions = (role: DeviceRole): PermissionSet => ROLE_SETS[role] & ON_A_DEVICE;
@@ -94,6 +97,20 @@ export function organizationAccess(organizationId: string, everywhere: Permissio
   return { kind: "organization", organizationId, everywhere, onDevices };
 }
 
+/**
+ * What a limited token leaves of what its owner may do: never more, and never the platform. The organisation is the token's;
+ * on single devices it keeps only what can be allowed on one.
+ */
+export function narrow(access: Access, { permissions, deviceIds }: TokenScope, organizationId: string): Access {
+  const limit = permissions === undefined ? ALL : permissionSet(permissions);
+  const { everywhere, onDevices } = access.kind === "platform" ? { everywhere: ALL, onDevices: NO_DEVICES } : access;
+  const kept = (id: string, set: PermissionSet): [string, PermissionSet][] => ((set & limit) === 0 ? [] : [[id, set & limit]]);
+  if (deviceIds === undefined)
+    return organizationAccess(organizationId, everywhere & limit, new Map([...onDevices].flatMap(([id, set]) => kept(id, set))));
+  const named = deviceIds.flatMap((id) => kept(id, (everywhere | (onDevices.get(id) ?? NO_PERMISSIONS)) & ON_A_DEVICE));
+  return organizationAccess(organizationId, NO_PERMISSIONS, new Map(named));
+}
+
 /** In all of the organisation. */
 export function may(access: Access, permission: Permission, organizationId: string | null): boolean {
   if (access.kind === "platform") return true;
@@ -115,7 +132,8 @@ export function mayOn(
 /** Somewhere at least: in the organisation, or on one of its devices. */
 export function maySomewhere(access: Access, permission: Permission): boolean {
   if (access.kind === "platform" || (access.everywhere & BITS[permission]) !== 0) return true;
-  return [...access.onDevices.values()].some((set) => (set & BITS[permission]) !== 0);
+  for (const set of access.onDevices.values()) if ((set & BITS[permission]) !== 0) return true;
+  return false;
 }
 
 /** The rows on which the permission holds. */

@@ -1,3 +1,5 @@
+import type { Permission } from "./permissions.ts";
+
 /** Who a request comes from, after authentication. `credentialId` is what revocation names. */
 export type Principal = DevicePrincipal | UserPrincipal | ServicePrincipal | OperatorPrincipal;
 
@@ -21,6 +23,8 @@ export interface UserPrincipal {
   readonly role: "admin" | "user";
   readonly organizationId: string;
   readonly credentialId: string;
+  /** Absent where the credential may do all that the person may. */
+  readonly tokenScope?: TokenScope;
 }
 
 /** A machine's account, for example Home Assistant's. It acts inside one organisation. */
@@ -30,6 +34,7 @@ export interface ServicePrincipal {
   readonly name: string;
   readonly organizationId: string;
   readonly credentialId: string;
+  readonly tokenScope?: TokenScope;
 }
 
 /** Somebody who can read the data folder: the command line on the hub's own machine. */
@@ -38,6 +43,19 @@ export interface OperatorPrincipal {
   readonly id: "operator";
   readonly organizationId: string;
   readonly credentialId: "operator";
+}
+
+/** What a token is limited to, whatever its owner may do. By names and ids, since it is kept with stored sessions. */
+export interface TokenScope {
+  /** Without it: all. */
+  readonly permissions?: readonly Permission[];
+  /** On these devices alone; without it: in all of the organisation. */
+  readonly deviceIds?: readonly string[];
+}
+
+/** undefined for whoever may do by the credential all that the account may. */
+export function tokenScopeOf(principal: Principal): TokenScope | undefined {
+  return principal.kind === "user" || principal.kind === "service" ? principal.tokenScope : undefined;
 }
 
 /** Which rows a store function may see or touch. */

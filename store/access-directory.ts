@@ -1,6 +1,7 @@
 import type { AccessDirectory, Bus, Log } from "../core/bus.ts";
 import { HUB_TOPICS } from "../core/hub-topics.ts";
-import { type Access, NO_PERMISSIONS, organizationAccess, PLATFORM_ACCESS, SERVICE_PERMISSIONS } from "../core/permissions.ts";
+import { type Access, narrow, NO_PERMISSIONS, organizationAccess, PLATFORM_ACCESS, SERVICE_PERMISSIONS } from "../core/permissions.ts";
+import { type Member, tokenScopeOf, type TokenScope } from "../core/principal.ts";
 import { ChangedRows, shareChanges } from "./changed-rows.ts";
 import { readAccess } from "./members.ts";
 import type { Db } from "./open.ts";
@@ -18,6 +19,9 @@ const NOWHERE: OfUser = new Map();
 /** What everybody may do, in memory: the broker asks for each delivery and must not wait. */
 export async function loadAccessDirectory(db: Db, log: Log): Promise<HubAccessDirectory> {
   const byUser: Map<string, OfUser> = await readAccess(db);
+  const ofServices = new Map<string, Access>();
+  /** What limited tokens leave, and of what: worked out again when that is another one. */
+  const narrowed = new WeakMap<Member, { readonly of: Access; readonly access: Access }>();
   let version = 0;
   let announce = (_userId: string): void => {};
   const rows = new ChangedRows<OfUser>({
@@ -31,15 +35,36 @@ export async function loadAccessDirectory(db: Db, log: Log): Promise<HubAccessDi
     log,
   });
 
+  function ofService(organizationId: string): Access {
+    let access = ofServices.get(organizationId);
+    if (!access) ofServices.set(organizationId, (access = organizationAccess(organizationId, SERVICE_PERMISSIONS)));
+    return access;
+  }
+
+  /** Of the account, by whatever credential. */
+  function ofAccount(principal: Member): Access {
+    if (principal.kind === "operator" || (principal.kind === "user" && principal.role === "admin")) return PLATFORM_ACCESS;
+    const { organizationId } = principal;
+    if (principal.kind === "service") return ofService(organizationId);
+    return byUser.get(principal.id)?.get(organizationId) ?? organizationAccess(organizationId, NO_PERMISSIONS);
+  }
+
+  function within(tokenScope: TokenScope, principal: Member, of: Access): Access {
+    const known = narrowed.get(principal);
+    if (known?.of === of) return known.access;
+    const access = narrow(of, tokenScope, principal.organizationId);
+    narrowed.set(principal, { of, access });
+    return access;
+  }
+
   return {
     get version() {
       return version;
     },
     of(principal) {
-      if (principal.kind === "operator" || (principal.kind === "user" && principal.role === "admin")) return PLATFORM_ACCESS;
-      const { organizationId } = principal;
-      if (principal.kind === "service") return organizationAccess(organizationId, SERVICE_PERMISSIONS);
-      return byUser.get(principal.id)?.get(organizationId) ?? organizationAccess(organizationId, NO_PERMISSIONS);
+      const access = ofAccount(principal);
+      const tokenScope = tokenScopeOf(principal);
+      return tokenScope === undefined ? access : within(tokenScope, principal, access);
     },
     async know(userId) {
       if (byUser.has(userId)) return;

@@ -1,19 +1,28 @@
 import { HubError } from "../core/errors.ts";
 import { newId, newSecret } from "../core/id.ts";
-import type { Scope, ServicePrincipal, UserPrincipal } from "../core/principal.ts";
+import type { Permission } from "../core/permissions.ts";
+import type { Scope, ServicePrincipal, TokenScope, UserPrincipal } from "../core/principal.ts";
 import { isUniqueViolation } from "./database-errors.ts";
 import { authenticateUserJwt } from "./logins.ts";
 import type { Db } from "./open.ts";
 import { type SigningKey, type SigningKeys, tokenHash, withKeys } from "./secrets.ts";
-import { isoOf, scoped, storableText } from "./sql.ts";
+import { fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from "./sql.ts";
+import { inTransaction } from "./transaction.ts";
 import { findUser, type User, userPrincipal } from "./users.ts";
 
 const COLUMNS = { organization: "organization_id" };
 const PREFIX = { personal: "hxp", service: "hxs" } as const;
 /** How exact `lastUsedAt` is: noting every use would be a write for every request. */
 const USE_RESOLUTION_MS = 3_600_000;
+/** Those that have ended are kept so long, for whoever asks what happened. */
+const KEPT_MS = 30 * 86_400_000;
 
-export interface NewAccessToken {
+/** Valid ones at a time, of one person. */
+export const MAX_PERSONAL_TOKENS = 100;
+/** Valid ones at a time, of one organisation. */
+export const MAX_SERVICES = 1_000;
+
+export interface NewAccessToken extends TokenScope {
   readonly kind: "personal" | "service";
   /** A service's name is also its MQTT username. */
   readonly name: string;
@@ -22,20 +31,30 @@ export interface NewAccessToken {
   readonly expiresAt?: string | null | undefined;
 }
 
-/** The token is shown once and kept as HMAC-SHA-256. Throws `conflict` when another service has the name. */
+/**
+ * The token is shown once and kept as HMAC-SHA-256. Throws `conflict` when another service has the name, and
+ * `quota_exceeded` when there are as many as there may be.
+ */
 export async function createAccessToken(db: Db, keys: SigningKeys, wanted: NewAccessToken): Promise<{ id: string; token: string }> {
   const id = newId();
   const token = newSecret(PREFIX[wanted.kind]);
+  const { permissions, deviceIds } = wanted;
+  const now = Date.now();
   try {
-    await db("access_tokens").insert({
-      id,
-      kind: wanted.kind,
-      name: storableText(wanted.name),
-      user_id: wanted.userId ?? null,
-      organization_id: wanted.organizationId,
-      token_hash: tokenHash(keys.active("token_hmac"), token),
-      created_at: isoOf(Date.now()),
-      expires_at: wanted.expiresAt ?? null,
+    await inTransaction(db, async (trx) => {
+      await requireRoom(trx, wanted, now);
+      await trx("access_tokens").insert({
+        id,
+        kind: wanted.kind,
+        name: storableText(wanted.name),
+        user_id: wanted.userId ?? null,
+        organization_id: wanted.organizationId,
+        token_hash: tokenHash(keys.active("token_hmac"), token),
+        permissions: permissions === undefined ? null : toJson(permissions),
+        device_ids: deviceIds === undefined ? null : toJson(deviceIds),
+        created_at: isoOf(now),
+        expires_at: wanted.expiresAt ?? null,
+      });
     });
   } catch (error) {
     if (isUniqueViolation(error)) throw new HubError("conflict", "a service with this name exists already", { cause: error });
@@ -69,7 +88,7 @@ export async function authenticateService(
   return principal?.kind === "service" && principal.name === name ? principal : undefined;
 }
 
-export interface AccessToken {
+export interface AccessToken extends TokenScope {
   readonly id: string;
   readonly kind: "personal" | "service";
   readonly name: string;
@@ -81,20 +100,31 @@ export interface AccessToken {
   readonly lastUsedAt: string | null;
 }
 
-/** Oldest first, the revoked ones too; never a secret. */
-export async function listAccessTokens(db: Db, scope: Scope): Promise<AccessToken[]> {
-  const query = db("access_tokens").orderBy("id").select({
-    id: "id",
-    kind: "kind",
-    name: "name",
-    userId: "user_id",
-    organizationId: "organization_id",
-    createdAt: "created_at",
-    expiresAt: "expires_at",
-    revokedAt: "revoked_at",
-    lastUsedAt: "last_used_at",
-  });
-  return (await scoped(query, scope, COLUMNS)) as AccessToken[];
+export interface AccessTokenFilter {
+  /** Of this person alone. */
+  readonly userId?: string | undefined;
+  readonly limit: number;
+  readonly after?: string | undefined;
+}
+
+/** Oldest first, those that ended lately too; never a secret. */
+export async function listAccessTokens(db: Db, scope: Scope, { userId, limit, after }: AccessTokenFilter): Promise<Page<AccessToken>> {
+  const query = accessTokens(db, scope, userId)
+    .orderBy("id")
+    .limit(limit + 1);
+  if (after !== undefined) query.where("id", ">", after);
+  const rows = (await query) as AccessTokenRow[];
+  return pageOf(rows.map(accessTokenOf), limit, ({ id }) => id);
+}
+
+/** `userId`: only when it is this person's. */
+export async function findAccessToken(
+  db: Db,
+  scope: Scope,
+  { id, userId }: { readonly id: string; readonly userId?: string | undefined },
+): Promise<AccessToken | undefined> {
+  const row = (await accessTokens(db, scope, userId).where({ id }).first()) as AccessTokenRow | undefined;
+  return row && accessTokenOf(row);
 }
 
 /** False when there is no such valid token in scope. */
@@ -113,14 +143,78 @@ export async function countPersonalTokens(db: Db, userId: string, now: number): 
   return row?.count ?? 0;
 }
 
+/** Removes those that ended a month ago. Answers how many. */
+export async function purgeAccessTokens(db: Db, now: number): Promise<number> {
+  const last = isoOf(now - KEPT_MS);
+  return await db("access_tokens").where("expires_at", "<=", last).orWhere("revoked_at", "<=", last).del();
+}
+
 interface TokenRow {
   id: string;
   kind: "personal" | "service";
   name: string;
   user_id: string | null;
   organization_id: string;
+  permissions: unknown;
+  device_ids: unknown;
   expires_at: string | null;
   last_used_at: string | null;
+}
+
+type AccessTokenRow = Omit<AccessToken, keyof TokenScope> & Pick<TokenRow, "permissions" | "device_ids">;
+
+function accessTokens(db: Db, scope: Scope, userId: string | undefined) {
+  const query = db("access_tokens").select({
+    id: "id",
+    kind: "kind",
+    name: "name",
+    userId: "user_id",
+    organizationId: "organization_id",
+    permissions: "permissions",
+    device_ids: "device_ids",
+    createdAt: "created_at",
+    expiresAt: "expires_at",
+    revokedAt: "revoked_at",
+    lastUsedAt: "last_used_at",
+  });
+  if (userId !== undefined) query.where({ user_id: userId });
+  return scoped(query, scope, COLUMNS);
+}
+
+function accessTokenOf({ permissions, device_ids, ...row }: AccessTokenRow): AccessToken {
+  return { ...row, ...tokenScope({ permissions, device_ids }) };
+}
+
+/** Absent is what the token is not limited by. */
+function tokenScope({ permissions, device_ids }: Pick<TokenRow, "permissions" | "device_ids">): TokenScope | undefined {
+  if (permissions === null && device_ids === null) return undefined;
+  return {
+    ...(permissions === null ? {} : { permissions: fromJson(permissions) as Permission[] }),
+    ...(device_ids === null ? {} : { deviceIds: fromJson(device_ids) as string[] }),
+  };
+}
+
+/** Of two at once the second one waits for the first, and counts it. Throws `quota_exceeded`. */
+async function requireRoom(trx: Db, { kind, userId, organizationId }: NewAccessToken, now: number): Promise<void> {
+  const isPersonal = kind === "personal";
+  const owner = isPersonal ? { id: userId ?? null } : { id: organizationId };
+  await trx(isPersonal ? "users" : "organizations")
+    .where(owner)
+    .forNoKeyUpdate()
+    .first("id");
+  const valid = trx("access_tokens")
+    .where({ kind, [isPersonal ? "user_id" : "organization_id"]: owner.id })
+    .whereNull("revoked_at")
+    .andWhere((either) => void either.whereNull("expires_at").orWhere("expires_at", ">", isoOf(now)));
+  const row = (await valid.count({ count: "*" }).first()) as { count: number | string } | undefined;
+  const most = isPersonal ? MAX_PERSONAL_TOKENS : MAX_SERVICES;
+  if (Number(row?.count ?? 0) < most) return;
+  throw new HubError(
+    "quota_exceeded",
+    isPersonal
+      ? `you have ${most} valid tokens: revoke one first`
+      : `the organisation has ${most} valid accounts of machines: revoke one first`,
+  );
 }
 
 async function authenticateToken(
@@ -133,7 +227,7 @@ async function authenticateToken(
   if (!row || (row.expires_at !== null && Date.parse(row.expires_at) <= now)) return undefined;
   const principal =
     row.kind === "service"
-      ? ({ kind: "service", id: row.id, name: row.name, organizationId: row.organization_id, credentialId: row.id } as const)
+      ? servicePrincipal(row)
       : activePrincipal(row.user_id === null ? undefined : await findUser(db, row.user_id), row);
   if (principal && (row.last_used_at === null || Date.parse(row.last_used_at) < now - USE_RESOLUTION_MS))
     await db("access_tokens")
@@ -147,7 +241,17 @@ async function findToken(db: Db, keys: readonly SigningKey[], token: string): Pr
   return (await db("access_tokens").whereIn("token_hash", hashes).whereNull("revoked_at").first()) as TokenRow | undefined;
 }
 
+function servicePrincipal(row: TokenRow): ServicePrincipal {
+  const { id, name, organization_id: organizationId } = row;
+  return { kind: "service", id, name, organizationId, credentialId: id, ...limitedBy(row) };
+}
+
 /** In the organisation that the token was made in. */
-function activePrincipal(user: User | undefined, { id, organization_id }: TokenRow): UserPrincipal | undefined {
-  return user?.isActive ? userPrincipal({ ...user, organizationId: organization_id }, id) : undefined;
+function activePrincipal(user: User | undefined, row: TokenRow): UserPrincipal | undefined {
+  return user?.isActive ? { ...userPrincipal({ ...user, organizationId: row.organization_id }, row.id), ...limitedBy(row) } : undefined;
+}
+
+function limitedBy(row: TokenRow): Pick<UserPrincipal, "tokenScope"> {
+  const limits = tokenScope(row);
+  return limits === undefined ? {} : { tokenScope: limits };
 }

@@ -190,6 +190,16 @@ export async function listDeviceRefs(db: Db, uids?: readonly string[]): Promise<
   return (await query) as DeviceRef[];
 }
 
+/** These, each by its uid or UUID; undefined when one of them is not there to see. */
+export async function findDeviceRefs(db: Db, scope: Scope, refs: readonly string[]): Promise<DeviceRef[] | undefined> {
+  const query = scoped(db("devices as d"), scope, COLUMNS).select({ id: "d.id", uid: "d.uid", organizationId: "d.organization_id" });
+  const ids = refs.filter(isUuid).map((ref) => ref.toLowerCase());
+  const uids = refs.filter((ref) => !isUuid(ref));
+  const found = (await query.andWhere((either) => void either.whereIn("d.id", ids).orWhereIn("d.uid", uids))) as DeviceRef[];
+  const isThere = (ref: string): boolean => found.some(({ id, uid }) => uid === ref || id === ref.toLowerCase());
+  return refs.every(isThere) ? found : undefined;
+}
+
 async function updateEntity(trx: Db, id: string, patch: DevicePatch, now: string): Promise<void> {
   const row = (await trx("entities").where({ id }).first("properties")) as { properties: unknown } | undefined;
   const properties = fromJson(row?.properties ?? {}) as Record<string, unknown>;

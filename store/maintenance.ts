@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Duties, Log } from "../core/bus.ts";
+import { purgeAccessTokens } from "./access-tokens.ts";
 import { purgeEmailTokens } from "./email-tokens.ts";
 import { purgeIdempotencyKeys } from "./idempotency.ts";
 import { purgeInvitations } from "./invitations.ts";
@@ -40,6 +41,7 @@ export function startMaintenance({
     await purgeReceived(db, clock());
     await purgeLogins(db, clock());
     await purgeInvitations(db, clock());
+    await purgeAccessTokens(db, clock());
     await purgeEmailTokens(db, clock());
     await purgeMails(db, clock());
     await keyRotation.maintain();

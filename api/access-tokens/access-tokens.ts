@@ -1,12 +1,11 @@
-import Type from "typebox";
+import Type, { type Static } from "typebox";
 import { HubError } from "../../core/errors.ts";
-import { may, scopeOf } from "../../core/permissions.ts";
-import { PLATFORM } from "../../core/principal.ts";
-import { type AccessToken, createAccessToken, listAccessTokens, revokeAccessToken } from "../../store/access-tokens.ts";
-import type { Db } from "../../store/open.ts";
+import { DEVICE_PERMISSIONS, may, type Permission, PERMISSIONS } from "../../core/permissions.ts";
+import { type AccessToken, createAccessToken, findAccessToken, listAccessTokens, revokeAccessToken } from "../../store/access-tokens.ts";
 import { requireAccess } from "../authenticate.ts";
-import { IdParams, nullable } from "../fields.ts";
+import { Cursor, DeviceReference, IdParams, Limit, nullable, pageOf } from "../fields.ts";
 import { type Call, defineRoute } from "../route.ts";
+import { MAX_TOKEN_DEVICES, tokenScopeFor } from "./token-scope.ts";
 
 const Kind = Type.Enum(["personal", "service"], {
   description: "personal acts as you; service is a machine's account, whose name is also its MQTT username",
@@ -19,6 +18,14 @@ const AccessTokenView = Type.Object(
     name: Type.String(),
     user_id: nullable("string"),
     organization_id: Type.String(),
+    permissions: Type.Unsafe<Permission[] | null>({
+      anyOf: [Type.Array(Type.Enum([...PERMISSIONS])), { type: "null" }],
+      description: "What it is limited to; null: not limited",
+    }),
+    devices: Type.Unsafe<string[] | null>({
+      anyOf: [Type.Array(Type.String()), { type: "null" }],
+      description: "The devices that it is limited to, by UUID; null: all of the organisation",
+    }),
     created_at: Type.String(),
     expires_at: nullable("string"),
     revoked_at: nullable("string"),
@@ -27,18 +34,53 @@ const AccessTokenView = Type.Object(
   { title: "AccessToken" },
 );
 
+function tokenJson(token: AccessToken): Static<typeof AccessTokenView> {
+  return {
+    id: token.id,
+    kind: token.kind,
+    name: token.name,
+    user_id: token.userId,
+    organization_id: token.organizationId,
+    permissions: token.permissions === undefined ? null : [...token.permissions],
+    devices: token.deviceIds === undefined ? null : [...token.deviceIds],
+    created_at: token.createdAt,
+    expires_at: token.expiresAt,
+    revoked_at: token.revokedAt,
+    last_used_at: token.lastUsedAt,
+  };
+}
+
+const { id, kind, name, permissions, devices, expires_at } = AccessTokenView.properties;
+
 export const create = defineRoute({
   method: "POST",
   path: "/api/v1/access-tokens",
   tag: "Access",
   summary: "Make a token for a script or a service",
-  description: "Service accounts take the permission `service.manage`.",
+  description:
+    "Service accounts take the permission `service.manage`. With `permissions` or `devices` the token may do what is in both: what they say, and what its owner may when it is used. Such a token makes and ends no tokens and logins.",
   access: "self",
   body: Type.Object(
     {
       kind: Kind,
       name: Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" }),
       expires_in_s: Type.Optional(Type.Integer({ minimum: 60, maximum: 315_360_000, description: "without it the token has no end" })),
+      permissions: Type.Optional(
+        Type.Array(Type.Enum([...PERMISSIONS]), {
+          minItems: 1,
+          maxItems: PERMISSIONS.length,
+          uniqueItems: true,
+          description: "Of yours; without it all of them",
+        }),
+      ),
+      devices: Type.Optional(
+        Type.Array(DeviceReference, {
+          minItems: 1,
+          maxItems: MAX_TOKEN_DEVICES,
+          uniqueItems: true,
+          description: `Of your organisation; on single devices these count: ${DEVICE_PERMISSIONS.join(", ")}`,
+        }),
+      ),
     },
     { additionalProperties: false, title: "AccessTokenRequest" },
   ),
@@ -46,31 +88,34 @@ export const create = defineRoute({
   replies: {
     201: {
       description: "The token, shown once",
-      schema: Type.Object(
-        { id: Type.String(), kind: Kind, name: Type.String(), token: Type.String(), expires_at: nullable("string") },
-        { title: "AccessTokenCreated" },
-      ),
+      schema: Type.Object({ id, kind, name, token: Type.String(), permissions, devices, expires_at }, { title: "AccessTokenCreated" }),
     },
   },
-  errors: ["conflict", "forbidden"],
+  errors: ["conflict", "not_found", "quota_exceeded"],
   handler: ({ context, principal, rights, body, commit }) => {
-    const { kind, name } = body;
-    const userId = ownerOf({ principal, rights }, kind);
+    const userId = ownerOf({ principal, rights }, body.kind);
     const expiresAt = body.expires_in_s === undefined ? null : new Date(context.clock() + body.expires_in_s * 1000).toISOString();
     const { organizationId } = principal;
     return commit(async (db) => {
-      const made = await createAccessToken(db, context.keys, { kind, name, organizationId, userId, expiresAt });
+      const scope = await tokenScopeFor(db, { rights, organizationId }, body);
+      const made = await createAccessToken(db, context.keys, {
+        kind: body.kind,
+        name: body.name,
+        organizationId,
+        userId,
+        expiresAt,
+        ...scope,
+      });
+      const said = {
+        kind: body.kind,
+        name: body.name,
+        permissions: scope.permissions ?? null,
+        devices: scope.deviceIds ?? null,
+        expires_at: expiresAt,
+      };
       return {
-        answer: { status: 201, body: { id: made.id, kind, name, token: made.token, expires_at: expiresAt } },
-        audit: [
-          {
-            organizationId,
-            action: "access_token.create",
-            resourceType: "access_token",
-            resourceId: made.id,
-            details: { kind, name, expires_at: expiresAt },
-          },
-        ],
+        answer: { status: 201, body: { id: made.id, token: made.token, ...said } },
+        audit: [{ organizationId, action: "access_token.create", resourceType: "access_token", resourceId: made.id, details: said }],
       };
     });
   },
@@ -81,31 +126,19 @@ export const list = defineRoute({
   path: "/api/v1/access-tokens",
   tag: "Access",
   summary: "The tokens you may see, never their secrets",
+  description: "Those that ended are shown for a month.",
   access: "self",
+  query: Type.Object({ limit: Limit(500, 200), cursor: Cursor }, { additionalProperties: false }),
   replies: {
     200: {
-      description: "Your own; with `service.manage` those of the organisation",
-      schema: Type.Object({ data: Type.Array(AccessTokenView) }, { title: "AccessTokenList" }),
+      description: "A page of your own, oldest first; with `service.manage` of those of the organisation",
+      schema: pageOf(AccessTokenView, "AccessTokenPage"),
     },
   },
-  async handler({ context, principal, rights }) {
-    const rows = await visibleTokens(context.store.db, { principal, rights });
-    return {
-      status: 200,
-      body: {
-        data: rows.map((row) => ({
-          id: row.id,
-          kind: row.kind,
-          name: row.name,
-          user_id: row.userId,
-          organization_id: row.organizationId,
-          created_at: row.createdAt,
-          expires_at: row.expiresAt,
-          revoked_at: row.revokedAt,
-          last_used_at: row.lastUsedAt,
-        })),
-      },
-    };
+  async handler({ context, principal, rights, query }) {
+    const { scope, userId } = visibleTo({ principal, rights });
+    const page = await listAccessTokens(context.store.db, scope, { userId, limit: query.limit ?? 200, after: query.cursor });
+    return { status: 200, body: { data: page.items.map(tokenJson), next_cursor: page.next } };
   },
 });
 
@@ -121,9 +154,9 @@ export const revoke = defineRoute({
   errors: ["not_found"],
   handler: ({ context, principal, rights, params, commit }) =>
     commit(async (db) => {
-      const id = params.id.toLowerCase();
-      const row = (await visibleTokens(db, { principal, rights })).find((one) => one.id === id);
-      if (row === undefined || !(await revokeAccessToken(db, PLATFORM, id, context.clock())))
+      const { scope, userId } = visibleTo({ principal, rights });
+      const row = await findAccessToken(db, scope, { id: params.id.toLowerCase(), userId });
+      if (row === undefined || !(await revokeAccessToken(db, scope, row.id, context.clock())))
         throw new HubError("not_found", "there is no such token that is still valid");
       return {
         answer: { status: 204 },
@@ -132,12 +165,12 @@ export const revoke = defineRoute({
             organizationId: row.organizationId,
             action: "access_token.revoke",
             resourceType: "access_token",
-            resourceId: id,
+            resourceId: row.id,
             details: { kind: row.kind, name: row.name },
           },
         ],
         afterwards: async () => {
-          await context.sessions.disconnect({ credentialIds: [id] }, "revoked");
+          await context.sessions.disconnect({ credentialIds: [row.id] }, "revoked");
         },
       };
     }),
@@ -145,17 +178,17 @@ export const revoke = defineRoute({
 
 type Caller = Pick<Call<"self">, "principal" | "rights">;
 
-/** All of the organisation for who manages its accounts; else one's own. */
-async function visibleTokens(db: Db, { principal, rights }: Caller): Promise<AccessToken[]> {
+/** All of the organisation for who manages its accounts, all of the hub for its administrators; else one's own. */
+function visibleTo({ principal, rights }: Caller) {
   const { organizationId } = principal;
-  if (may(rights, "service.manage", organizationId)) return await listAccessTokens(db, scopeOf(rights, "service.manage"));
-  const rows = await listAccessTokens(db, { kind: "organization", organizationId });
-  return rows.filter((row) => row.userId === principal.id);
+  if (rights.kind === "platform") return { scope: { kind: "platform" } as const, userId: undefined };
+  const userId = may(rights, "service.manage", organizationId) ? undefined : principal.id;
+  return { scope: { kind: "organization", organizationId } as const, userId };
 }
 
 /** The user a personal token acts as. Throws `forbidden` where the caller may not make such a token. */
-function ownerOf({ principal, rights }: Caller, kind: "personal" | "service"): string | undefined {
-  if (kind === "service") {
+function ownerOf({ principal, rights }: Caller, wanted: "personal" | "service"): string | undefined {
+  if (wanted === "service") {
     requireAccess("service.manage", rights);
     return undefined;
   }

@@ -9,6 +9,7 @@ import { CliError, EXIT } from "./exit.ts";
  */
 const Text = Type.String();
 const NullableText = Type.Union([Type.String(), Type.Null()]);
+const NullableTexts = Type.Union([Type.Array(Type.String()), Type.Null()]);
 
 const DeviceSummary = Type.Object({
   uid: Text,
@@ -64,20 +65,18 @@ export const parseReadings = replyParser(
   Type.Object({ data: Type.Array(Type.Object({ ts: Text, value: Value })), next_cursor: NullableText }),
 );
 export const parseNewToken = replyParser(Type.Object({ id: Text, token: Text }));
-export const parseTokenPage = replyParser(
-  Type.Object({
-    data: Type.Array(
-      Type.Object({
-        id: Text,
-        kind: Text,
-        name: Text,
-        expires_at: NullableText,
-        revoked_at: Type.Optional(NullableText),
-        last_used_at: NullableText,
-      }),
-    ),
-  }),
-);
+const TokenSummary = Type.Object({
+  id: Text,
+  kind: Text,
+  name: Text,
+  permissions: Type.Optional(NullableTexts),
+  devices: Type.Optional(NullableTexts),
+  expires_at: NullableText,
+  revoked_at: Type.Optional(NullableText),
+  last_used_at: NullableText,
+});
+export type TokenSummary = Static<typeof TokenSummary>;
+export const parseTokenPage = replyParser(Type.Object({ data: Type.Array(TokenSummary), next_cursor: Type.Optional(NullableText) }));
 const SigningKey = Type.Object({ kid: Text, purpose: Text, state: Text, activates_at: Text, retired_at: NullableText });
 export const parseSigningKeys = replyParser(Type.Object({ data: Type.Array(SigningKey) }));
 export const parseRotatedKey = replyParser(Type.Object({ signing_key: SigningKey }));

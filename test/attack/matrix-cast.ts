@@ -11,8 +11,11 @@ import { createUser } from "../../store/users.ts";
 import { ApiClient, startHub, type TestHub } from "../support/hub.ts";
 import { temporaryFolder } from "../support/wait.ts";
 
-/** Members of `ours`, but `stranger`, who owns `theirs`, and `root`, who administers the hub and is in neither. */
-export const PEOPLE = ["owner", "admin", "operator", "viewer", "guest", "stranger", "root"] as const;
+/**
+ * Members of `ours`, but `stranger`, who owns `theirs`, and `root`, who administers the hub and is in neither. `scoped` owns
+ * `ours` too, and comes with a token for device.read on one device.
+ */
+export const PEOPLE = ["owner", "admin", "operator", "viewer", "guest", "scoped", "stranger", "root"] as const;
 export type PersonName = (typeof PEOPLE)[number];
 /** Nobody that the hub knows: no token, one that is too old, one that was revoked. */
 export const NOBODY = ["anonymous", "expired", "revoked"] as const;
@@ -42,7 +45,7 @@ export interface Cast extends AsyncDisposable {
   readonly nobody: Readonly<Record<(typeof NOBODY)[number], string | undefined>>;
   /** A new device of the organisation. */
   addDevice(of: "ours" | "theirs"): Promise<DeviceOf>;
-  /** In `ours`, for the guest to operate. */
+  /** In `ours`, for the guest to operate, and for the scoped one to read. */
   readonly granted: DeviceOf;
   /** Somebody new in `ours`. */
   addViewer(): Promise<{ id: string; email: string }>;
@@ -54,6 +57,7 @@ const ROLES: Readonly<Record<PersonName, Role | null>> = {
   operator: "operator",
   viewer: "viewer",
   guest: null,
+  scoped: "owner",
   stranger: "owner",
   root: "owner",
 };
@@ -117,6 +121,15 @@ export async function startCast(databaseUrl: string | undefined, env: Readonly<R
     role: "operator",
   });
   if (given.status !== 200) throw new Error(`the grant answered ${given.status}: ${JSON.stringify(given.body)}`);
+  const limited = await people.scoped.api.call<{ token: string }>("POST", "/api/v1/access-tokens", {
+    kind: "personal",
+    name: "limited",
+    permissions: ["device.read"],
+    devices: [granted.uid],
+  });
+  if (limited.status !== 201) throw new Error(`the limited token answered ${limited.status}: ${JSON.stringify(limited.body)}`);
+  people.scoped.api.token = limited.body.token;
+  people.scoped = { ...people.scoped, token: limited.body.token };
   const owned = stack.move();
   return {
     hub,

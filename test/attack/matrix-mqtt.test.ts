@@ -8,7 +8,7 @@ import { databases } from "../support/databases.ts";
 import { until } from "../support/wait.ts";
 import { type Cast, type DeviceOf, PEOPLE, type PersonName, startCast } from "./matrix-cast.ts";
 
-/** Whose device or organisation a topic names; `granted` is one of `ours` that the guest may operate. */
+/** Whose device or organisation a topic names; `granted` is one of `ours` that the guest may operate and the limited token read. */
 const PLACES = ["granted", "ours", "theirs", "missing"] as const;
 type Place = (typeof PLACES)[number];
 
@@ -49,7 +49,8 @@ const WIDE = [
 function may(who: PersonName, permission: Permission, place: Place): boolean {
   if (place === "missing") return false;
   if (who === "root") return true;
-  if (who === "guest") return place === "granted" && (deviceRolePermissions("operator") & permissionSet([permission])) !== 0;
+  if (who === "guest" || who === "scoped")
+    return place === "granted" && (deviceRolePermissions(who === "guest" ? "operator" : "viewer") & permissionSet([permission])) !== 0;
   const isInside = (who === "stranger") === (place === "theirs");
   return isInside && (rolePermissions(who === "stranger" ? "owner" : who) & permissionSet([permission])) !== 0;
 }

@@ -7,7 +7,8 @@ const seesPlace = (who: PersonName, target: Target): number | "open" => {
   if (target === "missing") return 404;
   return who === "root" || target === "own" || target === "sibling" ? "open" : 404;
 };
-const seesProject = (who: PersonName, target: Target): number | "open" => (who === "guest" ? 404 : seesPlace(who, target));
+const seesProject = (who: PersonName, target: Target): number | "open" =>
+  who === "guest" || who === "scoped" ? 404 : seesPlace(who, target);
 const managesPlace = (who: PersonName, target: Target): number | "open" =>
   who === "root" || MANAGERS.includes(who) ? seesPlace(who, target) : 403;
 /** Whoever links is in the organisation of both. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { isOfAccount } from "../../api/authenticate.ts";
 import type { Route } from "../../api/route.ts";
 import { ROUTES } from "../../api/routes.ts";
 import { newId } from "../../core/id.ts";
@@ -114,9 +115,12 @@ test("every route has its row, and every row its route", () => {
   assert.deepEqual(Object.keys(ROWS).toSorted(), ROUTES.map(keyOf).toSorted());
 });
 
+/** They may do what they may on a single device. */
+const hasOneDevice = (who: Who): boolean => who === "guest" || who === "scoped";
+
 const mayOnOwn = (name: PersonName, permission: Permission): boolean => {
-  const set = name === "guest" ? deviceRolePermissions("operator") : rolePermissions(name === "stranger" ? "owner" : (name as "owner"));
-  return (set & permissionSet([permission])) !== 0;
+  if (hasOneDevice(name)) return (deviceRolePermissions(name === "guest" ? "operator" : "viewer") & permissionSet([permission])) !== 0;
+  return (rolePermissions(name === "stranger" ? "owner" : (name as "owner")) & permissionSet([permission])) !== 0;
 };
 
 /** Whether something of another organisation can stand behind one's own. */
@@ -128,6 +132,7 @@ function expected(route: Route, row: Row, who: Who, target: Target): number | "o
   if (access === "none") return undefined;
   if (access === "provision" || access === "device") return 401;
   if (who === "anonymous" || who === "expired" || who === "revoked") return 401;
+  if (who === "scoped" && isOfAccount(route)) return 403;
   if (row.expects) return row.expects(who, target);
   const hasTarget = row.isOnDevice === true || route.path.includes(":");
   if (isPermission(access)) {
@@ -137,7 +142,7 @@ function expected(route: Route, row: Row, who: Who, target: Target): number | "o
     if (target === "missing") return 404;
     if (target === "inner") return hasInner(route) ? 404 : "open";
     if (who === "root") return "open";
-    return target === "foreign" || who === "guest" ? 404 : "open";
+    return target === "foreign" || hasOneDevice(who) ? 404 : "open";
   }
   if (access === "platform") return who === "root" ? "open" : 403;
   return row.mayOwn === undefined || row.mayOwn.includes(who) ? "open" : undefined;
@@ -211,10 +216,10 @@ async function attackAll(cast: Cast): Promise<number> {
   async function ownOf(who: PersonName, row: Row): Promise<Ids> {
     const isOurs = who !== "stranger";
     const ids = { ...side(isOurs) };
-    if (who === "guest" && row.isOnDevice === true) ids.device = cast.granted;
+    if (hasOneDevice(who) && row.isOnDevice === true) ids.device = cast.granted;
     for (const used of row.uses ?? []) {
       if (used === "device") {
-        if (who !== "guest") ids.device = await cast.addDevice(isOurs ? "ours" : "theirs");
+        if (!hasOneDevice(who)) ids.device = await cast.addDevice(isOurs ? "ours" : "theirs");
       } else if (used === "user") {
         if (isOurs) ids.user = (await cast.addViewer()).id;
       } else if (used === "invitation") ids.invitation = await invite(isOurs ? "owner" : "stranger");

@@ -1,7 +1,7 @@
 import type { PersonName } from "./matrix-cast.ts";
 
 /**
- * `own`: what the caller's organisation has, for the guest the device that was granted. `sibling`: the same organisation's, of
+ * `own`: what the caller's organisation has, for the guest and the limited token the one device that is theirs. `sibling`: the same organisation's, of
  * which the guest has nothing. `inner`: of the organisation's own path, with what another one has in it. `foreign`, `missing`.
  */
 export const TARGETS = ["own", "sibling", "inner", "foreign", "missing"] as const;

@@ -5,13 +5,14 @@ import type { DeviceRef } from "../../core/bus.ts";
 import {
   type Access,
   deviceRolePermissions,
+  narrow,
   NO_PERMISSIONS,
   organizationAccess,
   PLATFORM_ACCESS,
   rolePermissions,
   SERVICE_PERMISSIONS,
 } from "../../core/permissions.ts";
-import type { Principal } from "../../core/principal.ts";
+import type { Member, Principal } from "../../core/principal.ts";
 import { createTopics, type Topic } from "../../core/topics.ts";
 
 const devices = new Map<string, DeviceRef>([
@@ -185,6 +186,29 @@ test("who has a grant on one device may name it, and no other", () => {
     assert.equal(maySubscribe(rights, guest, filter), false, filter);
   for (const filter of ["hexa/relay-one/#", "hexa-app/acme/#"]) assert.equal(maySubscribe(rights, gone, filter), false, filter);
   assert.equal(maySubscribe(rights, viewer, "hexa/relay-two/#"), true);
+});
+
+test("a token that is limited reads no notifications, and speaks for no Home Assistant that it may not speak to", () => {
+  const tokenScope = { permissions: ["device.read"] } as const;
+  const limited: Principal = { ...user, tokenScope };
+  const machine: Principal = { ...service, id: "s2", tokenScope };
+  const narrowed: Rights = {
+    ...rights,
+    access: {
+      ...rights.access,
+      of: (principal) => narrow(rights.access.of({ ...principal, id: principal.id.replace("s2", "s1") } as Member), tokenScope, "acme"),
+    },
+  };
+  const topic = (name: string): Topic => rights.topics.parse(name) as Topic;
+  assert.equal(mayReceive(rights, user, topic("hexa-app/acme/users/user/notifications")), true);
+  assert.equal(mayReceive(narrowed, limited, topic("hexa-app/acme/users/user/notifications")), false);
+  assert.equal(mayPublish(rights, service, topic("homeassistant/status")), true);
+  assert.equal(mayPublish(narrowed, machine, topic("homeassistant/status")), false);
+  for (const principal of [limited, machine]) {
+    assert.equal(mayReceive(narrowed, principal, topic("hexa/relay-two/relay/0/state")), true);
+    assert.equal(mayPublish(narrowed, principal, topic("hexa/relay-two/relay/0/set")), false);
+    assert.equal(mayPublish(narrowed, principal, topic("hexa-app/acme/bus/doorbell")), false);
+  }
 });
 
 test("a filter has its wildcards alone in a level and # last", () => {

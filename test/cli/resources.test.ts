@@ -226,17 +226,37 @@ test("token create prints the token alone, so that a script can take it", async 
   assert.deepEqual(hub.requests[0]?.body, { kind: "service", name: "home-assistant", expires_in_s: 2_592_000 });
 });
 
-test("token list shows what ended, token revoke ends one", async () => {
+test("token create passes on what the token is limited to", async () => {
+  await using hub = await startRecordingHub(() => ({ status: 201, body: { id: "t1", token: "hxp_secret" } }));
+  const limits = ["--permission", "device.read", "device.control", "--device", UID];
+  assert.equal((await against(hub)("token", "create", "reader", "--kind", "personal", ...limits)).code, 0);
+  assert.deepEqual(hub.requests[0]?.body, {
+    kind: "personal",
+    name: "reader",
+    permissions: ["device.read", "device.control"],
+    devices: [UID],
+  });
+});
+
+test("token list shows what ended and what is limited, page after page; token revoke ends one", async () => {
   const token = { id: "t1", kind: "service", name: "ha", expires_at: null, revoked_at: null, last_used_at: null };
-  await using hub = await startRecordingHub(({ method }) =>
-    method === "DELETE"
-      ? { status: 204 }
-      : { status: 200, body: { data: [token, { ...token, id: "t2", revoked_at: "2026-11-21T05:00:00.000Z" }] } },
-  );
+  const limited = { ...token, id: "t3", permissions: ["device.read"], devices: ["d1", "d2"] };
+  await using hub = await startRecordingHub(({ method, path }) => {
+    if (method === "DELETE") return { status: 204 };
+    return path.includes("cursor=t2")
+      ? { status: 200, body: { data: [limited], next_cursor: null } }
+      : { status: 200, body: { data: [token, { ...token, id: "t2", revoked_at: "2026-11-21T05:00:00.000Z" }], next_cursor: "t2" } };
+  });
   const run = against(hub);
   assert.equal(
     (await run("token", "list")).stdout,
-    "ID  KIND     NAME  ENDS     LAST USED\nt1  service  ha    never    never\nt2  service  ha    revoked  never\n",
+    [
+      "ID  KIND     NAME  LIMITED TO              ENDS     LAST USED",
+      "t1  service  ha    nothing                 never    never",
+      "t2  service  ha    nothing                 revoked  never",
+      "t3  service  ha    device.read, 2 devices  never    never",
+      "",
+    ].join("\n"),
   );
   assert.deepEqual(JSON.parse((await run("token", "revoke", "t1", "--json")).stdout), { id: "t1", revoked: true });
 });

@@ -113,9 +113,9 @@ forEachEngine(({ test }) => {
     assert.equal(await revokeAccessToken(db, a.scope, service.id, now), true);
     assert.equal(await revokeAccessToken(db, a.scope, service.id, now), false);
     assert.equal(await authenticateService(db, keys, "home-assistant", service.token, now), undefined);
-    const listed = await listAccessTokens(db, a.scope);
+    const listed = await listAccessTokens(db, a.scope, { limit: 10 });
     assert.deepEqual(
-      listed.map((one) => [one.name, one.userId, one.revokedAt === null, one.lastUsedAt]),
+      listed.items.map((one) => [one.name, one.userId, one.revokedAt === null, one.lastUsedAt]),
       [
         ["laptop", a.user.id, true, new Date(now).toISOString()],
         ["home-assistant", null, false, new Date(now).toISOString()],
@@ -133,10 +133,10 @@ forEachEngine(({ test }) => {
       createAccessToken(db, keys, { ...wanted, organizationId: b.organization.id }),
     ]);
     assert.deepEqual(made.map((one) => one.status).toSorted(), ["fulfilled", "rejected"]);
-    const [row] = await listAccessTokens(db, PLATFORM);
+    const [row] = (await listAccessTokens(db, PLATFORM, { limit: 10 })).items;
     assert.ok(row);
     const [owner, stranger] = row.organizationId === a.organization.id ? [a, b] : [b, a];
-    assert.deepEqual(await listAccessTokens(db, stranger.scope), []);
+    assert.deepEqual((await listAccessTokens(db, stranger.scope, { limit: 10 })).items, []);
     assert.equal(await revokeAccessToken(db, stranger.scope, row.id, Date.now()), false);
     assert.equal(await revokeAccessToken(db, owner.scope, row.id, Date.now()), true);
     assert.match((await createAccessToken(db, keys, wanted)).token, /^hxs_/);
