@@ -46,6 +46,37 @@ for (const { name, skip, open } of databases()) {
       }
     });
 
+    test("who place, release, rename and remove a device and its room, each is answered, and it is nowhere that it may not be", async () => {
+      await using database = await open();
+      await using two = await startTwoOrganizations(database.url);
+      const { alice, mallory } = two;
+      const made = async (what: "site" | "room", body: object): Promise<string> =>
+        (await alice.api.call<Record<string, { id: string }>>("POST", `/api/v1/${what}s`, body)).body[what]?.id as string;
+      const site = await made("site", { name: "Villa", time_zone: "UTC" });
+      for (let round = 0; round < 8; round++) {
+        const room = await made("room", { name: "Kitchen", site_id: site });
+        const { id } = await alice.api.addDevice();
+        const place = () => alice.api.call("PATCH", `/api/v1/devices/${id}`, { room_id: room, name: "Lamp" });
+        const release = () => alice.api.call<{ claim_code: string }>("POST", `/api/v1/devices/${id}/release`);
+        const [first, given, ...others] = await Promise.all([
+          place(),
+          release(),
+          alice.api.call("DELETE", `/api/v1/rooms/${room}`),
+          alice.api.call("PATCH", `/api/v1/devices/${id}`, { name: "Renamed" }),
+          place(),
+        ]);
+        const statuses = [first, given, ...others].map(({ status }) => status);
+        assert.ok(
+          statuses.every((status) => [200, 204, 404].includes(status)),
+          statuses.join(),
+        );
+        assert.equal((await mallory.api.call("POST", "/api/v1/devices/claim", { claim_code: given.body.claim_code })).status, 200);
+        assert.equal((await place()).status, 404);
+        const { body } = await mallory.api.call<{ device: { room_id: unknown } }>("GET", `/api/v1/devices/${id}`);
+        assert.equal(body.device.room_id, null);
+      }
+    });
+
     test("with the same command id one reaches the device, on one device or two", async () => {
       await using database = await open();
       await using hub = await startHub({ databaseUrl: database.url });
