@@ -25,6 +25,7 @@ const rooms = async () => ({
   ...(await import("./rules/command-path.ts")),
   ...(await import("./rules/state-commits.ts")),
   ...(await import("./store/access-directory.ts")),
+  ...(await import("./store/audit-open.ts")),
   ...(await import("./store/demo.ts")),
   ...(await import("./store/device-directory.ts")),
   ...(await import("./store/first-administrator.ts")),
@@ -117,6 +118,7 @@ async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: Asy
   if (config.redisUrl !== undefined && usesOwnAuthority(config))
     await (await import("./broker/shared-authority.ts")).shareAuthority({ db, masterKey, dir: join(dataDir, "tls"), clock });
 
+  const audit = stack.use(await hub.openAudit({ db, masterKey, log, clock }));
   const telemetry = hub.createTelemetryStore(store);
   await telemetry.maintain(clock());
   const directory = await hub.loadDeviceDirectory(db);
@@ -124,18 +126,19 @@ async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: Asy
   const topics = hub.createTopics(config.topicRoot);
   const metrics = hub.createMetrics();
   const caFile = config.tlsCertFile ?? join(dataDir, "tls", "ca.pem");
-  return { config, clock, dataDir, caFile, store, keys, keyRotation, telemetry, directory, access, topics, metrics, log };
+  return { config, clock, dataDir, caFile, store, keys, keyRotation, audit, telemetry, directory, access, topics, metrics, log };
 }
 
 /** The broker, not listening yet, and the rooms that its messages go to. */
 async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStack) {
-  const { config, store, directory, access, keyRotation, telemetry, topics, metrics, log, clock } = base;
+  const { config, store, audit, directory, access, keyRotation, telemetry, topics, metrics, log, clock } = base;
   const { redisUrl, presenceTtlS, presenceGraceS } = config;
   const shares: { reload(): void }[] = [];
   const reloadAll = (): void => shares.forEach((share) => share.reload());
   const broker = stack.use(
     await hub.startBroker({
       ...base,
+      security: audit.security,
       limits: config,
       redisUrl,
       presenceTtlMs: presenceTtlS * 1_000,
@@ -147,6 +150,7 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
   const { bus, cluster, sessions, events, ingest } = broker;
   const duties = hub.createDuties(cluster?.leases, log);
   stack.use(hub.startMaintenance({ db: store.db, telemetry, keyRotation, duties, log, clock }));
+  stack.use(audit.startSealing(duties));
   for (const { type, name, help, read, labelNames } of broker.readings) metrics[type](name, help, read, labelNames);
   metrics.gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => sessions.count());
   const shared = { store, bus, events, topics, log, metrics, clock, isShared: cluster !== undefined };
@@ -211,6 +215,7 @@ async function openApi(hub: Rooms, base: Base, { broker, commands, duties }: Mes
   const api = stack.use(
     await hub.startApi({
       ...base,
+      ...base.audit,
       bus,
       commands,
       sessions,

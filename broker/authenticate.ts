@@ -1,12 +1,15 @@
+import { newAudit } from "../core/event.ts";
 import { isDeviceUid } from "../core/id.ts";
 import { type DevicePrincipal, PLATFORM, type Principal } from "../core/principal.ts";
 import { authenticateBearer, authenticateService } from "../store/access-tokens.ts";
+import { insertAudit } from "../store/audit.ts";
 import { authenticateDevice, findCertificate, recordCertificate } from "../store/credentials.ts";
 import { findDevice } from "../store/devices.ts";
 import type { Store } from "../store/open.ts";
 import { authenticateUserJwt } from "../store/logins.ts";
 import { spendPasswordTime, verifyPassword } from "../store/passwords.ts";
 import type { SigningKeys } from "../store/secrets.ts";
+import { inTransaction } from "../store/transaction.ts";
 import { findUserWithPassword, passwordCredentialId, userPrincipal } from "../store/users.ts";
 import { hasControlCharacter } from "./authorize.ts";
 import type { ClientCertificate } from "./client-certificates.ts";
@@ -65,7 +68,15 @@ export async function authenticateCertificate(
   let known = await findCertificate(db, fingerprint);
   const device = known || trust.isOwn || uid === undefined ? undefined : await findDevice(db, PLATFORM, uid);
   if (device) {
-    await recordCertificate(db, device.id, certificate, clock());
+    await inTransaction(db, async (trx) => {
+      const now = clock();
+      const credentialId = await recordCertificate(trx, device.id, certificate, now);
+      const about = { organizationId: device.organizationId, resourceType: "device", resourceId: device.id, now };
+      const details = { uid, credential_id: credentialId, fingerprint_sha256: fingerprint };
+      await insertAudit(trx, [
+        newAudit({ ...about, actor: { kind: "device", id: device.id }, action: "device.record_certificate", details }),
+      ]);
+    });
     // Another node may have been first.
     known = await findCertificate(db, fingerprint);
   }

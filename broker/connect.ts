@@ -2,8 +2,10 @@ import type { Aedes } from "aedes";
 import type { Log, Metrics } from "../core/bus.ts";
 import { isDeviceUid } from "../core/id.ts";
 import type { Principal } from "../core/principal.ts";
+import type { SecurityEvents } from "../core/security-event.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import type { ClientInternals } from "./aedes-internals.ts";
+import { sourceOf } from "./addresses.ts";
 import { type AuthenticationContext, authenticate } from "./authenticate.ts";
 import { hasControlCharacter, keyOf, type Rights } from "./authorize.ts";
 import { cookieTokenOf } from "./browser-login.ts";
@@ -26,6 +28,7 @@ export interface AdmissionContext extends AuthenticationContext {
   readonly flapping: Flapping;
   readonly revocations: Pick<Revocations, "includes">;
   readonly limits: MqttLimits;
+  readonly security: SecurityEvents;
   /** The connection that Aedes made a client for. */
   readonly connectionOf: (client: ClientInternals) => Connection;
   readonly log: Log;
@@ -97,6 +100,7 @@ export function createAdmission(context: AdmissionContext): Admission {
       await admit(context.connectionOf(client), username, password);
     } catch (error) {
       refusal = refusalOf(context, client, error);
+      if (TOLD.has(refusal.message)) tellRefusal(context, { client, username, reason: refusal.message });
     }
     // Aedes knows no such reason.
     if (refusal?.reasonCode !== undefined) return context.connectionOf(client).refuse(refusal.reasonCode, refusal.returnCode);
@@ -169,6 +173,24 @@ async function checkOwnership({ rights, transfer }: AdmissionContext, clientId: 
     principal.kind === "device" ? clientId !== principal.uid : isDeviceUid(clientId) && rights.directory.find(clientId) !== undefined;
   const holder = await transfer.ownerOf(clientId);
   if (isForeign || (holder && keyOf(holder) !== keyOf(principal))) throw new ConnectRefusal(2, "client_id_of_another");
+}
+
+/** What may be an attack; the rest is a client that does not fit. */
+const TOLD = new Set(["bad_credentials", "too_many_failures", "client_id_of_another", "will_forbidden"]);
+
+/** The name is not told: people type passwords there too. A device's is no secret. */
+function tellRefusal(
+  { security, rights }: AdmissionContext,
+  { client, username, reason }: { readonly client: ClientInternals; readonly username: string | undefined; readonly reason: string },
+): void {
+  const device = rights.directory.find(username ?? client.id);
+  security.note({
+    action: "mqtt.login_refused",
+    organizationId: device?.organizationId ?? null,
+    ...(device ? { resource: { resourceType: "device", resourceId: device.id } } : {}),
+    source: sourceOf(client.conn.remoteAddress),
+    details: { reason, ...(device ? { uid: device.uid } : {}) },
+  });
 }
 
 function refusalOf({ log, metrics }: AdmissionContext, client: ClientInternals, error: unknown): ConnectRefusal {

@@ -12,6 +12,7 @@ import type {
   Sessions,
   StorageState,
 } from "../core/bus.ts";
+import type { SecurityEvents } from "../core/security-event.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Store } from "../store/open.ts";
@@ -54,6 +55,7 @@ export interface BrokerContext {
   readonly metrics: Metrics;
   readonly clock: () => number;
   readonly limits: MqttLimits;
+  readonly security: SecurityEvents;
   /** Where the nodes of a cluster meet. */
   readonly redisUrl?: string | undefined;
   /** See core/settings.ts; in ms. */

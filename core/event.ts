@@ -1,3 +1,4 @@
+import { fingerprintOf } from "./canonical-json.ts";
 import { newId } from "./id.ts";
 import type { Actor } from "./principal.ts";
 
@@ -100,16 +101,35 @@ export interface AuditEntry {
   readonly details: Readonly<Record<string, unknown>>;
   readonly requestId: string | null;
   readonly correlationId: string | null;
+  /** Of what it was before and is after, as the API shows it: SHA-256 of its canonical JSON in base64url. */
+  readonly beforeHash: string | null;
+  readonly afterHash: string | null;
   readonly createdAt: string;
 }
 
+/** The two sides of a change. Only what anybody with access may see anyway: a hash of a few possible values tells the value. */
+export interface Change {
+  readonly before?: unknown;
+  readonly after?: unknown;
+}
+
 export function newAudit(
-  entry: Omit<AuditEntry, "id" | "createdAt" | "requestId" | "correlationId"> & {
-    now: number;
-    requestId?: string | null;
-    correlationId?: string | null;
-  },
+  entry: Omit<AuditEntry, "id" | "createdAt" | "requestId" | "correlationId" | "beforeHash" | "afterHash"> &
+    Change & {
+      now: number;
+      requestId?: string | null;
+      correlationId?: string | null;
+    },
 ): AuditEntry {
-  const { now, ...rest } = entry;
-  return { requestId: null, correlationId: null, ...rest, id: newId(), createdAt: new Date(now).toISOString() };
+  const { now, before, after, ...rest } = entry;
+  const hashOf = (side: unknown) => (side === undefined ? null : fingerprintOf(side));
+  return {
+    requestId: null,
+    correlationId: null,
+    ...rest,
+    beforeHash: hashOf(before),
+    afterHash: hashOf(after),
+    id: newId(),
+    createdAt: new Date(now).toISOString(),
+  };
 }

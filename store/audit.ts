@@ -1,7 +1,8 @@
 import type { AuditEntry } from "../core/event.ts";
+import { firstIdAt } from "../core/id.ts";
 import type { Actor, Scope } from "../core/principal.ts";
 import type { Db } from "./open.ts";
-import { fromJson, type Page, pageOf, rowSource, rowsOf, scoped, toJson } from "./sql.ts";
+import { fromJson, isoOf, type Page, pageOf, rowSource, rowsOf, scoped, toJson } from "./sql.ts";
 
 const COLUMNS = {
   id: "text",
@@ -14,6 +15,8 @@ const COLUMNS = {
   details: "json",
   request_id: "text",
   correlation_id: "text",
+  before_hash: "text",
+  after_hash: "text",
   created_at: "time",
 } as const;
 const NAMES = Object.keys(COLUMNS).join(", ");
@@ -26,25 +29,81 @@ export async function insertAudit(db: Db, entries: readonly AuditEntry[]): Promi
   ]);
 }
 
-export interface AuditFilter {
-  readonly limit: number;
-  readonly after?: string | undefined;
-  readonly action?: string | undefined;
-  readonly resourceId?: string | undefined;
-  readonly actorId?: string | undefined;
+/** As it is kept: with its place in the chain of its organisation, null until it is sealed. */
+export interface StoredAudit extends AuditEntry {
+  readonly chainSeq: number | null;
+  readonly chainHash: string | null;
 }
 
-/** Newest first. `after` is the id of the last entry of the page before. */
-export async function listAudit(db: Db, scope: Scope, filter: AuditFilter): Promise<Page<AuditEntry>> {
-  const query = scoped(db("audit_outbox"), scope, { organization: "organization_id" })
+export interface AuditFilter {
+  readonly action?: string | undefined;
+  readonly resourceType?: string | undefined;
+  readonly resourceId?: string | undefined;
+  readonly actorKind?: string | undefined;
+  readonly actorId?: string | undefined;
+  readonly correlationId?: string | undefined;
+  readonly requestId?: string | undefined;
+  /** ms since 1970, inclusive */
+  readonly from?: number | undefined;
+  /** ms since 1970, exclusive */
+  readonly to?: number | undefined;
+}
+
+/** `after` is the id of the last entry of the page before. */
+export interface AuditPageFilter extends AuditFilter {
+  readonly limit: number;
+  readonly after?: string | undefined;
+}
+
+/** Newest first. */
+export async function listAudit(db: Db, scope: Scope, filter: AuditPageFilter): Promise<Page<StoredAudit>> {
+  const query = filtered(db, scope, filter)
     .orderBy("id", "desc")
     .limit(filter.limit + 1);
   if (filter.after !== undefined) query.where("id", "<", filter.after);
-  if (filter.action !== undefined) query.where("action", filter.action);
-  if (filter.resourceId !== undefined) query.where("resource_id", filter.resourceId);
-  if (filter.actorId !== undefined) query.where("actor_id", filter.actorId);
-  const rows = (await query) as AuditRow[];
-  return pageOf(rows.map(entryOf), filter.limit, (entry) => entry.id);
+  return pageOf(((await query) as AuditRow[]).map(entryOf), filter.limit, (entry) => entry.id);
+}
+
+/** Oldest first, up to what is there when it begins. No transaction is open between two pages. */
+export async function* auditPages(db: Db, scope: Scope, filter: AuditFilter, pageSize: number): AsyncGenerator<StoredAudit[]> {
+  const [newest] = (await listAudit(db, scope, { ...filter, limit: 1 })).items;
+  if (!newest) return;
+  for (let after = ""; ; ) {
+    const rows = (await filtered(db, scope, filter)
+      .where("id", ">", after)
+      .where("id", "<=", newest.id)
+      .orderBy("id")
+      .limit(pageSize)) as AuditRow[];
+    if (rows.length > 0) yield rows.map(entryOf);
+    const last = rows.at(-1);
+    if (!last || rows.length < pageSize) return;
+    after = last.id;
+  }
+}
+
+/** An entry's id is made when its time is read, or a little later: so much later at most. */
+const ID_DELAY_MS = 3_600_000;
+
+/** Narrows the query by time: by the ids, which an index has, and then exactly. */
+export function inPeriod<Q extends ReturnType<Db>>(query: Q, { from, to }: Pick<AuditFilter, "from" | "to">): Q {
+  if (from !== undefined) query.where("created_at", ">=", isoOf(from)).where("id", ">=", firstIdAt(from - ID_DELAY_MS));
+  if (to !== undefined) query.where("created_at", "<", isoOf(to)).where("id", "<", firstIdAt(to + ID_DELAY_MS));
+  return query;
+}
+
+function filtered(db: Db, scope: Scope, filter: AuditFilter) {
+  const query = inPeriod(scoped(db("audit_outbox"), scope, { organization: "organization_id" }), filter);
+  const wanted = {
+    action: filter.action,
+    resource_type: filter.resourceType,
+    resource_id: filter.resourceId,
+    actor_kind: filter.actorKind,
+    actor_id: filter.actorId,
+    correlation_id: filter.correlationId,
+    request_id: filter.requestId,
+  };
+  for (const [column, value] of Object.entries(wanted)) if (value !== undefined) query.where(column, value);
+  return query;
 }
 
 interface AuditRow {
@@ -58,10 +117,14 @@ interface AuditRow {
   details: unknown;
   request_id: string | null;
   correlation_id: string | null;
+  before_hash: string | null;
+  after_hash: string | null;
   created_at: string;
+  chain_seq: number | null;
+  chain_hash: string | null;
 }
 
-function rowOf(entry: AuditEntry): AuditRow {
+function rowOf(entry: AuditEntry): Omit<AuditRow, "chain_seq" | "chain_hash"> {
   return {
     id: entry.id,
     organization_id: entry.organizationId,
@@ -73,11 +136,13 @@ function rowOf(entry: AuditEntry): AuditRow {
     details: entry.details,
     request_id: entry.requestId,
     correlation_id: entry.correlationId,
+    before_hash: entry.beforeHash,
+    after_hash: entry.afterHash,
     created_at: entry.createdAt,
   };
 }
 
-function entryOf(row: AuditRow): AuditEntry {
+function entryOf(row: AuditRow): StoredAudit {
   return {
     id: row.id,
     organizationId: row.organization_id,
@@ -88,6 +153,10 @@ function entryOf(row: AuditRow): AuditEntry {
     details: fromJson(row.details) as Record<string, unknown>,
     requestId: row.request_id,
     correlationId: row.correlation_id,
+    beforeHash: row.before_hash,
+    afterHash: row.after_hash,
     createdAt: row.created_at,
+    chainSeq: row.chain_seq,
+    chainHash: row.chain_hash,
   };
 }

@@ -1,6 +1,8 @@
 import type { DeviceDirectory, Sessions } from "../core/bus.ts";
-import type { Capabilities, DeviceClass } from "../core/device.ts";
-import { PLATFORM } from "../core/principal.ts";
+import type { Capabilities, Device, DeviceClass } from "../core/device.ts";
+import { newAudit } from "../core/event.ts";
+import { PLATFORM, SYSTEM } from "../core/principal.ts";
+import { insertAudit } from "./audit.ts";
 import { issueDeviceToken, revokeCredentials } from "./credentials.ts";
 import { createDevice, deleteDevice } from "./devices.ts";
 import type { Db, Store } from "./open.ts";
@@ -45,6 +47,7 @@ export function demoEnrolment({ store, keys, directory, sessions, clock }: DemoC
       const { name, deviceClass, model, capabilities } = definition;
       const { device, token } = await inTransaction(db, async (trx) => {
         const made = await createDevice(trx, { name, deviceClass, model, capabilities, organizationId, ownerId: null, isDemo: true });
+        await tell(trx, "device.create", made, clock());
         return { device: made, token: (await issueDeviceToken(trx, keys, made.id)).token };
       });
       directory.put({ id: device.id, uid: device.uid, organizationId });
@@ -52,8 +55,11 @@ export function demoEnrolment({ store, keys, directory, sessions, clock }: DemoC
     },
     async removeAll(): Promise<number> {
       const devices = await demoDevices(db);
-      for (const { id, uid } of devices) {
-        await deleteDevice(db, PLATFORM, id);
+      for (const { id, uid, organizationId } of devices) {
+        await inTransaction(db, async (trx) => {
+          await deleteDevice(trx, PLATFORM, id);
+          await tell(trx, "device.delete", { id, uid, organizationId }, clock());
+        });
         directory.remove(uid);
         await sessions.forgetDevice(uid);
       }
@@ -62,6 +68,14 @@ export function demoEnrolment({ store, keys, directory, sessions, clock }: DemoC
   };
 }
 
-async function demoDevices(db: Db): Promise<{ id: string; uid: string; model: string }[]> {
-  return await rowsOf(db, "select id, uid, model from devices where is_demo = ? order by id", [true]);
+/** Who asked for the demo stands beside it. */
+async function tell(trx: Db, action: string, { id, uid, organizationId }: Pick<Device, "id" | "uid" | "organizationId">, now: number) {
+  const about = { organizationId, actor: SYSTEM, resourceType: "device", resourceId: id, now };
+  await insertAudit(trx, [newAudit({ ...about, action, details: { uid, demo: true } })]);
+}
+
+type DemoRow = Pick<Device, "id" | "uid" | "organizationId"> & { readonly model: string };
+
+async function demoDevices(db: Db): Promise<DemoRow[]> {
+  return await rowsOf(db, `select id, uid, model, organization_id as "organizationId" from devices where is_demo = ? order by id`, [true]);
 }

@@ -1,3 +1,6 @@
+import { newAudit } from "../core/event.ts";
+import { SYSTEM } from "../core/principal.ts";
+import { insertAudit } from "./audit.ts";
 import { lockFirstStart } from "./first-start.ts";
 import type { Db } from "./open.ts";
 import { inTransaction } from "./transaction.ts";
@@ -17,7 +20,9 @@ export async function prepareFirstStart(db: Db, admin: FirstAdministrator | unde
   const passwordHash = await hashPassword(admin.password);
   await inTransaction(db, async (trx) => {
     await lockFirstStart(trx);
-    if ((await countUsers(trx)) === 0)
-      await createUser(trx, { email: admin.email, passwordHash, role: "admin", organizationId, memberRole: "owner" });
+    if ((await countUsers(trx)) > 0) return;
+    const { id } = await createUser(trx, { email: admin.email, passwordHash, role: "admin", organizationId, memberRole: "owner" });
+    const about = { organizationId, actor: SYSTEM, resourceType: "user", resourceId: id, now: Date.now() };
+    await insertAudit(trx, [newAudit({ ...about, action: "hub.set_up", details: { email: admin.email.toLowerCase(), from: "settings" } })]);
   });
 }

@@ -2,7 +2,7 @@ import type { Db } from "./open.ts";
 import { open, seal } from "./secrets.ts";
 import { isoOf, rowsOf } from "./sql.ts";
 
-export type HubSecret = "certificate_authority";
+export type HubSecret = "certificate_authority" | "audit_chain";
 
 /** undefined when nobody kept it yet. Throws when another master key sealed it. */
 export async function findHubSecret(db: Db, masterKey: Buffer, name: HubSecret): Promise<string | undefined> {

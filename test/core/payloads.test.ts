@@ -132,5 +132,16 @@ test("an audit entry has an id and a time, and says null for what it does not kn
     now: NOW,
   });
   assert.deepEqual([entry.createdAt, entry.requestId, entry.correlationId], ["2026-11-21T05:22:10.123Z", null, null]);
+  assert.deepEqual([entry.beforeHash, entry.afterHash], [null, null]);
   assert.ok(!("now" in entry) && entry.id !== "");
+});
+
+test("an audit entry tells both sides of a change by hashes that the order of members does not change", () => {
+  const about = { organizationId: null, actor: SYSTEM, action: "x", resourceType: "device", resourceId: null, details: {}, now: NOW };
+  const change = newAudit({ ...about, before: { a: 1, b: { c: [1, null], d: undefined } }, after: { a: 2 } });
+  const same = newAudit({ ...about, before: { b: { c: [1, null] }, a: 1 }, after: { a: 3 } });
+  assert.match(change.beforeHash ?? "", /^[\w-]{43}$/);
+  assert.equal(change.beforeHash, same.beforeHash);
+  assert.notEqual(change.afterHash, same.afterHash);
+  assert.ok(!("before" in change) && !("after" in change));
 });

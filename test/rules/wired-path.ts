@@ -18,6 +18,7 @@ import { createDevice, getDevice } from "../../store/devices.ts";
 import { openStore, type Store } from "../../store/open.ts";
 import { createOrganization } from "../../store/organizations.ts";
 import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
+import { createSecurityEvents } from "../../store/security-events.ts";
 import { createTelemetryStore } from "../../store/telemetry.ts";
 import { temporaryFolder } from "../support/wait.ts";
 
@@ -68,6 +69,7 @@ export async function startWiredPath({ databaseUrl }: { databaseUrl?: string | u
       metrics,
       clock: Date.now,
       limits: readConfig({}, () => ""),
+      security: stack.use(createSecurityEvents({ db, log, clock: Date.now })),
       version: "0.0.0-test",
     }),
   );

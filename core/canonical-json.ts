@@ -1,0 +1,16 @@
+import { createHash } from "node:crypto";
+
+/** The same text for the same JSON, whatever the order of its members. */
+export function canonicalJson(value: unknown): string {
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if ("toJSON" in value && typeof value.toJSON === "function") return canonicalJson((value.toJSON as () => unknown)());
+  const members = Object.entries(value).filter(([, one]) => one !== undefined);
+  return `{${members
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, one]) => `${JSON.stringify(name)}:${canonicalJson(one)}`)
+    .join(",")}}`;
+}
+
+/** SHA-256 of the canonical JSON, in base64url. */
+export const fingerprintOf = (value: unknown): string => createHash("sha256").update(canonicalJson(value)).digest("base64url");
