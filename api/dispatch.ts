@@ -17,8 +17,10 @@ import { type AnswerSlot, beginAttempt, checkIdempotencyKey, repetitionIdOf, typ
 import { type Precondition, preconditionOf } from "./preconditions.ts";
 import type { Remote } from "./remote.ts";
 import { addressKey } from "./rate-limits.ts";
+import { noteRefusal, type RefusedRequest } from "./refusals.ts";
 import { sendCookie, tokenOf } from "./session-cookie.ts";
 import { type Answer, type Call, type Effect, type Route, takesIdempotencyKey } from "./route.ts";
+import { createStreams } from "./stream-answer.ts";
 import type { Trace } from "./trace.ts";
 
 /** What the outer middleware knows of a request. */
@@ -29,24 +31,18 @@ export interface RequestState {
   trace: Trace;
 }
 
+type DispatchContext = Parameters<Middleware<RequestState>>[0];
+interface Asker {
+  readonly principal: Principal | undefined;
+  readonly remote: Remote;
+}
+
 /** Runs a route: who calls, is the input right, was it asked before, do it, answer. */
 export function dispatch(context: ApiContext, route: Route, remoteOf: (request: IncomingMessage) => Remote): Middleware<RequestState> {
-  return async (ctx) => {
-    ctx.state.route = route.path;
-    const remote = remoteOf(ctx.req);
-    const request = { method: ctx.method, headers: ctx.req.headers, token: tokenOf(ctx) };
-    const spend = async (key: string): Promise<void> => {
-      const { headers, refusal } = await context.rateLimits.spend(key);
-      ctx.set({ ...headers });
-      if (refusal) throw refusal;
-    };
-    const { principal, renewed } = await authenticate(context, route.access, request).catch(async (error: unknown) => {
-      // Whoever guesses is counted too.
-      await spend(addressKey(remote.address));
-      throw error;
-    });
-    await spend(principal === undefined ? addressKey(remote.address) : `${principal.kind}:${principal.id}`);
-    sendCookie(ctx, renewed, remote.isSecure);
+  const sendStream = createStreams(context.log);
+
+  async function serve(ctx: DispatchContext, asker: Asker): Promise<void> {
+    const { principal, remote } = asker;
     const rights = rightsOf(context, principal);
     requireAccess(route.access, rights);
     requireWholeAccount(route, principal);
@@ -61,8 +57,10 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
       caller: { address: remote.address, userAgent: ctx.req.headers["user-agent"] },
       repetitionId: undefined,
     };
-    if (route.method === "GET") return send(ctx, readAnswer(ctx, await run(callOf(context, { ...from, condition: NO_CONDITION }))));
-
+    if (route.method === "GET") {
+      const found = await run(callOf(context, { ...from, condition: NO_CONDITION }));
+      return found.stream ? await sendStream(ctx, found.stream) : send(ctx, readAnswer(ctx, found));
+    }
     const condition = preconditionOf(ctx.req.headers, route.match === "required");
     if (condition.isGiven && route.match === undefined)
       throw new HubError("precondition_failed", "what this changes has no versions: leave If-Match and If-None-Match out");
@@ -87,6 +85,40 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
     const repetitionId = repetitionIdOf(attempt);
     const work = (tracked: TrackedSlot): Promise<Answer> => run(callOf(context, { ...from, condition, repetitionId, tracked }));
     send(ctx, await runOnce(context, begun.slot, { requestId: from.requestId, work }));
+  }
+
+  return async (ctx) => {
+    ctx.state.route = route.path;
+    const remote = remoteOf(ctx.req);
+    const source = addressKey(remote.address);
+    const request = { method: ctx.method, headers: ctx.req.headers, token: tokenOf(ctx) };
+    const { requestId } = ctx.state;
+    const known: RefusedRequest = { route, headers: ctx.req.headers, hasCookie: request.token !== undefined, source, requestId };
+    const spend = async (key: string): Promise<void> => {
+      const { headers, refusal } = await context.rateLimits.spend(key);
+      ctx.set({ ...headers });
+      if (refusal) throw refusal;
+    };
+    const { principal, renewed } = await authenticate(context, route.access, request).catch(async (error: unknown) => {
+      // Whoever guesses is counted too.
+      await spend(source);
+      noteRefusal(context, known, error);
+      throw error;
+    });
+    await spend(principal === undefined ? source : `${principal.kind}:${principal.id}`);
+    sendCookie(ctx, renewed, remote.isSecure);
+    if (principal?.kind === "operator")
+      context.security.note({
+        action: "operator.access",
+        actor: actorOf(principal),
+        organizationId: principal.organizationId,
+        source,
+        requestId,
+      });
+    await serve(ctx, { principal, remote }).catch((error: unknown) => {
+      noteRefusal(context, { ...known, principal }, error);
+      throw error;
+    });
   };
 }
 

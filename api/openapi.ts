@@ -83,7 +83,7 @@ function operationOf(route: Route, components: Map<string, unknown>): Json {
     ...parametersIn("path", route.params, components),
     ...parametersIn("query", route.query, components),
     ...(takesIdempotencyKey(route) ? [{ $ref: "#/components/parameters/IdempotencyKey" }] : []),
-    ...(route.method === "GET" ? [{ $ref: "#/components/parameters/IfNoneMatch" }] : []),
+    ...(isTagged(route) ? [{ $ref: "#/components/parameters/IfNoneMatch" }] : []),
     ...(route.match === undefined ? [] : [{ $ref: "#/components/parameters/IfMatch" }]),
   ];
   const replies = Object.entries(route.replies).map(([status, reply]) => [
@@ -91,6 +91,9 @@ function operationOf(route: Route, components: Map<string, unknown>): Json {
     {
       description: reply.description,
       headers: headersOf(route, Number(status), reply),
+      ...(reply.types === undefined
+        ? {}
+        : { content: Object.fromEntries(reply.types.map((type) => [type, { schema: hoist({ type: "string" }, components) }])) }),
       ...(reply.schema === undefined
         ? {}
         : {
@@ -141,15 +144,20 @@ function operationOf(route: Route, components: Map<string, unknown>): Json {
         }),
     responses: {
       ...Object.fromEntries(replies),
-      ...(route.method === "GET" ? { 304: { description: "You have it already", headers: headerReferences(["ETag"]) } } : {}),
+      ...(isTagged(route) ? { 304: { description: "You have it already", headers: headerReferences(["ETag"]) } } : {}),
       ...Object.fromEntries(errors.map((status) => [String(status), { $ref: `#/components/responses/Error${status}` }])),
     },
   };
 }
 
+/** A file is sent before all of it is known. */
+function isTagged({ method, replies }: Route): boolean {
+  return method === "GET" && replies[200]?.types === undefined;
+}
+
 function headersOf(route: Route, status: number, reply: Reply): Json {
   const { properties = {} }: { readonly properties?: object } = reply.schema ?? {};
-  const hasTag = (route.method === "GET" && status === 200) || (route.match !== undefined && reply.schema !== undefined);
+  const hasTag = (isTagged(route) && status === 200) || (route.match !== undefined && reply.schema !== undefined);
   return headerReferences([...(hasTag ? ["ETag"] : []), ...("next_cursor" in properties ? ["Link"] : [])]);
 }
 

@@ -1,5 +1,5 @@
 import Type, { type Static, type TSchema } from "typebox";
-import type { AuditEntry, HubEvent } from "../core/event.ts";
+import type { AuditEntry, Change, HubEvent } from "../core/event.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import type { Access, Permission } from "../core/permissions.ts";
 import type { DevicePrincipal, Member, Scope } from "../core/principal.ts";
@@ -22,24 +22,37 @@ export interface Reply {
   readonly description: string;
   /** Absent for an answer without a body. */
   readonly schema?: TSchema;
+  /** Media types of an answer that is a file. */
+  readonly types?: readonly string[];
   readonly example?: unknown;
 }
 
 export interface Answer {
   readonly status: number;
   readonly body?: unknown;
+  /** Instead of a body, for a GET. */
+  readonly stream?: StreamedBody;
   /** Names what people can change of the resource; If-Match of a change names it again. */
   readonly version?: string;
   /** What becomes of the browser's session cookie. */
   readonly cookie?: SessionCookie;
 }
 
+/** Too large for the memory: sent as it is read. */
+export interface StreamedBody {
+  readonly type: string;
+  readonly fileName: string;
+  /** Holds nothing while nobody reads. Where it throws, the connection ends. */
+  readonly read: () => AsyncIterable<string>;
+}
+
 /** The token for the cookie, and for how long the browser keeps it. */
 export type SessionCookie = { readonly token: string; readonly maxAgeMs: number } | "cleared";
 
-export type AuditNote = Pick<AuditEntry, "organizationId" | "action" | "resourceType" | "resourceId"> & {
-  readonly details?: Record<string, unknown>;
-};
+export type AuditNote = Pick<AuditEntry, "organizationId" | "action" | "resourceType" | "resourceId"> &
+  Change & {
+    readonly details?: Record<string, unknown>;
+  };
 
 /** What a transaction leaves behind: its answer, what is written beside it, and what follows once it is committed. */
 export interface Effect {

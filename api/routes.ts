@@ -1,3 +1,7 @@
+import { list as audit } from "./audit/audit.ts";
+import { exportAudit } from "./audit/export.ts";
+import { report as auditReport } from "./audit/report.ts";
+import { verify as verifyAudit } from "./audit/verify.ts";
 import * as accessTokens from "./access-tokens/access-tokens.ts";
 import * as demo from "./demo/demo.ts";
 import { issueCertificate } from "./devices/certificates.ts";
@@ -7,7 +11,6 @@ import * as devices from "./devices/devices.ts";
 import { addDevice, registerDevice } from "./devices/enrolment.ts";
 import { claim, release } from "./devices/ownership.ts";
 import { sensorReport } from "./devices/sensor-report.ts";
-import { audit } from "./events/audit.ts";
 import { events } from "./events/events.ts";
 import { health } from "./operations/health.ts";
 import * as grants from "./people/grants.ts";
@@ -114,6 +117,9 @@ export const ROUTES: readonly Route[] = [
   readings,
   events,
   audit,
+  auditReport,
+  exportAudit,
+  verifyAudit,
   demo.start,
   demo.stop,
   demo.status,

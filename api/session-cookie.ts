@@ -53,23 +53,31 @@ export async function authenticateCookie(
   const now = context.clock();
   const found = await authenticateUserJwt(db, context.keys, request.token, now);
   if (found === undefined) throw new HubError("unauthorized", "the session has ended: log in again");
-  if (!SAFE_METHODS.has(request.method)) checkOrigin(context.settings.publicUrl, request.headers);
   const { login } = found;
   const principal = userPrincipal(found.user, login.id);
+  if (!SAFE_METHODS.has(request.method)) checkOrigin(context.settings.publicUrl, request.headers, principal);
   if (now - Date.parse(login.lastUsedAt) < login.ttlMs * RENEWED_AFTER) return { principal };
   await renewLogin(db, login, now);
   return { principal, renewed: cookieOf(context, login) };
 }
 
-function checkOrigin(publicUrl: string | undefined, headers: IncomingHttpHeaders): void {
+/** Whose browser was made to ask stands in the audit. */
+export class CrossSiteRefusal extends HubError {
+  readonly principal: UserPrincipal;
+
+  constructor(principal: UserPrincipal, message = "a page of another site may not change anything here") {
+    super("forbidden", message);
+    this.principal = principal;
+  }
+}
+
+function checkOrigin(publicUrl: string | undefined, headers: IncomingHttpHeaders, principal: UserPrincipal): void {
   if (headers[CSRF_HEADER] === undefined)
-    throw new HubError("forbidden", `with a session cookie a change needs the header ${CSRF_HEADER}: 1`);
+    throw new CrossSiteRefusal(principal, `with a session cookie a change needs the header ${CSRF_HEADER}: 1`);
   const site = headers["sec-fetch-site"];
-  if (site !== undefined && site !== "same-origin") throw foreign();
+  if (site !== undefined && site !== "same-origin") throw new CrossSiteRefusal(principal);
   const { origin, host } = headers;
   if (origin === undefined) return;
   const ours = [publicUrl, `http://${host}`].flatMap((url) => (url !== undefined && URL.canParse(url) ? [new URL(url).host] : []));
-  if (!URL.canParse(origin) || !ours.includes(new URL(origin).host)) throw foreign();
+  if (!URL.canParse(origin) || !ours.includes(new URL(origin).host)) throw new CrossSiteRefusal(principal);
 }
-
-const foreign = (): HubError => new HubError("forbidden", "a page of another site may not change anything here");

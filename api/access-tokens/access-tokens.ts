@@ -115,7 +115,16 @@ export const create = defineRoute({
       };
       return {
         answer: { status: 201, body: { id: made.id, token: made.token, ...said } },
-        audit: [{ organizationId, action: "access_token.create", resourceType: "access_token", resourceId: made.id, details: said }],
+        audit: [
+          {
+            organizationId,
+            action: "access_token.create",
+            resourceType: "access_token",
+            resourceId: made.id,
+            details: said,
+            after: { id: made.id, ...said },
+          },
+        ],
       };
     });
   },
@@ -167,6 +176,7 @@ export const revoke = defineRoute({
             resourceType: "access_token",
             resourceId: row.id,
             details: { kind: row.kind, name: row.name },
+            before: tokenJson(row),
           },
         ],
         afterwards: async () => {

@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../../core/config.ts";
 import { SetupError } from "../../core/errors.ts";
 import type { CliActions } from "./actions.ts";
+import { addAuditCommands } from "./audit-commands.ts";
 import { addDemoCommands } from "./demo-commands.ts";
 import { addDeviceCommands } from "./device-commands.ts";
 import { addDoctorCommand } from "./doctor.ts";
@@ -19,6 +20,7 @@ Examples:
   hexahub demo start                         a home of virtual devices to play with
   hexahub device add "Hall relay"            enrol a device and get its credentials
   hexahub device cmd relay-7kq2mzd94x relay 0 on
+  hexahub audit verify                       whether the record of who did what is as it was written
   hexahub doctor                             what is wrong, and how to mend it
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 not found, 5 not allowed, 69 hub not reachable.
@@ -43,6 +45,7 @@ export function buildProgram(actions: CliActions): Command {
   addDeviceCommands(program, session);
   addTokenCommands(program, session);
   addKeyCommands(program, session);
+  addAuditCommands(program, session);
   addDoctorCommand(program, session, actions);
   return program;
 }

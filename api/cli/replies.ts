@@ -83,6 +83,22 @@ export const parseRotatedKey = replyParser(Type.Object({ signing_key: SigningKey
 export const parseDemo = replyParser(Type.Object({ devices: Type.Array(DemoDevice) }));
 export const parseDemoStopped = replyParser(Type.Object({ removed: Type.Integer() }));
 
+const AuditVerification = Type.Object({
+  checked: Type.Integer(),
+  waiting: Type.Integer(),
+  chain_count: Type.Integer(),
+  chains: Type.Array(
+    Type.Object({
+      organization_id: NullableText,
+      checked: Type.Integer(),
+      waiting: Type.Integer(),
+      fault: Type.Union([Type.Object({ id: NullableText, seq: Type.Integer(), reason: Text }), Type.Null()]),
+    }),
+  ),
+});
+export type AuditVerification = Static<typeof AuditVerification>;
+export const parseAuditVerification = replyParser(AuditVerification);
+
 function replyParser<S extends TSchema>(schema: S): (answer: unknown) => Static<S> {
   const parse = parserFor(schema);
   return (answer) => {

@@ -115,7 +115,17 @@ export const update = defineRoute({
       const details = { uid: device.uid, changed: Object.keys(body), ...(place ? { room_id: device.roomId, before: before.roomId } : {}) };
       return {
         answer: { status: 200, version: deviceVersion(device), body: { device: deviceJson(device) } },
-        audit: [{ organizationId: device.organizationId, action: "device.update", resourceType: "device", resourceId: device.id, details }],
+        audit: [
+          {
+            organizationId: device.organizationId,
+            action: "device.update",
+            resourceType: "device",
+            resourceId: device.id,
+            details,
+            before: deviceJson(before),
+            after: deviceJson(device),
+          },
+        ],
         async afterwards() {
           await context.access.changed(granted);
           // Read again, so that of two changes at once the later one stays on the topic.
@@ -152,6 +162,7 @@ export const remove = defineRoute({
             resourceType: "device",
             resourceId: device.id,
             details: { uid: device.uid, name: device.name },
+            before: deviceJson(device),
           },
         ],
         events: [

@@ -162,6 +162,7 @@ async function enrol(context: ApiContext, db: Db, enrolment: Enrolment): Promise
         resourceType: "device",
         resourceId: device.id,
         details: { uid: device.uid, device_class: device.deviceClass },
+        after: deviceJson(device),
       },
     ],
     events: [newEvent("device.registered", about, { uid: device.uid, device_class: device.deviceClass })],

@@ -36,7 +36,16 @@ export const claim = defineRoute({
       if (device === undefined) throw new HubError("not_found", "no device waits to be claimed with this code");
       return {
         answer: { status: 200, body: { device: deviceJson(device) } },
-        audit: [{ organizationId, action: "device.claim", resourceType: "device", resourceId: device.id, details: { uid: device.uid } }],
+        audit: [
+          {
+            organizationId,
+            action: "device.claim",
+            resourceType: "device",
+            resourceId: device.id,
+            details: { uid: device.uid },
+            after: deviceJson(device),
+          },
+        ],
         events: [
           newEvent(
             "device.claimed",
@@ -78,7 +87,17 @@ export const release = defineRoute({
       granted.push(...(await removeGrantsOn(db, device.id)));
       return {
         answer: { status: 200, body: { device: deviceJson(device), claim_code: claimCode } },
-        audit: [{ organizationId, action: "device.release", resourceType: "device", resourceId: device.id, details: { uid: device.uid } }],
+        audit: [
+          {
+            organizationId,
+            action: "device.release",
+            resourceType: "device",
+            resourceId: device.id,
+            details: { uid: device.uid },
+            before: deviceJson(before),
+            after: deviceJson(device),
+          },
+        ],
         events: [
           newEvent(
             "device.released",

@@ -74,9 +74,10 @@ export const create = defineRoute({
       const { role } = body;
       requireAll(rights, deviceRolePermissions(role));
       const where = await putGrant(db, id, { ...body, userId });
+      const granted = { user_id: userId, ...where, role };
       return {
-        answer: { status: 200, body: { user_id: userId, ...where, role } },
-        audit: [note(id, "member.grant", userId, { ...where, role })],
+        answer: { status: 200, body: granted },
+        audit: [{ ...note(id, "member.grant", userId, { ...where, role }), after: granted }],
         afterwards: () => context.access.changed([userId]),
       };
     }),

@@ -75,7 +75,7 @@ export const create = defineRoute({
       const { email, role } = invitation;
       return {
         answer: { status: 201, body: { invitation: invitationJson(invitation), token } },
-        audit: [note(invitation, "invitation.create", { email, role })],
+        audit: [{ ...note(invitation, "invitation.create", { email, role }), after: invitationJson(invitation) }],
       };
     }),
 });

@@ -75,7 +75,23 @@ export const login = defineRoute({
             cookie: cookieOf(context, { id: await openCookieLogin(trx, wanted, now), userId: found.id, ttlMs }),
           }
         : { status: 200, body: sessionJson(context, found, await openLogin(trx, context.keys, wanted, now)) };
-      return { answer: opened, surplus: await endSurplusLogins(trx, found.id, now) };
+      const ended = await endSurplusLogins(trx, found.id, now);
+      await insertAudit(
+        trx,
+        ended.map((id) =>
+          newAudit({
+            ...about,
+            actor: SYSTEM,
+            requestId,
+            now,
+            action: "user.logout",
+            resourceType: "login",
+            resourceId: id,
+            details: { reason: "too_many" },
+          }),
+        ),
+      );
+      return { answer: opened, surplus: ended };
     });
     await attempt.succeeded();
     if (surplus.length > 0) await context.sessions.disconnect({ credentialIds: surplus }, "revoked");

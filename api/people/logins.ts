@@ -41,8 +41,14 @@ export const refresh = defineRoute({
     let refreshed: Refreshed = { kind: "refused" };
     const answer = await commit(async (db): Promise<Effect> => {
       refreshed = await refreshLogin(db, keys, body.refresh_token, clock());
-      if (refreshed.kind === "refreshed")
-        return { answer: { status: 200, body: sessionJson(context, refreshed.user, refreshed) }, audit: [] };
+      if (refreshed.kind === "refreshed") {
+        const { user, id } = refreshed;
+        const note = { organizationId: user.organizationId, action: "user.token_refreshed", resourceType: "login", resourceId: id };
+        return {
+          answer: { status: 200, body: sessionJson(context, user, refreshed) },
+          audit: [{ ...note, details: { user_id: user.id } }],
+        };
+      }
       if (refreshed.kind === "refused") return { answer: { status: 401 }, audit: [] };
       const { id, organizationId } = refreshed;
       return ending(context, { id, answer: { status: 401 } }, { organizationId, action: "user.refresh_token_reused" });

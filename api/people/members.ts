@@ -61,9 +61,16 @@ export const setRole = defineRoute({
       const before = await getMember(db, id, params.user_id.toLowerCase());
       requireAll(rights, permissionsOfRole(before.role), permissionsOfRole(body.role));
       await setMemberRole(db, id, before.userId, body.role);
+      const member = memberJson({ ...before, role: body.role });
       return {
-        answer: { status: 200, body: { member: memberJson({ ...before, role: body.role }) } },
-        audit: [note(id, "member.update", before.userId, { role: body.role, before: before.role })],
+        answer: { status: 200, body: { member } },
+        audit: [
+          {
+            ...note(id, "member.update", before.userId, { role: body.role, before: before.role }),
+            before: memberJson(before),
+            after: member,
+          },
+        ],
         afterwards: () => context.access.changed([before.userId]),
       };
     }),
@@ -89,7 +96,7 @@ export const remove = defineRoute({
       await removeMember(db, id, userId, context.clock());
       return {
         answer: { status: 204 },
-        audit: [note(id, "member.remove", userId, { role: before.role })],
+        audit: [{ ...note(id, "member.remove", userId, { role: before.role }), before: memberJson(before) }],
         afterwards: () => context.access.changed([userId]),
       };
     }),

@@ -84,7 +84,7 @@ export const create = defineRoute({
       if (principal.kind === "user") await addMember(db, organization.id, principal.id, "owner");
       return {
         answer: { status: 201, body: { organization: organizationJson(organization) } },
-        audit: [note(organization, "organization.create")],
+        audit: [{ ...note(organization, "organization.create"), after: organizationJson(organization) }],
         afterwards: () => (principal.kind === "user" ? context.access.changed([principal.id]) : undefined),
       };
     }),
@@ -110,7 +110,14 @@ export const rename = defineRoute({
       const organization = { ...before, name: body.name };
       return {
         answer: { status: 200, body: { organization: organizationJson(organization) } },
-        audit: [{ ...note(organization, "organization.update"), details: { name: body.name, before: before.name } }],
+        audit: [
+          {
+            ...note(organization, "organization.update"),
+            details: { name: body.name, before: before.name },
+            before: organizationJson(before),
+            after: organizationJson(organization),
+          },
+        ],
       };
     }),
 });

@@ -19,6 +19,9 @@ import { createMailer, type HubMailer } from "../../bridges/mail/mailer.ts";
 import { createSmtp, type SmtpSettings } from "../../bridges/mail/smtp.ts";
 import { createDeviceCertificates } from "../../broker/device-certificates.ts";
 import { createDuties } from "../../broker/duties.ts";
+import { loadChainKey } from "../../store/audit-chain.ts";
+import { createAuditChains } from "../../store/audit-verification.ts";
+import { createSecurityEvents } from "../../store/security-events.ts";
 import { loadAccessDirectory } from "../../store/access-directory.ts";
 import { createKeyRotation } from "../../store/key-rotation.ts";
 import { openStore } from "../../store/open.ts";
@@ -47,6 +50,7 @@ export interface Asked {
 export interface TestApi extends AsyncDisposable {
   readonly api: Api;
   readonly context: ApiContext;
+  readonly dataDir: string;
   /** What the API gave to the broker's side, in order. */
   readonly published: BusMessage[];
   readonly emitted: HubEvent[];
@@ -162,6 +166,8 @@ export async function startTestApi({ smtp, ...settings }: TestSettings = {}, dat
     clock,
     rateLimits: createRateLimits({ apiRate: 0, loginFailures: 0, mailAddressRate: 0, mailCallerRate: 0, ...settings }, undefined),
     mailer: mailer ?? { isOn: false, wake: () => undefined },
+    security: resources.use(createSecurityEvents({ db: store.db, log: logs, clock })),
+    auditChains: createAuditChains(store.db, await loadChainKey(store.db, masterKey, Date.now())),
     setup: { token: SETUP_TOKEN },
     settings: {
       host: "127.0.0.1",
@@ -188,6 +194,7 @@ export async function startTestApi({ smtp, ...settings }: TestSettings = {}, dat
   return {
     api,
     context,
+    dataDir: join(folder.path, "data"),
     published,
     emitted,
     forgotten,
@@ -227,7 +234,7 @@ async function ask(url: string, method: string, path: string, { token, body, hea
     ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
   });
   const text = await response.text();
-  const isJson = response.headers.get("content-type")?.includes("json") ?? false;
+  const isJson = /[/+]json/.test(response.headers.get("content-type") ?? "");
   return {
     status: response.status,
     headers: response.headers,

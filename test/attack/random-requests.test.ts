@@ -34,12 +34,17 @@ function createChecker() {
   const ajv = new Ajv2020({ strict: false, validateFormats: false, discriminator: false });
   ajv.addSchema({ $id: "document", components: document.components });
   const compiled = new Map<string, ReturnType<typeof ajv.compile>>();
-  return (operation: Operation, status: number, body: unknown, name: string): void => {
+  return (
+    operation: Operation,
+    { status, type, answer: body }: { readonly status: number; readonly type: string; readonly answer: unknown },
+    name: string,
+  ): void => {
     const response = operation.responses[String(status)];
     assert.ok(response, `${name} answered ${status}, which is not documented: ${JSON.stringify(body)}`);
     const content = resolve(document, response)["content"] as Record<string, { schema: object }> | undefined;
-    const schema = content?.["application/json"]?.schema;
-    if (!schema) return assert.equal(body, undefined, `${name}: a body that is not documented`);
+    if (!content) return assert.equal(body, undefined, `${name}: a body that is not documented`);
+    const schema = content[type]?.schema;
+    assert.ok(schema, `${name}: ${type} is not documented`);
     const key = JSON.stringify(schema);
     let validate = compiled.get(key);
     if (!validate) {
@@ -77,10 +82,11 @@ for (const { name: database, skip, open } of databases()) {
         const name = `${method} ${path} ${body ?? ""}`;
         asked++;
         statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
-        const answer = text === "" ? undefined : (JSON.parse(text) as unknown);
+        const type = (response.headers.get("content-type") ?? "").split(";")[0] as string;
+        const answer = text === "" ? undefined : /[/+]json/.test(type) ? (JSON.parse(text) as unknown) : text;
         // 503 and 504 are answers of devices and limits, which stand in the document.
         assert.notEqual(response.status, 500, `${name}: ${text}`);
-        check(operation, response.status, answer, name);
+        check(operation, { status: response.status, type, answer }, name);
         const found = [...text.matchAll(/"(?:id|device_uid|user_id)":"([^"]{5,40})"/g)].map((match) => match[1] as string);
         for (const id of found.slice(0, 5)) if (known.length < MAX_KNOWN && !known.includes(id)) known.push(id);
       }

@@ -7,7 +7,7 @@ import { sealAudit } from "../../store/audit-sealing.ts";
 import { createAuditChains } from "../../store/audit-verification.ts";
 import type { Db } from "../../store/open.ts";
 
-export const testChainKey = (db: Db, masterKey = randomBytes(32)): Promise<ChainKey> => loadChainKey(db, masterKey, Date.now());
+export const testChainKey = (db: Db, masterKey: Buffer = randomBytes(32)): Promise<ChainKey> => loadChainKey(db, masterKey, Date.now());
 
 /** Rows of an organisation, or of the hub, with everything in them that databases like to write in another way. */
 export async function writeAudit(db: Db, organizationId: string | null, count: number): Promise<string[]> {

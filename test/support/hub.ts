@@ -167,7 +167,8 @@ export class ApiClient {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();
-    return { status: response.status, headers: response.headers, body: (text === "" ? {} : JSON.parse(text)) as T };
+    const isFile = /csv|ndjson/.test(response.headers.get("content-type") ?? "");
+    return { status: response.status, headers: response.headers, body: (isFile ? text : text === "" ? {} : JSON.parse(text)) as T };
   }
 
   async login({ email, password } = ADMIN): Promise<this> {
