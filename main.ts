@@ -28,6 +28,8 @@ const rooms = async () => ({
   ...(await import("./store/audit-open.ts")),
   ...(await import("./store/demo.ts")),
   ...(await import("./store/device-directory.ts")),
+  ...(await import("./store/encryption.ts")),
+  ...(await import("./store/encryption-rotation.ts")),
   ...(await import("./store/first-administrator.ts")),
   ...(await import("./store/idempotency.ts")),
   ...(await import("./store/key-rotation.ts")),
@@ -36,6 +38,7 @@ const rooms = async () => ({
   ...(await import("./store/secrets.ts")),
   ...(await import("./store/sole-hub.ts")),
   ...(await import("./store/telemetry.ts")),
+  ...(await import("./store/two-level-cache.ts")),
   ...(await import("./store/users.ts")),
 });
 type Rooms = Awaited<ReturnType<typeof rooms>>;
@@ -113,6 +116,7 @@ async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: Asy
   const keys = await hub.loadSigningKeys(db, masterKey, { jwtSecret: config.jwtSecret, clock });
   const rotateAfterMs = config.signingKeyRotationDays * 86_400_000;
   const keyRotation = hub.createKeyRotation({ db, masterKey, keys, clock, rotateAfterMs, pace: pace.keyRotation });
+  const encryption = hub.createEncryption(masterKey);
   const { adminEmail: email, adminPassword: password } = config;
   await hub.prepareFirstStart(db, email === undefined || password === undefined ? undefined : { email, password });
   if (config.redisUrl !== undefined && usesOwnAuthority(config))
@@ -126,12 +130,28 @@ async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: Asy
   const topics = hub.createTopics(config.topicRoot);
   const metrics = hub.createMetrics();
   const caFile = config.tlsCertFile ?? join(dataDir, "tls", "ca.pem");
-  return { config, clock, dataDir, caFile, store, keys, keyRotation, audit, telemetry, directory, access, topics, metrics, log };
+  return {
+    config,
+    clock,
+    dataDir,
+    caFile,
+    store,
+    keys,
+    keyRotation,
+    encryption,
+    audit,
+    telemetry,
+    directory,
+    access,
+    topics,
+    metrics,
+    log,
+  };
 }
 
 /** The broker, not listening yet, and the rooms that its messages go to. */
 async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStack) {
-  const { config, store, audit, directory, access, keyRotation, telemetry, topics, metrics, log, clock } = base;
+  const { config, store, audit, encryption, directory, access, keyRotation, telemetry, topics, metrics, log, clock } = base;
   const { redisUrl, presenceTtlS, presenceGraceS } = config;
   const shares: { reload(): void }[] = [];
   const reloadAll = (): void => shares.forEach((share) => share.reload());
@@ -153,6 +173,8 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
   stack.use(audit.startSealing(duties));
   for (const { type, name, help, read, labelNames } of broker.readings) metrics[type](name, help, read, labelNames);
   metrics.gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => sessions.count());
+  stack.use(hub.startRotation({ db: store.db, encryption, duties, bus, log }));
+  const cache = stack.use(new hub.TwoLevelCache({ db: store.db, shared: cluster?.cache, metrics, log }));
   const shared = { store, bus, events, topics, log, metrics, clock, isShared: cluster !== undefined };
   const states = hub.createStateCommits(shared);
   const commands = stack.use(hub.createCommandPath({ ...shared, sessions, states, timeoutMs: config.commandTimeoutMs }));
@@ -162,17 +184,17 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
       commands.ownerChanged(id);
     };
     shares.push(stack.use(directory.share({ bus, log, onChanged })));
-    for (const one of [access, keyRotation]) shares.push(stack.use(one.share({ bus, log })));
+    for (const one of [access, keyRotation, cache]) shares.push(stack.use(one.share({ bus, log })));
     // What changed since it was loaded, before the others told this node.
     reloadAll();
   }
   for (const type of ["ack", "state_report"] as const) ingest.handle(type, states.onMessages);
   broker.onReachable((device) => commands.deviceReachable(device));
-  return { broker, commands, duties };
+  return { broker, commands, duties, cache };
 }
 
 /** The HTTP side: the API and the demo home, whose devices connect like any other. */
-async function openApi(hub: Rooms, base: Base, { broker, commands, duties }: Messaging, urls: Urls, stack: AsyncDisposableStack) {
+async function openApi(hub: Rooms, base: Base, { broker, commands, duties, cache }: Messaging, urls: Urls, stack: AsyncDisposableStack) {
   const { config, caFile, store, log } = base;
   const { bus, sessions, events, ingest, storage, calls } = broker;
   const operatorToken = hub.newSecret("hxo");
@@ -217,6 +239,7 @@ async function openApi(hub: Rooms, base: Base, { broker, commands, duties }: Mes
       ...base,
       ...base.audit,
       bus,
+      cache,
       commands,
       sessions,
       events,

@@ -6,10 +6,12 @@ import type { SecurityEvents } from "../core/security-event.ts";
 import type { Settings } from "../core/settings.ts";
 import type { Topics } from "../core/topics.ts";
 import type { AuditChains } from "../store/audit-verification.ts";
+import type { Encryption } from "../store/encryption.ts";
 import type { KeyRotation } from "../store/key-rotation.ts";
 import type { Store } from "../store/open.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import type { TelemetryStore } from "../store/telemetry.ts";
+import type { TwoLevelCache } from "../store/two-level-cache.ts";
 import type { MetricsRegistry } from "./metrics.ts";
 import type { RateLimits } from "./rate-limits.ts";
 
@@ -45,6 +47,8 @@ export interface ApiContext {
   readonly store: Store;
   readonly keys: SigningKeys;
   readonly keyRotation: KeyRotation;
+  readonly encryption: Encryption;
+  readonly cache: TwoLevelCache;
   readonly telemetry: TelemetryStore;
   readonly bus: Bus;
   readonly commands: Commands;

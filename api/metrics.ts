@@ -21,6 +21,8 @@ export interface LabelledValue {
 const HELP: Readonly<Record<string, string>> = {
   hexahub_http_requests_total: "HTTP requests answered, by method, route pattern and status",
   hexahub_http_request_duration_seconds: "Seconds from the request's arrival to its answer",
+  hexahub_cache_reads_total: "Reads of cached documents by where they were found: memory, shared (Redis) or database",
+  hexahub_cache_shared_failures_total: "Times that Redis did not answer for the cache, which then did without it for a second",
 };
 const BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60];
 

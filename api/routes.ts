@@ -3,6 +3,7 @@ import { exportAudit } from "./audit/export.ts";
 import { report as auditReport } from "./audit/report.ts";
 import { verify as verifyAudit } from "./audit/verify.ts";
 import * as accessTokens from "./access-tokens/access-tokens.ts";
+import * as contacts from "./contacts/contacts.ts";
 import * as demo from "./demo/demo.ts";
 import { issueCertificate } from "./devices/certificates.ts";
 import { command, history } from "./devices/commands.ts";
@@ -12,6 +13,7 @@ import { addDevice, registerDevice } from "./devices/enrolment.ts";
 import { claim, release } from "./devices/ownership.ts";
 import { sensorReport } from "./devices/sensor-report.ts";
 import { events } from "./events/events.ts";
+import * as encryption from "./operations/encryption.ts";
 import { health } from "./operations/health.ts";
 import * as grants from "./people/grants.ts";
 import * as account from "./people/account.ts";
@@ -23,6 +25,7 @@ import { login, me } from "./people/login.ts";
 import * as logins from "./people/logins.ts";
 import * as members from "./people/members.ts";
 import * as organizations from "./people/organizations.ts";
+import * as preferences from "./people/preferences.ts";
 import * as entities from "./places/entities.ts";
 import * as projectMembers from "./places/project-members.ts";
 import * as projects from "./places/projects.ts";
@@ -34,6 +37,9 @@ import * as password from "./people/password.ts";
 import { register, verifyEmail } from "./people/registration.ts";
 import { readings } from "./readings/readings.ts";
 import type { Route } from "./route.ts";
+import * as flags from "./settings/feature-flags.ts";
+import * as organizationSettings from "./settings/organization-settings.ts";
+import * as platformSettings from "./settings/platform-settings.ts";
 import { setup } from "./setup/setup.ts";
 
 /** Everything the API can do, in the order of its documentation. A fixed path stands before a pattern that would match it. */
@@ -74,6 +80,13 @@ export const ROUTES: readonly Route[] = [
   invitations.register,
   directory.users,
   directory.update,
+  preferences.show,
+  preferences.change,
+  contacts.list,
+  contacts.create,
+  contacts.show,
+  contacts.update,
+  contacts.remove,
   registerDevice,
   claim,
   sensorReport,
@@ -120,9 +133,25 @@ export const ROUTES: readonly Route[] = [
   auditReport,
   exportAudit,
   verifyAudit,
+  organizationSettings.list,
+  organizationSettings.show,
+  organizationSettings.put,
+  organizationSettings.remove,
+  platformSettings.list,
+  platformSettings.show,
+  platformSettings.put,
+  platformSettings.remove,
+  flags.evaluate,
+  flags.list,
+  flags.create,
+  flags.show,
+  flags.update,
+  flags.remove,
   demo.start,
   demo.stop,
   demo.status,
+  encryption.show,
+  encryption.rotate,
   signingKeys.list,
   signingKeys.rotate,
   health,

@@ -16,6 +16,7 @@ export const DEAD_TTL_MS = 3_600_000;
 export const inboxKey = (nodeId: string): string => `hexa:inbox:${nodeId}`;
 export const sessionKey = (clientId: string): string => `hexa:session:${clientId}`;
 export const leaseKey = (name: string): string => `hexa:lease:${name}`;
+export const cacheKey = (key: string): string => `hexa:cache:${key}`;
 
 export const ONLINE_KEY = "presence:online";
 export const REVOKED_KEY = "revoked_device_jti";

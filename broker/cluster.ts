@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Log, SharedScripts } from "../core/bus.ts";
+import type { Log, SharedCache, SharedScripts } from "../core/bus.ts";
 import type { OutgoingLetter } from "./cluster-backlog.ts";
 import { type Claims, ClientClaims } from "./cluster-claims.ts";
 import type { ClusterHandlers } from "./cluster-handlers.ts";
@@ -13,6 +13,7 @@ import type { PresenceBoard } from "./cluster-presence.ts";
 import { RedisBoard } from "./cluster-presence-redis.ts";
 import { openRedis, type RedisLink } from "./cluster-redis.ts";
 import { Settling } from "./cluster-settling.ts";
+import { createSharedCache } from "./shared-cache.ts";
 
 export interface ClusterOptions {
   /** One URL, or the seeds of a Redis Cluster separated by commas. */
@@ -56,6 +57,7 @@ export interface Cluster extends AsyncDisposable {
   readonly presence: PresenceBoard;
   readonly leases: Leases;
   readonly scripts: SharedScripts;
+  readonly cache: SharedCache;
   readonly stats: Readonly<ClusterStats>;
 }
 
@@ -94,7 +96,7 @@ export function openCluster(options: ClusterOptions): Cluster {
   // What was sent last still goes out, before this node says good-bye.
   stack.defer(() => Promise.race([parts.outbox.delivered().catch(() => {}), pause(FAREWELL_MS, undefined, { ref: false })]));
   stack.defer(() => parts.ending.abort());
-  const { outbox, interest, claims, presence, leases, scripts, dropped } = parts;
+  const { outbox, interest, claims, presence, leases, scripts, cache, dropped } = parts;
   return {
     joined: joining(node.joined, parts.isCaughtUp, options.joinWithinMs),
     get nodeId() {
@@ -121,6 +123,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     presence,
     leases,
     scripts,
+    cache,
     get stats() {
       return {
         backlogBytes: outbox.backlogBytes,
@@ -171,6 +174,7 @@ function composeParts(
   const claims = new ClientClaims({ link, log, self, send, peers: () => peers, isAlive, release, clock });
   const leases = createLeases(link, log);
   const scripts = createSharedScripts(link);
+  const cache = createSharedCache(link);
   const mourned = new Set<string>();
   const orphaned = new Set<string>();
   const reachable = (): string[] => [...peers, ...orphaned];
@@ -203,5 +207,5 @@ function composeParts(
   }
   const board = new RedisBoard({ link, leases, log, self, clock, ...presence });
   const others = { peers, mourned, orphaned, reachable, isCaughtUp };
-  return { identity, ...others, settling, settled, ending, dropped, outbox, interest, claims, leases, scripts, presence: board };
+  return { identity, ...others, settling, settled, ending, dropped, outbox, interest, claims, leases, scripts, cache, presence: board };
 }

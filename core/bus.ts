@@ -124,6 +124,22 @@ export interface SharedScripts {
   run(script: string, key: string, args: readonly string[]): Promise<unknown>;
 }
 
+/** A text that was made from what had been changed so often. */
+export interface RevisedText {
+  /** Grows with every change. */
+  readonly revision: number;
+  readonly text: string;
+}
+
+/** A cache that all nodes share. Rejects when there is no answer in a quarter of a second. */
+export interface SharedCache {
+  find(key: string): Promise<RevisedText | undefined>;
+  /** Unless what is there is newer, or {@link SharedCache.outdate} said that there is something newer. */
+  put(key: string, value: RevisedText, ttlMs: number): Promise<void>;
+  /** What is older than this revision goes, and is not taken again for so long. */
+  outdate(key: string, revision: number, ttlMs: number): Promise<void>;
+}
+
 /** Whether the database has room for what must be kept. */
 export interface StorageState {
   readonly isFull: boolean;

@@ -15,6 +15,10 @@ export const HUB_TOPICS = {
   commandEnded: "$hub/commands/ended",
   /** A {@link DeviceRef}: a command waits for the device, which may have come back to another node meanwhile. */
   commandQueued: "$hub/commands/queued",
+  /** `{ key, revision }`: whatever a cache has under the key that is older than the revision is outdated. */
+  cache: "$hub/cache",
+  /** Another key encrypts from now on: what is under the former one is to be encrypted again. */
+  encryption: "$hub/encryption",
   /** `{ call, from, name, request }`: work for every node but the sender. */
   calls: "$hub/calls",
 } as const;

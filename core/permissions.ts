@@ -19,6 +19,9 @@ export const PERMISSIONS = [
   "service.manage",
   "audit.read",
   "organization.manage",
+  /** See the phone numbers and e-mail addresses of contacts; their names are for whoever may see the members. */
+  "contact.read",
+  "contact.manage",
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 
@@ -31,7 +34,7 @@ export type Role = (typeof ROLES)[number];
 const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
   viewer: ["device.read", "member.read"],
   operator: ["device.control", "bus.publish"],
-  admin: ["device.manage", "device.own", "place.manage", "member.manage", "service.manage", "audit.read"],
+  admin: ["device.manage", "device.own", "place.manage", "member.manage", "service.manage", "audit.read", "contact.read", "contact.manage"],
   owner: ["organization.manage"],
 };
 

@@ -47,6 +47,18 @@ export function isTooDeep(value: unknown, left = MAX_DEPTH): boolean {
   return false;
 }
 
+/** Throws `validation_error` for JSON that is larger, or nested deeper, than this; `path` is where it stands in the body. */
+export function requireSmall(
+  value: unknown,
+  path: string,
+  { maxBytes, maxDepth }: { readonly maxBytes: number; readonly maxDepth: number },
+): void {
+  const bytes = Buffer.byteLength(JSON.stringify(value) ?? "");
+  const message = bytes > maxBytes ? `has ${bytes} bytes of JSON, ${maxBytes} are allowed` : `is nested more than ${maxDepth} levels deep`;
+  if (bytes > maxBytes || isTooDeep(value, maxDepth))
+    throw new HubError("validation_error", `${path} ${message}`, { details: [{ path, message }] });
+}
+
 function compile<S extends TSchema>(ajv: Ajv2020, schema: S): Parser<Static<S>> {
   // With its first use: compiling all of them at once costs a start 110 ms and 7 MB, most of it for what nobody asks for.
   let compiled: ValidateFunction<Static<S>> | undefined;

@@ -22,22 +22,25 @@ export async function loadMasterKey(dataDir: string, configured?: string): Promi
   return parseKey(await readFile(path, "utf8"), path);
 }
 
-/** `v1.<key id>.<nonce>.<tag>.<text>`, AES-256-GCM; the first two parts are authenticated too. */
-export function seal(key: Buffer, plain: Buffer): string {
+/**
+ * `v1.<key id>.<nonce>.<tag>.<text>`, AES-256-GCM; the first two parts are authenticated too, and `place`, where it is kept:
+ * what is moved elsewhere does not open.
+ */
+export function seal(key: Buffer, plain: Buffer, place = ""): string {
   const header = `v1.${keyId(key)}`;
   const nonce = randomBytes(12);
-  const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(Buffer.from(header));
+  const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(Buffer.from(header + place));
   const text = Buffer.concat([cipher.update(plain), cipher.final()]);
   return [header, ...[nonce, cipher.getAuthTag(), text].map((part) => part.toString("base64url"))].join(".");
 }
 
-/** Throws when `sealed` was sealed with another key or was changed. */
-export function open(key: Buffer, sealed: string): Buffer {
+/** Throws when `sealed` was sealed with another key or for another place, or was changed. */
+export function open(key: Buffer, sealed: string, place = ""): Buffer {
   const [version, kid, nonce, tag, text] = sealed.split(".");
   if (version !== "v1" || !nonce || !tag || text === undefined) throw new Error("a sealed secret has an unknown form");
   if (kid !== keyId(key)) throw new Error(`a secret was sealed with the master key ${kid}, this one is ${keyId(key)}`);
   const decipher = createDecipheriv("aes-256-gcm", key, Buffer.from(nonce, "base64url"), { authTagLength: 16 })
-    .setAAD(Buffer.from(`${version}.${kid}`))
+    .setAAD(Buffer.from(`${version}.${kid}${place}`))
     .setAuthTag(Buffer.from(tag, "base64url"));
   return Buffer.concat([decipher.update(Buffer.from(text, "base64url")), decipher.final()]);
 }

@@ -6,6 +6,7 @@ import { addAuditCommands } from "./audit-commands.ts";
 import { addDemoCommands } from "./demo-commands.ts";
 import { addDeviceCommands } from "./device-commands.ts";
 import { addDoctorCommand } from "./doctor.ts";
+import { addEncryptionCommands } from "./encryption-commands.ts";
 import { CliError, EXIT, type ExitCode } from "./exit.ts";
 import { ApiFailure } from "./hub-client.ts";
 import { addKeyCommands } from "./key-commands.ts";
@@ -46,6 +47,7 @@ export function buildProgram(actions: CliActions): Command {
   addTokenCommands(program, session);
   addKeyCommands(program, session);
   addAuditCommands(program, session);
+  addEncryptionCommands(program, session);
   addDoctorCommand(program, session, actions);
   return program;
 }

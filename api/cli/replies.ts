@@ -81,6 +81,15 @@ const SigningKey = Type.Object({ kid: Text, purpose: Text, state: Text, activate
 export const parseSigningKeys = replyParser(Type.Object({ data: Type.Array(SigningKey) }));
 export const parseRotatedKey = replyParser(Type.Object({ signing_key: SigningKey }));
 export const parseDemo = replyParser(Type.Object({ devices: Type.Array(DemoDevice) }));
+const EncryptionAnswer = Type.Object({
+  state: Text,
+  key_id: NullableText,
+  total: Type.Integer(),
+  done: Type.Integer(),
+  unreadable: Type.Integer(),
+});
+export type EncryptionAnswer = Static<typeof EncryptionAnswer>;
+export const parseEncryption = replyParser(EncryptionAnswer);
 export const parseDemoStopped = replyParser(Type.Object({ removed: Type.Integer() }));
 
 const AuditVerification = Type.Object({

@@ -23,11 +23,13 @@ import { loadChainKey } from "../../store/audit-chain.ts";
 import { createAuditChains } from "../../store/audit-verification.ts";
 import { createSecurityEvents } from "../../store/security-events.ts";
 import { loadAccessDirectory } from "../../store/access-directory.ts";
+import { createEncryption } from "../../store/encryption.ts";
 import { createKeyRotation } from "../../store/key-rotation.ts";
 import { openStore } from "../../store/open.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
 import { createTelemetryStore } from "../../store/telemetry.ts";
+import { TwoLevelCache } from "../../store/two-level-cache.ts";
 import { createOrganization } from "../../store/organizations.ts";
 import { createUser } from "../../store/users.ts";
 import { issueUserJwt, openLogin } from "../../store/logins.ts";
@@ -109,6 +111,7 @@ export async function startTestApi({ smtp, ...settings }: TestSettings = {}, dat
   const access = resources.use(await loadAccessDirectory(store.db, logs));
   const bus: Bus = { publish: async (message) => void published.push(message), subscribe: () => ({ [Symbol.dispose]: () => undefined }) };
   const metrics = createMetrics();
+  const cache = resources.use(new TwoLevelCache({ db: store.db, shared: undefined, metrics, log: logs }));
   let mailer: HubMailer | undefined;
   if (smtp) {
     const duties = createDuties(undefined, logs);
@@ -118,6 +121,8 @@ export async function startTestApi({ smtp, ...settings }: TestSettings = {}, dat
     store,
     keys,
     keyRotation: createKeyRotation({ db: store.db, masterKey, keys, clock: Date.now, rotateAfterMs: 0 }),
+    encryption: createEncryption(masterKey),
+    cache,
     telemetry,
     bus,
     commands: {
@@ -241,6 +246,11 @@ async function ask(url: string, method: string, path: string, { token, body, hea
     text,
     json: isJson && text !== "" ? (JSON.parse(text) as Record<string, unknown>) : {},
   };
+}
+
+/** Of requests that ran at once, the lowest first. */
+export function statusesOf(answers: readonly Answered[]): number[] {
+  return answers.map(({ status }) => status).toSorted((a, b) => a - b);
 }
 
 /** A text field of the answer. */

@@ -9,6 +9,7 @@ import { ApiClient } from "../support/hub.ts";
 import { databases } from "../support/databases.ts";
 import { PLACE_ROWS, placesIn } from "./matrix-places.ts";
 import { type Ids, MANAGERS, type Row, type Target, TARGETS } from "./matrix-row.ts";
+import { SETTINGS_ROWS } from "./matrix-settings.ts";
 import { type Cast, NOBODY, PEOPLE, type PersonName, startCast, type Who } from "./matrix-cast.ts";
 
 const DEVICE: Row = { isOnDevice: true };
@@ -96,6 +97,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   "POST /api/v1/devices/:id/commands": { ...DEVICE, body: () => GUEST_BODY },
   "GET /api/v1/devices/:id/commands": DEVICE,
   ...PLACE_ROWS,
+  ...SETTINGS_ROWS,
   "GET /api/v1/readings": { isOnDevice: true, path: ({ device }) => `/api/v1/readings?device=${device.uid}&key=t` },
   "GET /api/v1/events": {},
   "GET /api/v1/audit": {},
@@ -189,6 +191,9 @@ async function attackAll(cast: Cast): Promise<number> {
   const tokenOf = async (who: PersonName): Promise<string> =>
     (await people[who].api.call<{ id: string }>("POST", "/api/v1/access-tokens", { kind: "personal", name: `t-${newId()}` })).body.id;
   const tokens = { owner: await tokenOf("owner"), stranger: await tokenOf("stranger") };
+  const contactBy = async (who: "owner" | "stranger"): Promise<string> =>
+    (await people[who].api.call<{ contact: { id: string } }>("POST", "/api/v1/contacts", { name: `of ${who}` })).body.contact.id;
+  const contacts = { owner: await contactBy("owner"), stranger: await contactBy("stranger") };
 
   const making = placesIn(cast);
   const places = { ours: await making.addPlaces(true, cast.granted.id), theirs: await making.addPlaces(false, pool.theirs.spare.id) };
@@ -201,6 +206,7 @@ async function attackAll(cast: Cast): Promise<number> {
     invitation: isOurs ? invitations.ours : invitations.theirs,
     login: people[isOurs ? "owner" : "stranger"].loginIds[0] as string,
     token: isOurs ? tokens.owner : tokens.stranger,
+    contact: isOurs ? contacts.owner : contacts.stranger,
   });
   const none = (): Ids => ({
     device: { id: newId(), uid: `relay-${newId().slice(-10)}` },
@@ -213,6 +219,7 @@ async function attackAll(cast: Cast): Promise<number> {
     room: newId(),
     project: newId(),
     relationship: newId(),
+    contact: newId(),
   });
 
   /** What is used up is made anew for the one attempt that will. */
@@ -228,6 +235,7 @@ async function attackAll(cast: Cast): Promise<number> {
       } else if (used === "invitation") ids.invitation = await invite(isOurs ? "owner" : "stranger");
       else if (used === "login") ids.login = people[who].loginIds.pop() as string;
       else if (used === "token") ids.token = await tokenOf(who);
+      else if (used === "contact") ids.contact = await contactBy(isOurs ? "owner" : "stranger");
       else await making.renew(isOurs, ids, used);
     }
     if (row.uses?.includes("project") && row.uses.includes("device")) {

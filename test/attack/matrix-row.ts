@@ -15,6 +15,7 @@ export interface Ids {
   readonly invitation: string;
   readonly login: string;
   readonly token: string;
+  readonly contact: string;
   readonly site: string;
   readonly room: string;
   readonly project: string;

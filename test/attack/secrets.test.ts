@@ -7,7 +7,9 @@ import { databases } from "../support/databases.ts";
 import { ADMIN, PROVISION_KEY, startHub } from "../support/hub.ts";
 
 for (const { name, skip, open } of databases()) {
-  test(`${name}: no token, password, JWT or claim code stands in the log, in an error, in metrics, audit or events`, { skip }, async () => {
+  test(`${name}: no token, password, JWT, claim code or contact stands in the log, in an error, in metrics, audit or events`, {
+    skip,
+  }, async () => {
     const lines: string[] = [];
     const note = (data: object, message: string): void =>
       void lines.push(`${message} ${inspect(data, { depth: 8, maxStringLength: null })}`);
@@ -55,6 +57,16 @@ for (const { name, skip, open } of databases()) {
     const password = rotated.body["device_token"] as string;
     secrets.set("a rotated token", password).set("a rotated JWT", rotated.body["device_jwt"] as string);
 
+    const contact = { name: "Caretaker", phone: "+4930555123456", email: "nobody@private.example" };
+    secrets.set("a phone number", contact.phone.slice(1)).set("an e-mail address", contact.email);
+    const { body: made } = await hub.api.call<{ contact: { id: string } }>("POST", "/api/v1/contacts", contact, {
+      "idempotency-key": "k2",
+    });
+    const ofContact = `/api/v1/contacts/${made.contact.id}`;
+    assert.equal((await hub.api.call("GET", ofContact)).status, 200);
+    assert.equal((await hub.api.call("PATCH", ofContact, { email: "other@private.example" })).status, 200);
+    await fail("PATCH", ofContact, { phone: "wrong-horse-battery" });
+    await fail("PUT", "/api/v1/settings/mail.password", { value: "wrong-horse-battery" });
     await fail("POST", "/api/v1/auth/login", { email: ADMIN.email, password: "wrong-horse-battery" });
     await fail("POST", "/api/v1/auth/login", { email: "no mail", password: ADMIN.password });
     await fail("POST", "/api/v1/setup", { token: password, email: "a@b.test", password: ADMIN.password });

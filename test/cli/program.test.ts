@@ -10,7 +10,20 @@ test("prints the version on stdout", async () => {
 test("help names every command, has examples and ends well", async () => {
   const { code, stdout } = await hexahub(["--help"]);
   assert.equal(code, 0);
-  for (const word of ["serve", "demo", "device", "token", "audit", "config", "db", "doctor", "docs", "Examples:", "Exit codes:"])
+  for (const word of [
+    "serve",
+    "demo",
+    "device",
+    "token",
+    "audit",
+    "encryption",
+    "config",
+    "db",
+    "doctor",
+    "docs",
+    "Examples:",
+    "Exit codes:",
+  ])
     assert.ok(stdout.includes(word), `help lacks ${word}`);
 });
 

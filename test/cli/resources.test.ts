@@ -282,6 +282,27 @@ test("keys list shows which key does what, keys rotate says when the next one si
   assert.equal((await run("keys", "rotate", "--purpose", "master")).code, 2);
 });
 
+test("encryption rotate shows how far it is, on stderr, until nothing is under the former key", async () => {
+  const progress = (state: string, done: number) => ({ state, key_id: "k2", key_created_at: null, total: 40, done, unreadable: 0 });
+  const answers = [progress("rotating", 0), progress("rotating", 20), progress("idle", 40)];
+  await using hub = await startRecordingHub(({ method }) => ({ status: method === "POST" ? 202 : 200, body: answers.shift() }));
+  const { code, stdout, stderr } = await against(hub)("encryption", "rotate");
+  assert.equal(code, 0);
+  assert.equal(stderr, "0 of 40\n20 of 40\n");
+  assert.equal(stdout, "state       idle\nkey         k2\nencrypted   40 of 40 under this key\nunreadable  0\n");
+  assert.deepEqual(
+    hub.requests.map(({ method, path }) => `${method} ${path}`),
+    ["POST /api/v1/encryption/rotate", "GET /api/v1/encryption", "GET /api/v1/encryption"],
+  );
+});
+
+test("encryption status before the first use", async () => {
+  const body = { state: "idle", key_id: null, key_created_at: null, total: 0, done: 0, unreadable: 0 };
+  await using hub = await startRecordingHub(() => ({ status: 200, body }));
+  assert.match((await against(hub)("encryption", "status")).stdout, /^key +none yet$/m);
+  assert.deepEqual(JSON.parse((await against(hub)("encryption", "status", "--json")).stdout), body);
+});
+
 test("demo start, status and stop", async () => {
   const devices = [{ uid: "light-0000000001", name: "Ceiling", connected: true }];
   await using hub = await startRecordingHub(({ method }) => ({
