@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Log } from "./core/bus.ts";
 import type { Config } from "./core/config.ts";
 import type { RotationPace } from "./store/key-rotation.ts";
@@ -323,6 +323,7 @@ async function writeOperatorFile(dataDir: string, url: string, token: string): P
 
 async function serve(config: Config, { json }: { json: boolean }): Promise<void> {
   const { pino } = await import("pino");
+  const { readyLine, readyScreen } = await import("./api/cli/ready.ts");
   const level = process.env["HEXA_LOG_LEVEL"] ? config.logLevel : process.stderr.isTTY ? "warn" : "info";
   const log = pino(
     { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
@@ -330,20 +331,8 @@ async function serve(config: Config, { json }: { json: boolean }): Promise<void>
   );
   process.on("unhandledRejection", (error) => log.error({ err: error }, "a rejection was not handled"));
   const hub = await startHub(config, log);
-  if (json)
-    say({
-      event: "ready",
-      version: VERSION,
-      pid: process.pid,
-      http: hub.http,
-      mqtt: hub.mqtt,
-      mqtts: hub.mqtts,
-      ws: hub.ws,
-      ca: hub.ca,
-      data_dir: hub.dataDir,
-      setup_url: setupUrl(hub),
-    });
-  else process.stdout.write(screen(hub));
+  if (json) say(readyLine(hub, VERSION));
+  else process.stdout.write(readyScreen(hub, VERSION));
   const signal = await new Promise<string>((stop) => {
     for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop(name));
   });
@@ -356,39 +345,6 @@ async function serve(config: Config, { json }: { json: boolean }): Promise<void>
 
 function say(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
-}
-
-const setupUrl = (hub: Hub): string | null => (hub.setupToken === undefined ? null : `${hub.http}/setup#${hub.setupToken}`);
-
-function screen(hub: Hub): string {
-  const rows = [
-    ["API and docs", `${hub.http}/docs`],
-    ...(hub.setupToken === undefined ? [] : [["First set-up", setupUrl(hub) as string]]),
-    ["MQTT", hub.mqtt ?? "off"],
-    ["MQTT over TLS", `${hub.mqtts}   trust ${hub.ca}`],
-    ["MQTT over WebSocket", hub.ws],
-    ["Data folder", hub.dataDir],
-    ["Demo devices", "npx hexahub demo start"],
-    ["Stop", "Ctrl+C"],
-  ];
-  return `\nHexahub ${VERSION} is running.\n\n${rows.map(([label, value]) => `  ${(label as string).padEnd(20)} ${value}`).join("\n")}\n\n`;
-}
-
-/** Writes the generated documents, or with `check` names those that differ. */
-async function docs(check: boolean): Promise<string[]> {
-  const { generatedFiles } = await import("./api/docs/generate.ts");
-  const { openApiDocument } = await import("./api/openapi.ts");
-  const stale: string[] = [];
-  for (const [path, text] of Object.entries(generatedFiles({ openapi: openApiDocument(VERSION) }))) {
-    const file = new URL(path, import.meta.url);
-    const present = await readFile(file, "utf8").catch(() => undefined);
-    if (present === text) continue;
-    stale.push(path);
-    if (check) continue;
-    await mkdir(dirname(file.pathname), { recursive: true });
-    await writeFile(file, text);
-  }
-  return stale;
 }
 
 async function database(config: Config, act: "migrate" | "status"): Promise<{ done: string[]; pending: string[] }> {
@@ -410,7 +366,10 @@ export async function run(args: readonly string[]): Promise<void> {
       terminal: { stdin, stdout, stderr },
       readConfig: () => readConfig(env, (path) => readFileSync(path, "utf8")),
       serve,
-      docs: async ({ check }) => ({ changed: await docs(check) }),
+      async docs({ check }) {
+        const { writeDocuments } = await import("./api/docs/write.ts");
+        return { changed: await writeDocuments(new URL(".", import.meta.url), VERSION, check) };
+      },
       dbMigrate: (config) => database(config, "migrate"),
       dbStatus: (config) => database(config, "status"),
       redisServers: async (redisUrl) => (await import("./broker/cluster-inspection.ts")).inspectRedis(redisUrl),
