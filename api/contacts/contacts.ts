@@ -29,7 +29,7 @@ const ContactView = Type.Object(
   { title: "Contact" },
 );
 
-const Phone = Type.String({ pattern: "^\\+[1-9][0-9]{6,14}$", description: "E.164: + and 7 to 15 digits" });
+const Phone = Type.String({ maxLength: 16, pattern: "^\\+[1-9][0-9]{6,14}$", description: "E.164: + and 7 to 15 digits" });
 const orNone = (schema: TSchema) =>
   Type.Optional(Type.Unsafe<string | null>({ anyOf: [schema, { type: "null" }], description: "null for none" }));
 const DETAILS = { phone: orNone(Phone), email: orNone(Email) };
