@@ -56,6 +56,9 @@ export function openApiDocument(version: string): Json {
   };
 }
 
+/** As long as it gets. */
+const FILE: Json = { type: "string", maxLength: Number.MAX_SAFE_INTEGER };
+
 const MEMBER: readonly Json[] = [{ bearer: [] }, { sessionCookie: [] }];
 const SECURITY: Readonly<Partial<Record<RouteAccess, readonly Json[]>>> = {
   none: [],
@@ -91,9 +94,7 @@ function operationOf(route: Route, components: Map<string, unknown>): Json {
     {
       description: reply.description,
       headers: headersOf(route, Number(status), reply),
-      ...(reply.types === undefined
-        ? {}
-        : { content: Object.fromEntries(reply.types.map((type) => [type, { schema: hoist({ type: "string" }, components) }])) }),
+      ...(reply.types === undefined ? {} : { content: Object.fromEntries(reply.types.map((type) => [type, { schema: FILE }])) }),
       ...(reply.schema === undefined
         ? {}
         : {
