@@ -82,6 +82,8 @@ export async function removeUser(db: Db, id: string, now: number): Promise<void>
     if (isAdministrator(user) && others === 0) throw lastAdministrator();
     const orphans = await ownedAlone(trx, id);
     for (const organizationId of orphans) await requireEmpty(trx, organizationId, id, now);
+    // They would outlive whoever answers for them.
+    await trx("invitations").where({ invited_by: id }).del();
     await trx("entities").where({ id, entity_type: "user" }).del();
     for (const organizationId of orphans) await removeEmptyOrganization(trx, organizationId);
   });
