@@ -1,4 +1,4 @@
-import { setImmediate as turn, setTimeout as pause } from "node:timers/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Duties, Log } from "../core/bus.ts";
 import { newAudit } from "../core/event.ts";
 import { SYSTEM } from "../core/principal.ts";
@@ -31,19 +31,26 @@ export interface SealingContext {
 }
 
 const EVERY_MS = 1_000;
+/** Between two full groups: what waits since before there were chains must not keep the database to itself. */
+const BREATH_MS = 20;
+/** A full disk fails each second. */
+const TOLD_EVERY_MS = 60_000;
 /** Rows of one transaction: a few milliseconds of the main loop, and of SQLite's one writer. */
 const GROUP = 250;
 
 /** Seals the rows of the audit soon after they were written: on one node of a cluster, though two at once do no harm. */
 export function startAuditSealing({ db, chainKey, duties, log, everyMs = EVERY_MS }: SealingContext): AsyncDisposable {
   return duties.hold("audit sealing", async (signal) => {
+    let toldAt = Number.NEGATIVE_INFINITY;
     while (!signal.aborted) {
       const sealed = await sealAudit(db, chainKey).catch((error: unknown) => {
-        log.error({ err: error }, "the audit could not be sealed; it is tried again");
+        if (performance.now() - toldAt >= TOLD_EVERY_MS) {
+          toldAt = performance.now();
+          log.error({ err: error }, "the audit could not be sealed; it is tried again");
+        }
         return 0;
       });
-      if (sealed >= GROUP) await turn();
-      else await pause(everyMs, undefined, { signal, ref: false }).catch(() => undefined);
+      await pause(sealed >= GROUP ? BREATH_MS : everyMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
   });
 }
