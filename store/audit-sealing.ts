@@ -126,7 +126,7 @@ async function lockHeads(trx: Db, key: ChainKey, chains: readonly string[]): Pro
 async function soundHead(trx: Db, key: ChainKey, { seal, ...head }: SealedHead): Promise<ChainHead> {
   const [last] = await rowsOf<{ chain_seq: number; chain_hash: string }>(
     trx,
-    `select chain_seq, chain_hash from audit_outbox where chain_seq is not null and ${CHAIN} = ? order by ${CHAIN} desc, chain_seq desc limit 1`,
+    `select chain_seq, chain_hash from audit_outbox where chain_seq is not null and ${CHAIN} = ? order by chain_seq desc limit 1`,
     [head.chain],
   );
   const isBehind = last !== undefined && last.chain_seq > head.last_seq;

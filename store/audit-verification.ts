@@ -80,7 +80,7 @@ async function allChains(db: Db): Promise<string[]> {
   for (let last: string | undefined = ""; last !== undefined; ) {
     const rows: { chain: string }[] = await rowsOf(
       db,
-      `select ${CHAIN} as chain from audit_outbox where chain_seq is not null and ${CHAIN} > ? order by ${CHAIN}, chain_seq limit 1`,
+      `select ${CHAIN} as chain from audit_outbox where chain_seq is not null and ${CHAIN} > ? order by ${CHAIN} limit 1`,
       [last],
     );
     add(rows);
@@ -102,21 +102,26 @@ async function verifyChain(db: Db, key: ChainKey, chain: string): Promise<ChainR
     lastHash: hash,
     fault,
   });
-  for (;;) {
-    // From before the first one, where somebody may have put something.
-    const rows = await pageBehind(db, chain, seq === 0 ? Number.MIN_SAFE_INTEGER : seq);
+  // From before the first one, where somebody may have put something.
+  for (let rows = await pageBehind(db, chain, Number.MIN_SAFE_INTEGER); ; ) {
+    // Read while these are hashed.
+    const next = rows.length < PAGE ? undefined : pageBehind(db, chain, rows.at(-1)?.chain_seq ?? seq);
+    next?.catch(() => undefined);
     for (const row of rows) {
       const fault = faultOf(key, hash, seq + 1, row);
       if (fault) return report(fault);
       [seq, hash] = [row.chain_seq, row.chain_hash];
     }
-    if (rows.length === PAGE) continue;
+    if (next) {
+      rows = await next;
+      continue;
+    }
     const head = await readHead(db, chain);
     // Sealed since the rows were read.
-    if (head && head.last_seq > seq && (await pageBehind(db, chain, seq, 1)).length > 0) continue;
+    if (head && head.last_seq > seq && (rows = await pageBehind(db, chain, seq)).length > 0) continue;
     const fault = (await endFault(db, key, { chain, seq, hash, head })) ?? (await beginningFault(db, chain, seq));
     // It began since.
-    if (fault && seq === 0 && (await pageBehind(db, chain, seq, 1)).length > 0) continue;
+    if (fault && seq === 0 && (rows = await pageBehind(db, chain, seq)).length > 0) continue;
     return report(fault ?? null);
   }
 }
@@ -159,11 +164,11 @@ async function readHead(db: Db, chain: string): Promise<SealedHead | undefined> 
   return (await db("audit_chains").where({ chain }).first(HEAD_COLUMNS)) as SealedHead | undefined;
 }
 
-async function pageBehind(db: Db, chain: string, seq: number, limit = PAGE): Promise<Sealed[]> {
+async function pageBehind(db: Db, chain: string, seq: number): Promise<Sealed[]> {
   return await rowsOf<Sealed>(
     db,
     `select ${LINK_COLUMNS}, chain_seq, chain_hash from audit_outbox
-     where chain_seq is not null and ${CHAIN} = ? and chain_seq > ? order by ${CHAIN}, chain_seq limit ${limit}`,
+     where chain_seq is not null and ${CHAIN} = ? and chain_seq > ? order by chain_seq limit ${PAGE}`,
     [chain, seq],
   );
 }

@@ -9,12 +9,8 @@ if (dataDir === undefined) throw new Error("usage: sealing-child.ts <data folder
 const { db } = await openStore({ dataDir, databaseUrl });
 const key = await testChainKey(db, await loadMasterKey(dataDir));
 
-async function write(organizationId: string | null): Promise<never> {
-  for (;;) await writeAudit(db, organizationId, 20);
+for (;;) {
+  const writing = ["org-a", "org-b", null].map((organizationId) => writeAudit(db, organizationId, 20));
+  if ((await sealAudit(db, key)) > 0) process.stdout.write("sealed\n");
+  await Promise.all(writing);
 }
-
-async function seal(): Promise<never> {
-  for (;;) if ((await sealAudit(db, key)) > 0) process.stdout.write("sealed\n");
-}
-
-await Promise.all([write("org-a"), write("org-b"), write(null), seal()]);
