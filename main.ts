@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import type { ReadyHub } from "./api/cli/ready.ts";
 import type { Log } from "./core/bus.ts";
 import type { Config } from "./core/config.ts";
 import type { RotationPace } from "./store/key-rotation.ts";
@@ -44,18 +45,7 @@ const rooms = async () => ({
 type Rooms = Awaited<ReturnType<typeof rooms>>;
 
 /** A running hub: where it listens, and how to stop it. */
-export interface Hub extends AsyncDisposable {
-  readonly http: string;
-  /** null when plain MQTT is off. */
-  readonly mqtt: string | null;
-  readonly mqtts: string;
-  readonly ws: string;
-  /** Path of the certificate that clients must trust. */
-  readonly ca: string;
-  readonly dataDir: string;
-  /** Opens the first set-up; undefined once the hub has an administrator. */
-  readonly setupToken: string | undefined;
-}
+export type Hub = ReadyHub & AsyncDisposable;
 
 /** What a hub does slowly, for whoever cannot wait so long. */
 export interface Pace {

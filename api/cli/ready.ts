@@ -5,8 +5,10 @@ export interface ReadyHub {
   readonly mqtt: string | null;
   readonly mqtts: string;
   readonly ws: string;
+  /** Path of the certificate that clients must trust. */
   readonly ca: string;
   readonly dataDir: string;
+  /** Opens the first set-up; undefined once the hub has an administrator. */
   readonly setupToken: string | undefined;
 }
 
