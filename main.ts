@@ -1,30 +1,43 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import type { ReadyHub } from "./api/cli/ready.ts";
-import type { Log } from "./core/bus.ts";
+import type { PollPace } from "./broker/polls.ts";
+import type { Log, ReadingWitness } from "./core/bus.ts";
 import type { Config } from "./core/config.ts";
 import type { RotationPace } from "./store/key-rotation.ts";
+import type { Db } from "./store/open.ts";
 
 const { version: VERSION } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
 
 /** The rooms that a running hub needs. Loaded on demand: a command line that only asks a hub starts without them. */
 const rooms = async () => ({
+  ...(await import("./api/cli/operator-file.ts")),
+  ...(await import("./api/api-settings.ts")),
   ...(await import("./api/loop-delay.ts")),
   ...(await import("./api/metrics.ts")),
+  ...(await import("./api/notifications/readers.ts")),
   ...(await import("./api/rate-limits.ts")),
   ...(await import("./api/server.ts")),
   ...(await import("./bridges/mail/open-mailer.ts")),
+  ...(await import("./bridges/outbound/outbound.ts")),
+  ...(await import("./bridges/webhooks/open-webhooks.ts")),
   ...(await import("./broker/device-certificates.ts")),
   ...(await import("./broker/duties.ts")),
   ...(await import("./broker/start.ts")),
+  ...(await import("./core/destination.ts")),
+  ...(await import("./core/hub-clock.ts")),
   ...(await import("./core/id.ts")),
+  ...(await import("./core/reach.ts")),
   ...(await import("./core/topics.ts")),
   ...(await import("./firmware/virtual/demo.ts")),
   ...(await import("./rules/command-path.ts")),
+  ...(await import("./rules/open-rules.ts")),
+  ...(await import("./rules/recent-commands.ts")),
   ...(await import("./rules/state-commits.ts")),
+  ...(await import("./rules/timers.ts")),
   ...(await import("./store/access-directory.ts")),
   ...(await import("./store/audit-open.ts")),
   ...(await import("./store/demo.ts")),
@@ -36,11 +49,15 @@ const rooms = async () => ({
   ...(await import("./store/key-rotation.ts")),
   ...(await import("./store/maintenance.ts")),
   ...(await import("./store/open.ts")),
+  ...(await import("./store/passwords.ts")),
+  ...(await import("./store/risk-policy-directory.ts")),
   ...(await import("./store/secrets.ts")),
   ...(await import("./store/sole-hub.ts")),
+  ...(await import("./store/task-keys.ts")),
   ...(await import("./store/telemetry.ts")),
   ...(await import("./store/two-level-cache.ts")),
   ...(await import("./store/users.ts")),
+  ...(await import("./store/webhook-directory.ts")),
 });
 type Rooms = Awaited<ReturnType<typeof rooms>>;
 
@@ -50,6 +67,7 @@ export type Hub = ReadyHub & AsyncDisposable;
 /** What a hub does slowly, for whoever cannot wait so long. */
 export interface Pace {
   readonly keyRotation?: Partial<RotationPace> | undefined;
+  readonly polls?: PollPace | undefined;
 }
 
 /** Wires the rooms: config → store → broker → rules → api; disposed in reverse. Throws SetupError. */
@@ -63,14 +81,15 @@ export async function startHub(config: Config, log: Log, pace: Pace = {}): Promi
   // From here on: what the start takes is nobody's wait.
   const loopDelay = stack.use(hub.startLoopDelay());
   base.metrics.gauge("hexahub_event_loop_delay_seconds", "How late the event loop was in the last 10 to 20 s", () => loopDelay.quantiles());
-  const listeners = await listen(base, wired, doors.api, urls);
+  const listeners = await listen(hub, base, wired, doors.api, urls);
   // While HTTP still answers what it has, nobody new comes over MQTT either.
   stack.defer(() => listeners.stop());
-  await writeOperatorFile(base.dataDir, doors.api.url, doors.operatorToken);
-  stack.defer(() => rm(join(base.dataDir, "operator.json"), { force: true }));
+  stack.use(await hub.writeOperatorFile(base.dataDir, { url: doors.api.url, token: doors.operatorToken }));
   // Nobody waits for the demo home: the hub is ready without it.
   doors.demo.begin();
-  doors.mailer.begin(config.publicUrl ?? doors.api.url);
+  wired.mailer.begin(config.publicUrl ?? doors.api.url);
+  // First of all that is stopped: a timer's work may need everything else.
+  stack.use(base.timers).begin();
 
   const running = stack.move();
   return {
@@ -94,40 +113,48 @@ type Messaging = Awaited<ReturnType<typeof startMessaging>>;
 /** Known once the listeners are open; the API reads them when it is asked. */
 type Urls = { mqtt: string | null; mqtts: string | null; ws: string | null };
 
+const storeOptions = ({ dataDir, databaseUrl }: Config) => ({ dataDir: resolve(dataDir), databaseUrl });
+
 /** The database with its keys, its first organisation and administrator. */
 async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: AsyncDisposableStack) {
-  const clock = Date.now;
   const dataDir = resolve(config.dataDir);
-  const store = stack.use(await hub.openStore({ dataDir, databaseUrl: config.databaseUrl }));
+  const store = stack.use(await hub.openStore(storeOptions(config)));
   stack.use(await hub.claimDatabase(store, { isShared: config.redisUrl !== undefined }));
   const { db } = store;
   if (config.redisUrl === undefined) await hub.abandonUnfinished(db);
+  const metrics = hub.createMetrics();
+  const timers = await hub.openTimers({ db, log, metrics, clock: Date.now });
+  // A board that thinks it is 1970 goes on by the hub's own time, as timers do.
+  const clock = hub.believedClock(Date.now, () => timers.now());
   const masterKey = await hub.loadMasterKey(dataDir, config.masterKey);
   const keys = await hub.loadSigningKeys(db, masterKey, { jwtSecret: config.jwtSecret, clock });
   const rotateAfterMs = config.signingKeyRotationDays * 86_400_000;
   const keyRotation = hub.createKeyRotation({ db, masterKey, keys, clock, rotateAfterMs, pace: pace.keyRotation });
   const encryption = hub.createEncryption(masterKey);
   const { adminEmail: email, adminPassword: password } = config;
-  await hub.prepareFirstStart(db, email === undefined || password === undefined ? undefined : { email, password });
-  if (config.redisUrl !== undefined && usesOwnAuthority(config))
+  const passwords = stack.use(await hub.openPasswords(db, config.passwordCost));
+  await hub.prepareFirstStart({ db, passwords }, email === undefined || password === undefined ? undefined : { email, password });
+  if (config.redisUrl !== undefined && hub.usesOwnAuthority(config))
     await (await import("./broker/shared-authority.ts")).shareAuthority({ db, masterKey, dir: join(dataDir, "tls"), clock });
 
   const audit = stack.use(await hub.openAudit({ db, masterKey, log, clock }));
-  const telemetry = hub.createTelemetryStore(store);
+  const telemetry = hub.createTelemetryStore(store, clock);
   await telemetry.maintain(clock());
   const directory = await hub.loadDeviceDirectory(db);
   const access = stack.use(await hub.loadAccessDirectory(db, log));
   const topics = hub.createTopics(config.topicRoot);
-  const metrics = hub.createMetrics();
   const caFile = config.tlsCertFile ?? join(dataDir, "tls", "ca.pem");
   return {
     config,
+    pollPace: pace.polls,
     clock,
     dataDir,
     caFile,
     store,
     keys,
     keyRotation,
+    taskKeys: hub.createTaskKeys(masterKey),
+    passwords,
     encryption,
     audit,
     telemetry,
@@ -135,6 +162,7 @@ async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: Asy
     access,
     topics,
     metrics,
+    timers,
     log,
   };
 }
@@ -142,8 +170,9 @@ async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: Asy
 /** The broker, not listening yet, and the rooms that its messages go to. */
 async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStack) {
   const { config, store, audit, encryption, directory, access, keyRotation, telemetry, topics, metrics, log, clock } = base;
-  const { redisUrl, presenceTtlS, presenceGraceS } = config;
+  const { redisUrl, presenceTtlS, presenceGraceS, eventRetentionDays } = config;
   const shares: { reload(): void }[] = [];
+  const readingWitnesses: ReadingWitness<Db>[] = [];
   const reloadAll = (): void => shares.forEach((share) => share.reload());
   const broker = stack.use(
     await hub.startBroker({
@@ -154,39 +183,71 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
       presenceTtlMs: presenceTtlS * 1_000,
       presenceGraceMs: presenceGraceS * 1_000,
       onResync: reloadAll,
+      readingWitnesses,
       version: VERSION,
     }),
   );
   const { bus, cluster, sessions, events, ingest } = broker;
   const duties = hub.createDuties(cluster?.leases, log);
-  stack.use(hub.startMaintenance({ db: store.db, telemetry, keyRotation, duties, log, clock }));
+  stack.use(hub.startMaintenance({ db: store.db, telemetry, keyRotation, eventRetentionDays, duties, log, clock }));
   stack.use(audit.startSealing(duties));
   for (const { type, name, help, read, labelNames } of broker.readings) metrics[type](name, help, read, labelNames);
   metrics.gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => sessions.count());
   stack.use(hub.startRotation({ db: store.db, encryption, duties, bus, log }));
   const cache = stack.use(new hub.TwoLevelCache({ db: store.db, shared: cluster?.cache, metrics, log }));
+  const destinations = hub.createDestinations({ allow: config.outboundAllow, ports: config.outboundPorts });
+  const webhooks = stack.use(await hub.loadWebhookDirectory(store.db, log));
+  stack.use(hub.openWebhooks({ ...base, db: store.db, outbound: hub.createOutbound({ destinations }), directory: webhooks, events }));
   const shared = { store, bus, events, topics, log, metrics, clock, isShared: cluster !== undefined };
   const states = hub.createStateCommits(shared);
+  const riskPolicies = stack.use(await hub.loadRiskPolicyDirectory(store.db, log));
+  const recentCommands = hub.createRecentCommands();
+  states.onSettled(({ record }) => recentCommands.ended(record.deviceId, record.status, clock()));
   const commands = stack.use(hub.createCommandPath({ ...shared, sessions, states, timeoutMs: config.commandTimeoutMs }));
+  const mailer = stack.use(await hub.openMailer(config, { ...base, db: store.db, duties, bus }));
+  const organizationOf = (uid: string): string | null | undefined => directory.find(uid)?.organizationId;
+  const rules = stack.use(
+    await hub.openRules({
+      ...base,
+      ...shared,
+      db: store.db,
+      commands,
+      sessions,
+      policies: riskPolicies,
+      recent: recentCommands,
+      nodeId: () => broker.nodeId,
+      signals: cluster?.taskSignals,
+      mailer,
+      organizationOf,
+      commandTimeoutMs: config.commandTimeoutMs,
+    }),
+  );
+  readingWitnesses.push(rules.witnessReadings);
+  commands.guardBy(rules.tasks.gate);
+  states.readResultsBy(rules.tasks.readResult);
+  metrics.gauge("hexahub_alerts_open", "Alerts that are open, by severity", () => rules.alerts.open());
   if (cluster) {
     const onChanged = ({ id }: { readonly id: string }): void => {
       telemetry.forgetDevice(id);
       commands.ownerChanged(id);
     };
     shares.push(stack.use(directory.share({ bus, log, onChanged })));
-    for (const one of [access, keyRotation, cache]) shares.push(stack.use(one.share({ bus, log })));
+    for (const one of [access, keyRotation, cache, rules, webhooks, riskPolicies]) shares.push(stack.use(one.share({ bus, log })));
     // What changed since it was loaded, before the others told this node.
     reloadAll();
   }
-  for (const type of ["ack", "state_report"] as const) ingest.handle(type, states.onMessages);
-  broker.onReachable((device) => commands.deviceReachable(device));
-  return { broker, commands, duties, cache };
+  for (const type of ["ack", "state_report", "task_result"] as const) ingest.handle(type, states.onMessages);
+  broker.onReachable((device) => {
+    commands.deviceReachable(device);
+    rules.tasks.deviceReachable(device);
+  });
+  return { broker, commands, duties, cache, mailer, rules, destinations, webhooks, riskPolicies, recentCommands };
 }
 
 /** The HTTP side: the API and the demo home, whose devices connect like any other. */
-async function openApi(hub: Rooms, base: Base, { broker, commands, duties, cache }: Messaging, urls: Urls, stack: AsyncDisposableStack) {
+async function openApi(hub: Rooms, base: Base, wired: Messaging, urls: Urls, stack: AsyncDisposableStack) {
   const { config, caFile, store, log } = base;
-  const { bus, sessions, events, ingest, storage, calls } = broker;
+  const { bus, sessions, events, ingest, gateway, storage, calls } = wired.broker;
   const operatorToken = hub.newSecret("hxo");
   const setup = { token: (await hub.countUsers(store.db)) === 0 ? randomBytes(24).toString("base64url") : undefined };
   const demo = stack.use(
@@ -194,66 +255,57 @@ async function openApi(hub: Rooms, base: Base, { broker, commands, duties, cache
       ...hub.demoEnrolment({ ...base, sessions }),
       connection: async () => ({ url: urls.mqtts as string, ca: await readFile(caFile, "utf8"), topicRoot: config.topicRoot }),
       calls,
-      duties,
+      duties: wired.duties,
       log,
     }),
   );
-  const settings = {
-    host: config.host,
-    port: config.httpPort,
-    publicUrl: config.publicUrl,
-    mqttUrl: () => urls.mqtt,
-    mqttsUrl: () => urls.mqtts,
-    wssUrl: () => urls.ws,
-    caFile,
-    provisionKey: config.provisionKey,
-    operatorToken,
-    version: VERSION,
-    enforceHttps: config.enforceHttps,
-    trustProxy: config.trustProxy,
-    apiOrigins: config.apiOrigins,
-    accessTokenTtlMs: config.accessTokenTtlS * 1_000,
-    loginTtlMs: config.loginTtlS * 1_000,
-    registration: config.registration,
-  };
-  const mailer = stack.use(await hub.openMailer(config, { ...base, db: store.db, duties, bus }));
-  const rateLimits = hub.createRateLimits(config, broker.cluster?.scripts);
+  const settings = hub.apiSettingsOf(config, { urls, caFile, operatorToken, version: VERSION });
+  const rateLimits = hub.createRateLimits(config, wired.broker.cluster?.scripts);
   const deviceCertificates = hub.createDeviceCertificates({
     dir: join(base.dataDir, "tls"),
     clientCaFile: config.mqttClientCaFile,
     isOff: config.mqttClientCerts === "off",
     clock: base.clock,
   });
+  const streamReaders = new hub.StreamReaders({ ...base, db: store.db, bus });
   const api = stack.use(
     await hub.startApi({
       ...base,
       ...base.audit,
+      ...wired,
       bus,
-      cache,
-      commands,
+      automations: wired.rules.automations,
+      schedules: wired.rules.schedules,
+      alerts: wired.rules.alerts,
+      tasks: wired.rules.tasks.control,
       sessions,
       events,
       ingest,
+      gateway,
       storage,
       demo,
       deviceCertificates,
       rateLimits,
-      mailer,
+      streamReaders,
       setup,
       settings,
     }),
   );
-  return { api, demo, mailer, setup, operatorToken };
+  // They end before the API waits for its answers.
+  stack.use(streamReaders);
+  stack.defer(() => gateway.endWaits());
+  return { api, demo, setup, operatorToken };
 }
 
 /** Opens the MQTT listeners and writes down where they are. */
 async function listen(
+  hub: Rooms,
   { config, dataDir, log, metrics, clock }: Base,
   { broker, commands }: Messaging,
   api: Awaited<ReturnType<Rooms["startApi"]>>,
   urls: Urls,
 ) {
-  const name = publicName(config);
+  const name = hub.publicName(config, hostname());
   const { remoteReader } = await import("./api/remote.ts");
   const remoteOf = remoteReader(config.trustProxy);
   const listeners = await broker.listen(
@@ -280,35 +332,8 @@ async function listen(
     },
     commands,
   );
-  metrics.gauge("hexahub_tls_certificate_expires_seconds", "Seconds until a certificate ends, by name; negative when it has ended", () =>
-    listeners.expiries().map(({ name: certificate, notAfter }) => ({
-      labels: { name: certificate },
-      value: (notAfter.getTime() - clock()) / 1_000,
-    })),
-  );
-  urls.mqtt = listeners.mqttPort === undefined ? null : `mqtt://${config.mqttPlain === "lan" ? name : "127.0.0.1"}:${listeners.mqttPort}`;
-  urls.mqtts = `mqtts://${name}:${listeners.mqttsPort}`;
-  urls.ws = `${(config.publicUrl ?? api.url).replace(/^http/, "ws")}/mqtt`;
+  Object.assign(urls, hub.mqttUrls(config, name, { ...listeners, api: api.url }));
   return listeners;
-}
-
-/** The name under which clients reach the hub: it stands in their URLs and in the certificate. */
-function publicName(config: Config): string {
-  if (config.publicUrl !== undefined) return new URL(config.publicUrl).hostname;
-  const isAny = config.host === "0.0.0.0" || config.host === "::";
-  return isAny ? hostname() : config.host;
-}
-
-/** Its own authority signs the certificate of MQTT over TLS, or those of the devices. */
-function usesOwnAuthority({ tlsCertFile, mqttClientCerts, mqttClientCaFile }: Config): boolean {
-  return tlsCertFile === undefined || (mqttClientCerts !== "off" && mqttClientCaFile === undefined);
-}
-
-async function writeOperatorFile(dataDir: string, url: string, token: string): Promise<void> {
-  const file = join(dataDir, "operator.json");
-  // The mode counts only for a new file: one that was left with wider rights would keep them.
-  await rm(file, { force: true });
-  await writeFile(file, JSON.stringify({ url, token, pid: process.pid }), { mode: 0o600 });
 }
 
 async function serve(config: Config, { json }: { json: boolean }): Promise<void> {
@@ -333,17 +358,7 @@ async function serve(config: Config, { json }: { json: boolean }): Promise<void>
   process.exit(0);
 }
 
-function say(line: object): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
-}
-
-async function database(config: Config, act: "migrate" | "status"): Promise<{ done: string[]; pending: string[] }> {
-  const { openStoreForMigration } = await import("./store/open.ts");
-  const { migrate, migrationStatus } = await import("./store/migrate.ts");
-  await using store = await openStoreForMigration({ dataDir: resolve(config.dataDir), databaseUrl: config.databaseUrl });
-  if (act === "migrate") await migrate(store.db, store.engine);
-  return await migrationStatus(store.db);
-}
+const say = (line: object): boolean => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 /** Runs one command line; the process's exit code says how it went. */
 export async function run(args: readonly string[]): Promise<void> {
@@ -360,8 +375,8 @@ export async function run(args: readonly string[]): Promise<void> {
         const { writeDocuments } = await import("./api/docs/write.ts");
         return { changed: await writeDocuments(new URL(".", import.meta.url), VERSION, check) };
       },
-      dbMigrate: (config) => database(config, "migrate"),
-      dbStatus: (config) => database(config, "status"),
+      dbMigrate: async (config) => (await import("./store/open.ts")).migrationsOf(storeOptions(config), { isToMigrate: true }),
+      dbStatus: async (config) => (await import("./store/open.ts")).migrationsOf(storeOptions(config), { isToMigrate: false }),
       redisServers: async (redisUrl) => (await import("./broker/cluster-inspection.ts")).inspectRedis(redisUrl),
     },
     args,

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import getRawBody from "raw-body";
 import { HubError } from "../core/errors.ts";
 import { isTooDeep } from "../core/validate.ts";
@@ -13,22 +13,37 @@ interface Body {
   readonly json: unknown;
 }
 
+/** As it came, for a route that reads it by itself. */
+export interface IncomingBody {
+  readonly bytes: Buffer;
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** Throws `payload_too_large`, and `bad_json` for a body that ends early. */
+export async function readIncoming(request: IncomingMessage, maxBytes: number): Promise<IncomingBody> {
+  return { bytes: await readBytes(request, maxBytes), headers: request.headers };
+}
+
 /** Reads a JSON body. Throws `payload_too_large`, `unsupported_media_type` or `bad_json`. */
 export async function readBody(request: IncomingMessage): Promise<Body> {
+  const bytes = await readBytes(request, MAX_BODY_BYTES);
+  if (bytes.length === 0) return { bytes, json: undefined };
+  checkMediaType(request);
+  return { bytes, json: parse(bytes) };
+}
+
+async function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
   const length = request.headers["content-length"];
-  if (length !== undefined && Number(length) > MAX_BODY_BYTES) throw tooLarge();
-  const bytes = await getRawBody(request, { length: length ?? null, limit: MAX_BODY_BYTES }).catch((cause: unknown) => {
+  if (length !== undefined && Number(length) > limit) throw tooLarge(limit);
+  return await getRawBody(request, { length: length ?? null, limit }).catch((cause: unknown) => {
     const type = cause instanceof Error && "type" in cause ? cause.type : undefined;
     if (type === "entity.too.large") {
       // What is still under way is thrown away: a connection cut in the middle would take the answer with it.
       request.resume();
-      throw tooLarge();
+      throw tooLarge(limit);
     }
     throw new HubError("bad_json", "the body ended early", { cause });
   });
-  if (bytes.length === 0) return { bytes, json: undefined };
-  checkMediaType(request);
-  return { bytes, json: parse(bytes) };
 }
 
 function checkMediaType(request: IncomingMessage): void {
@@ -63,5 +78,5 @@ function parse(bytes: Buffer): unknown {
   return json;
 }
 
-const tooLarge = (): HubError =>
-  new HubError("payload_too_large", "the body is larger than allowed", { details: { max_bytes: MAX_BODY_BYTES } });
+const tooLarge = (limit: number): HubError =>
+  new HubError("payload_too_large", "the body is larger than allowed", { details: { max_bytes: limit } });

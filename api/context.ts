@@ -1,18 +1,42 @@
 import type { Server } from "node:http";
-import type { AccessDirectory, Bus, Commands, Demo, DeviceDirectory, EventSink, Ingest, Log, Sessions, StorageState } from "../core/bus.ts";
+import type {
+  AccessDirectory,
+  AlertControl,
+  AutomationControl,
+  Bus,
+  Commands,
+  Demo,
+  DeviceDirectory,
+  DeviceGateway,
+  EventSink,
+  Ingest,
+  Log,
+  ScheduleControl,
+  Sessions,
+  StorageState,
+  TaskControl,
+} from "../core/bus.ts";
 import type { DeviceCertificates } from "../core/certificate.ts";
+import type { Destinations } from "../core/destination.ts";
 import type { Mailer } from "../core/mail.ts";
+import type { RecentCommandMemory } from "../core/risk.ts";
 import type { SecurityEvents } from "../core/security-event.ts";
 import type { Settings } from "../core/settings.ts";
+import type { Timers } from "../core/timer.ts";
 import type { Topics } from "../core/topics.ts";
 import type { AuditChains } from "../store/audit-verification.ts";
 import type { Encryption } from "../store/encryption.ts";
 import type { KeyRotation } from "../store/key-rotation.ts";
-import type { Store } from "../store/open.ts";
+import type { Db, Store } from "../store/open.ts";
+import type { RiskPolicyDirectory } from "../store/risk-policy-directory.ts";
+import type { Passwords } from "../store/passwords.ts";
 import type { SigningKeys } from "../store/secrets.ts";
+import type { TaskKeys } from "../store/task-keys.ts";
 import type { TelemetryStore } from "../store/telemetry.ts";
 import type { TwoLevelCache } from "../store/two-level-cache.ts";
+import type { WebhookDirectory } from "../store/webhook-directory.ts";
 import type { MetricsRegistry } from "./metrics.ts";
+import type { StreamReaders } from "./notifications/readers.ts";
 import type { RateLimits } from "./rate-limits.ts";
 
 export interface ApiSettings {
@@ -47,14 +71,21 @@ export interface ApiContext {
   readonly store: Store;
   readonly keys: SigningKeys;
   readonly keyRotation: KeyRotation;
+  readonly taskKeys: TaskKeys;
+  readonly passwords: Passwords;
   readonly encryption: Encryption;
   readonly cache: TwoLevelCache;
   readonly telemetry: TelemetryStore;
   readonly bus: Bus;
   readonly commands: Commands;
+  readonly automations: AutomationControl<Db>;
+  readonly schedules: ScheduleControl<Db>;
+  readonly alerts: AlertControl<Db>;
+  readonly tasks: TaskControl<Db>;
   readonly sessions: Sessions;
   readonly events: EventSink;
   readonly ingest: Ingest;
+  readonly gateway: DeviceGateway;
   readonly storage: StorageState;
   readonly directory: DeviceDirectory;
   readonly access: AccessDirectory;
@@ -62,6 +93,12 @@ export interface ApiContext {
   readonly demo: Demo;
   readonly rateLimits: RateLimits;
   readonly mailer: Mailer;
+  readonly streamReaders: StreamReaders;
+  readonly timers: Timers<Db>;
+  readonly webhooks: Pick<WebhookDirectory, "changed">;
+  readonly riskPolicies: Pick<RiskPolicyDirectory, "of" | "changed">;
+  readonly recentCommands: Pick<RecentCommandMemory, "of">;
+  readonly destinations: Destinations;
   readonly security: SecurityEvents;
   readonly auditChains: AuditChains;
   readonly metrics: MetricsRegistry;

@@ -5,12 +5,14 @@ import { newAudit } from "../core/event.ts";
 import { type Access, isPermission, NO_PERMISSIONS, organizationAccess, scopeOf } from "../core/permissions.ts";
 import { actorOf, type Principal, SYSTEM, tokenScopeOf } from "../core/principal.ts";
 import { insertAudit } from "../store/audit.ts";
+import { isForeignKeyViolation } from "../store/database-errors.ts";
 import { insertEvents } from "../store/events.ts";
 import type { Db } from "../store/open.ts";
 import { inTransaction } from "../store/transaction.ts";
+import { findUser } from "../store/users.ts";
 import { changeAnswer, errorAnswer, readAnswer, send } from "./answer.ts";
 import { authenticate, requireAccess, requireWholeAccount } from "./authenticate.ts";
-import { readBody } from "./body.ts";
+import { readBody, readIncoming } from "./body.ts";
 import type { ApiContext } from "./context.ts";
 import { asHubError, envelopeOf } from "./errors.ts";
 import { type AnswerSlot, beginAttempt, checkIdempotencyKey, repetitionIdOf, type StoredAnswer } from "./idempotency.ts";
@@ -47,14 +49,14 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
     requireAccess(route.access, rights);
     requireWholeAccount(route, principal);
     const may = { rights, scope: isPermission(route.access) ? scopeOf(rights, route.access) : NOTHING };
-    const body = route.method === "GET" ? undefined : await readBody(ctx.req);
+    const { incoming, body } = await readBodyFor(route, ctx.req);
     const run = route.prepare({ params: ctx["params"], query: queryOf(ctx), body: body?.json });
     const from: From = {
       principal,
       ...may,
       requestId: ctx.state.requestId,
       traceId: ctx.state.trace.isGiven ? ctx.state.trace.traceId : null,
-      caller: { address: remote.address, userAgent: ctx.req.headers["user-agent"] },
+      ...saidBy(ctx.req, remote, incoming),
       repetitionId: undefined,
     };
     if (route.method === "GET") {
@@ -142,13 +144,28 @@ async function runOnce(
   }
 }
 
+function saidBy(
+  { headers }: IncomingMessage,
+  { address }: Remote,
+  incoming: Call["incoming"],
+): Pick<Call, "caller" | "lastEventId" | "incoming"> {
+  const { "user-agent": userAgent, "last-event-id": lastEventId } = headers;
+  return { caller: { address, userAgent }, lastEventId: typeof lastEventId === "string" ? lastEventId : undefined, incoming };
+}
+
+/** A route that reads its body by itself gets it as it came. */
+async function readBodyFor({ method, raw }: Route, request: IncomingMessage) {
+  if (raw) return { incoming: await readIncoming(request, raw.maxBytes), body: undefined };
+  return { incoming: undefined, body: method === "GET" ? undefined : await readBody(request) };
+}
+
 interface TrackedSlot {
   readonly slot: AnswerSlot;
   isFinished: boolean;
 }
 
 /** Of a request, before it is parsed for its route. */
-type From = Pick<Call, "rights" | "scope" | "requestId" | "caller" | "repetitionId"> & {
+type From = Pick<Call, "rights" | "scope" | "requestId" | "caller" | "lastEventId" | "repetitionId" | "incoming"> & {
   readonly principal: Principal | undefined;
   /** That the caller gave. */
   readonly traceId: string | null;
@@ -161,7 +178,7 @@ interface Asked extends From {
 const NO_CONDITION = preconditionOf({}, false);
 
 function callOf(context: ApiContext, asked: Asked): Omit<Call, "params" | "query" | "body"> {
-  const { principal, rights, scope, requestId, caller, repetitionId, condition } = asked;
+  const { principal, rights, scope, requestId, caller, lastEventId, repetitionId, incoming, condition } = asked;
   return {
     context,
     principal,
@@ -169,7 +186,9 @@ function callOf(context: ApiContext, asked: Asked): Omit<Call, "params" | "query
     scope,
     requestId,
     caller,
+    lastEventId,
     repetitionId,
+    incoming,
     match: (version) => condition.check(version),
     commit: (work) => commit(context, asked, work),
   };
@@ -202,6 +221,8 @@ async function commit(context: ApiContext, asked: Asked, work: (db: Db) => Promi
     );
     await tracked?.slot.finish(trx, changeAnswer(done.answer));
     return done;
+  }).catch(async (error: unknown) => {
+    throw (await isGone(context, principal, error)) ? new HubError("unauthorized", "the account is gone", { cause: error }) : error;
   });
   if (tracked) tracked.isFinished = true;
   for (const step of [effect.afterwards, () => context.events.emit(effect.events ?? [])]) {
@@ -213,6 +234,11 @@ async function commit(context: ApiContext, asked: Asked, work: (db: Db) => Promi
     }
   }
   return effect.answer;
+}
+
+/** Somebody whose account was removed between the log-in and this: nothing can refer to them, or to what was theirs. */
+async function isGone({ store }: Pick<ApiContext, "store">, principal: Principal | undefined, error: unknown): Promise<boolean> {
+  return isForeignKeyViolation(error) && principal?.kind === "user" && (await findUser(store.db, principal.id)) === undefined;
 }
 
 function queryOf(ctx: Context): Record<string, unknown> {

@@ -45,6 +45,7 @@ export function headersOf(error: HubError): Record<string, string> {
     case "https_required":
       return { upgrade: "TLS/1.2, HTTP/1.1", connection: "upgrade, close" };
     case "rate_limited":
+    case "pin_locked":
       return { "retry-after": String((error.details as { retry_after_s?: number } | null)?.retry_after_s ?? 1) };
     case "idempotency_in_progress":
       return { "retry-after": "1" };

@@ -11,6 +11,8 @@ export const Uuid = Type.String({ pattern: UUID });
 
 export const Email = Type.String({ format: "email", maxLength: 255 });
 export const Password = Type.String({ minLength: 8, maxLength: 72, description: "8 characters to 72 bytes" });
+/** By which people approve (store/approval-pins.ts). */
+export const Pin = Type.String({ pattern: "^[0-9]{4,12}$", maxLength: 12, description: "4 to 12 digits" });
 
 export const DeviceReference = Type.String({
   maxLength: 36,

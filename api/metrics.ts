@@ -8,10 +8,18 @@ export interface MetricsRegistry extends Metrics {
   /** The same for what only grows. */
   counter(name: string, help: string, read: Read, labelNames?: readonly string[]): void;
   text(): Promise<string>;
+  /** All values as they are now; of a histogram its sum and count alone. */
+  snapshot(): Promise<readonly Measured[]>;
   readonly contentType: string;
 }
 
 type Read = () => number | readonly LabelledValue[];
+
+export interface Measured {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly value: number;
+}
 
 export interface LabelledValue {
   readonly labels: Readonly<Record<string, string>>;
@@ -21,6 +29,9 @@ export interface LabelledValue {
 const HELP: Readonly<Record<string, string>> = {
   hexahub_http_requests_total: "HTTP requests answered, by method, route pattern and status",
   hexahub_http_request_duration_seconds: "Seconds from the request's arrival to its answer",
+  hexahub_webhook_deliveries_total: "Messages to webhooks by what became of them: delivered, retried, dead, dropped, or overflow",
+  hexahub_webhook_delivery_seconds: "Seconds from sending a message to a webhook until its answer, or until none came",
+  hexahub_alerts_raised_total: "Alerts that were raised, by rules and by hand",
   hexahub_cache_reads_total: "Reads of cached documents by where they were found: memory, shared (Redis) or database",
   hexahub_cache_shared_failures_total: "Times that Redis did not answer for the cache, which then did without it for a second",
 };
@@ -72,6 +83,14 @@ export function createMetrics(): MetricsRegistry {
       );
     },
     text: () => registry.metrics(),
+    async snapshot() {
+      const all = await registry.getMetricsAsJSON();
+      return all.flatMap((metric) =>
+        (metric.values as { metricName?: string; labels: Measured["labels"]; value: number }[])
+          .map(({ metricName = metric.name, labels, value }) => ({ name: metricName, labels, value }))
+          .filter(({ name }) => !name.endsWith("_bucket")),
+      );
+    },
     contentType: registry.contentType,
   };
 }

@@ -127,6 +127,7 @@ function operationOf(route: Route, components: Map<string, unknown>): Json {
       .join("\n\n"),
     security: SECURITY[route.access] ?? MEMBER,
     ...(parameters.length === 0 ? {} : { parameters }),
+    ...(route.raw === undefined ? {} : { requestBody: { content: rawContent(route.raw) } }),
     ...(route.body === undefined
       ? {}
       : {
@@ -149,6 +150,10 @@ function operationOf(route: Route, components: Map<string, unknown>): Json {
       ...Object.fromEntries(errors.map((status) => [String(status), { $ref: `#/components/responses/Error${status}` }])),
     },
   };
+}
+
+function rawContent({ maxBytes, types }: NonNullable<Route["raw"]>): Json {
+  return Object.fromEntries(types.map((type) => [type, { schema: type.endsWith("json") ? {} : { type: "string", maxLength: maxBytes } }]));
 }
 
 /** A file is sent before all of it is known. */

@@ -22,6 +22,8 @@ export interface RateLimitSettings {
   readonly mailAddressRate: number;
   /** Mails an hour that one address causes; 0 is no limit. */
   readonly mailCallerRate: number;
+  /** Calls a minute of one inbound webhook by one address, ten times as many by all; 0 is no limit. */
+  readonly hookRate: number;
 }
 
 export interface RateLimits {
@@ -33,6 +35,8 @@ export interface RateLimits {
   askForMail(address: string): Promise<void>;
   /** Counts a mail of that kind; whether the recipient may still get it. */
   mayWriteTo(email: string, kind: MailKind): Promise<boolean>;
+  /** Counts a call of an inbound webhook; all that are not there count as one. Throws `rate_limited`. */
+  callHook(hookId: string | undefined, address: string): Promise<void>;
 }
 export interface Spent {
   /** How many are left (draft-ietf-httpapi-ratelimit-headers-10). */
@@ -53,11 +57,13 @@ const UNLIMITED: LoginAttempt = { succeeded: async () => {} };
 
 /** With `shared` all nodes count together, and each by itself while that does not answer. */
 export function createRateLimits(settings: RateLimitSettings, shared: SharedScripts | undefined): RateLimits {
-  const { apiRate, loginFailures, mailAddressRate, mailCallerRate } = settings;
+  const { apiRate, loginFailures, mailAddressRate, mailCallerRate, hookRate } = settings;
   const api = limiter("api", apiRate, MINUTE_S, shared);
   const pairs = limiter("login", loginFailures, LOGIN_WINDOW_S, shared);
   const addresses = limiter("login-address", loginFailures * ADDRESS_FACTOR, LOGIN_WINDOW_S, shared);
   const mailCallers = limiter("mail-caller", mailCallerRate, HOUR_S, shared);
+  const hookCallers = limiter("hook-caller", hookRate, MINUTE_S, shared);
+  const hooks = limiter("hook", hookRate * ADDRESS_FACTOR, MINUTE_S, shared);
   const mailRecipients = limiter("mail", mailAddressRate, HOUR_S, shared);
   const policy = { "ratelimit-policy": `"api";q=${apiRate};w=${MINUTE_S}` };
   return {
@@ -88,6 +94,14 @@ export function createRateLimits(settings: RateLimitSettings, shared: SharedScri
     async askForMail(address) {
       if (mailCallerRate === 0) return;
       const { refusal } = await consume(mailCallers, addressKey(address));
+      if (refusal) throw refusal;
+    },
+    async callHook(hookId = "none", address) {
+      if (hookRate === 0) return;
+      // Who calls too often is stopped before he uses up what is there for the others.
+      const caller = await consume(hookCallers, `${hookId} ${addressKey(address)}`);
+      if (caller.refusal) throw caller.refusal;
+      const { refusal } = await consume(hooks, hookId);
       if (refusal) throw refusal;
     },
     async mayWriteTo(email, kind) {

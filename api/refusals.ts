@@ -30,6 +30,8 @@ export function noteRefusal(
   // To look at what is not one's to see is no attempt on anything.
   if (error.code === "forbidden" && principal && principal.kind !== "device" && route.method !== "GET")
     return security.note({ ...about, action: "request.forbidden", actor: actorOf(principal), organizationId: principal.organizationId });
+  if ((error.code === "pin_wrong" || error.code === "pin_locked") && principal?.kind === "user")
+    return security.note({ ...about, action: "user.pin_refused", actor: actorOf(principal), organizationId: principal.organizationId });
   // Its refusals stand in the audit already.
   const isLogin = route.path === "/api/v1/auth/login";
   if (isLogin && error.code === "rate_limited") return security.note({ ...about, action: "user.login_blocked", organizationId: null });

@@ -5,6 +5,7 @@ import type { Access, Permission } from "../core/permissions.ts";
 import type { DevicePrincipal, Member, Scope } from "../core/principal.ts";
 import { parserFor, textParserFor } from "../core/validate.ts";
 import type { Db } from "../store/open.ts";
+import type { IncomingBody } from "./body.ts";
 import type { ApiContext } from "./context.ts";
 
 /**
@@ -38,13 +39,22 @@ export interface Answer {
   readonly cookie?: SessionCookie;
 }
 
-/** Too large for the memory: sent as it is read. */
-export interface StreamedBody {
+/** Sent as it is read: too large for the memory, or without an end. */
+export type StreamedBody = {
   readonly type: string;
-  readonly fileName: string;
   /** Holds nothing while nobody reads. Where it throws, the connection ends. */
   readonly read: () => AsyncIterable<string>;
-}
+} & (
+  | { readonly fileName: string; readonly isLive?: false }
+  | {
+      /** It goes on until somebody ends it. Whoever makes it sees to how many there are. */
+      readonly isLive: true;
+      /** A reader that takes nothing for so long is gone. */
+      readonly stalledMs: number;
+      /** The reader has gone: what `read` gives has to come to its end. */
+      readonly end: () => void;
+    }
+);
 
 /** The token for the cookie, and for how long the browser keeps it. */
 export type SessionCookie = { readonly token: string; readonly maxAgeMs: number } | "cleared";
@@ -80,8 +90,12 @@ export interface Call<A extends RouteAccess = RouteAccess, P = unknown, Q = unkn
   readonly params: P;
   readonly query: Q;
   readonly body: B;
+  /** Of a route that reads its body by itself. */
+  readonly incoming: IncomingBody | undefined;
   readonly requestId: string;
   readonly caller: Caller;
+  /** The last event that a reader of a stream has seen, as the reader says. */
+  readonly lastEventId: string | undefined;
   /** The same for every repetition of a call with an idempotency key, and for no other call. */
   readonly repetitionId: string | undefined;
   /**
@@ -110,6 +124,8 @@ interface Description {
   /** A change of something with a version, which may or has to come with If-Match. */
   readonly match?: "optional" | "required";
   readonly bodyExample?: unknown;
+  /** The body is not JSON, or not only: the route reads it by itself. These are the types of which the document tells. */
+  readonly raw?: { readonly maxBytes: number; readonly types: readonly string[] };
 }
 
 interface Definition<A extends RouteAccess, P extends TSchema, Q extends TSchema, B extends TSchema> extends Description {

@@ -1,7 +1,15 @@
+import * as alerts from "./alerts/alerts.ts";
+import * as alertRules from "./alerts/rules.ts";
+import { simulate as simulateAlerts } from "./alerts/simulate.ts";
 import { list as audit } from "./audit/audit.ts";
 import { exportAudit } from "./audit/export.ts";
 import { report as auditReport } from "./audit/report.ts";
 import { verify as verifyAudit } from "./audit/verify.ts";
+import * as automations from "./automations/automations.ts";
+import * as runs from "./automations/runs.ts";
+import * as scenes from "./automations/scenes.ts";
+import { trial } from "./automations/trial.ts";
+import * as automationVersions from "./automations/versions.ts";
 import * as accessTokens from "./access-tokens/access-tokens.ts";
 import * as contacts from "./contacts/contacts.ts";
 import * as demo from "./demo/demo.ts";
@@ -11,10 +19,17 @@ import * as credentials from "./devices/credentials.ts";
 import * as devices from "./devices/devices.ts";
 import { addDevice, registerDevice } from "./devices/enrolment.ts";
 import { claim, release } from "./devices/ownership.ts";
+import * as deviceGateway from "./devices/gateway.ts";
 import { sensorReport } from "./devices/sensor-report.ts";
-import { events } from "./events/events.ts";
+import { rotateTaskKey } from "./devices/task-key.ts";
+import * as events from "./events/events.ts";
+import { metrics as eventMetrics } from "./events/metrics.ts";
+import { patterns as eventPatterns } from "./events/patterns.ts";
+import { publish as publishEvent } from "./events/publish.ts";
 import * as encryption from "./operations/encryption.ts";
 import { health } from "./operations/health.ts";
+import * as notifications from "./notifications/notifications.ts";
+import { stream as notificationStream } from "./notifications/stream.ts";
 import * as grants from "./people/grants.ts";
 import * as account from "./people/account.ts";
 import * as directory from "./people/directory.ts";
@@ -33,14 +48,30 @@ import * as relationships from "./places/relationships.ts";
 import * as rooms from "./places/rooms.ts";
 import { search } from "./places/search.ts";
 import * as sites from "./places/sites.ts";
+import * as approvalPin from "./people/approval-pin.ts";
 import * as password from "./people/password.ts";
 import { register, verifyEmail } from "./people/registration.ts";
 import { readings } from "./readings/readings.ts";
+import { assessRisk } from "./risk/assess.ts";
+import * as riskPolicy from "./risk/risk-policy.ts";
 import type { Route } from "./route.ts";
+import { preview as previewSchedule } from "./schedules/preview.ts";
+import * as taskDecisions from "./tasks/decisions.ts";
+import * as tasks from "./tasks/tasks.ts";
+import * as scheduleRuns from "./schedules/runs.ts";
+import * as schedules from "./schedules/schedules.ts";
 import * as flags from "./settings/feature-flags.ts";
 import * as organizationSettings from "./settings/organization-settings.ts";
 import * as platformSettings from "./settings/platform-settings.ts";
 import { setup } from "./setup/setup.ts";
+import * as templateExchange from "./templates/exchange.ts";
+import { preview as previewTemplate } from "./templates/preview.ts";
+import * as templates from "./templates/templates.ts";
+import * as templateVersions from "./templates/versions.ts";
+import * as deliveries from "./webhooks/deliveries.ts";
+import * as inboundHooks from "./webhooks/inbound-hooks.ts";
+import { receive } from "./webhooks/receive.ts";
+import * as webhooks from "./webhooks/webhooks.ts";
 
 /** Everything the API can do, in the order of its documentation. A fixed path stands before a pattern that would match it. */
 export const ROUTES: readonly Route[] = [
@@ -60,6 +91,8 @@ export const ROUTES: readonly Route[] = [
   password.forgot,
   password.reset,
   password.change,
+  approvalPin.put,
+  approvalPin.remove,
   accessTokens.create,
   accessTokens.list,
   accessTokens.revoke,
@@ -79,9 +112,16 @@ export const ROUTES: readonly Route[] = [
   invitations.accept,
   invitations.register,
   directory.users,
+  directory.show,
   directory.update,
   preferences.show,
   preferences.change,
+  notifications.list,
+  notificationStream,
+  notifications.unreadCount,
+  notifications.readAll,
+  notifications.read,
+  notifications.remove,
   contacts.list,
   contacts.create,
   contacts.show,
@@ -90,6 +130,11 @@ export const ROUTES: readonly Route[] = [
   registerDevice,
   claim,
   sensorReport,
+  deviceGateway.pendingCommands,
+  deviceGateway.commandResult,
+  deviceGateway.stateReport,
+  deviceGateway.taskResult,
+  deviceGateway.registration,
   devices.list,
   addDevice,
   devices.show,
@@ -100,6 +145,7 @@ export const ROUTES: readonly Route[] = [
   credentials.rotate,
   credentials.revoke,
   issueCertificate,
+  rotateTaskKey,
   command,
   history,
   sites.list,
@@ -127,8 +173,105 @@ export const ROUTES: readonly Route[] = [
   entities.show,
   entities.update,
   search,
+  automations.list,
+  automations.create,
+  automations.show,
+  automations.update,
+  automations.remove,
+  trial,
+  runs.start,
+  runs.ofAutomation,
+  automationVersions.list,
+  automationVersions.show,
+  automationVersions.diff,
+  automationVersions.restore,
+  runs.list,
+  runs.show,
+  runs.cancel,
+  scenes.list,
+  scenes.create,
+  scenes.capture,
+  scenes.show,
+  scenes.update,
+  scenes.remove,
+  scenes.activate,
+  tasks.list,
+  tasks.create,
+  tasks.counts,
+  tasks.show,
+  tasks.update,
+  tasks.remove,
+  tasks.executions,
+  tasks.logs,
+  taskDecisions.submit,
+  taskDecisions.cancel,
+  taskDecisions.retry,
+  taskDecisions.approve,
+  taskDecisions.reject,
+  schedules.list,
+  schedules.create,
+  previewSchedule,
+  schedules.show,
+  schedules.update,
+  schedules.remove,
+  schedules.versions,
+  scheduleRuns.ofSchedule,
+  scheduleRuns.start,
+  templates.list,
+  templates.categories,
+  templates.create,
+  templateExchange.importOne,
+  templates.show,
+  templates.replace,
+  templates.update,
+  templates.remove,
+  previewTemplate,
+  templateExchange.exportOne,
+  templateExchange.copy,
+  templateVersions.list,
+  templateVersions.show,
+  templateVersions.diff,
+  templateVersions.restore,
   readings,
-  events,
+  alertRules.list,
+  alertRules.create,
+  alertRules.show,
+  alertRules.update,
+  alertRules.remove,
+  alertRules.versions,
+  alerts.list,
+  alerts.raise,
+  alerts.show,
+  alerts.acknowledge,
+  alerts.resolve,
+  alerts.silence,
+  simulateAlerts,
+  riskPolicy.show,
+  riskPolicy.put,
+  assessRisk,
+  events.list,
+  publishEvent,
+  eventMetrics,
+  eventPatterns,
+  events.show,
+  events.chain,
+  webhooks.list,
+  webhooks.create,
+  webhooks.show,
+  webhooks.update,
+  webhooks.remove,
+  webhooks.rotateSecret,
+  deliveries.tryOut,
+  deliveries.list,
+  deliveries.replayOne,
+  deliveries.replayAll,
+  inboundHooks.list,
+  inboundHooks.create,
+  inboundHooks.show,
+  inboundHooks.update,
+  inboundHooks.remove,
+  inboundHooks.rotateSecret,
+  receive,
   audit,
   auditReport,
   exportAudit,

@@ -10,6 +10,7 @@ const DRAIN_MS = 5_000;
 /** Listens and serves. Throws `SetupError` when the port is taken. Disposing lets running requests finish for 5 s. */
 export async function startApi(context: ApiContext): Promise<Api> {
   const { host, port } = context.settings;
+  const { metrics, streamReaders } = context;
   const handle = createApp(context).callback();
   const running = new Set<ServerResponse>();
   let isDraining = false;
@@ -25,6 +26,7 @@ export async function startApi(context: ApiContext): Promise<Api> {
   server.maxHeadersCount = 100;
   server.on("clientError", answerGarbage);
   await listen(server, host, port);
+  metrics.gauge("hexahub_notification_streams", "Streams of notifications that are read at this node", () => streamReaders.count);
   const address = server.address() as AddressInfo;
   return {
     server,

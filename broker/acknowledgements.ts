@@ -99,7 +99,7 @@ export class Acknowledgements {
   #write({ qos, packetId, reasonCode, reason }: Omit<Waiting, "isDone" | "isKept">): void {
     const { isClosed, version, output, wantsReasons, maxPacketBytes } = this.#to;
     if (isClosed) return;
-    if (version !== 5 || reasonCode === 0) return output.appendShort(qos === 1 ? PUBACK : PUBREC, packetId);
+    if (version !== 5 || (reasonCode === 0 && reason === undefined)) return output.appendShort(qos === 1 ? PUBACK : PUBREC, packetId);
     const plain = { cmd: qos === 1 ? ("puback" as const) : ("pubrec" as const), messageId: packetId, reasonCode };
     const properties = wantsReasons && reason !== undefined ? { reasonString: reason.slice(0, MAX_REASON) } : undefined;
     const explained = properties && mqttPacket.generate({ ...plain, properties }, { protocolVersion: 5 });

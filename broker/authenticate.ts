@@ -3,20 +3,22 @@ import { isDeviceUid } from "../core/id.ts";
 import { type DevicePrincipal, PLATFORM, type Principal } from "../core/principal.ts";
 import { authenticateBearer, authenticateService } from "../store/access-tokens.ts";
 import { insertAudit } from "../store/audit.ts";
-import { authenticateDevice, findCertificate, recordCertificate } from "../store/credentials.ts";
+import { authenticateDevice, findCertificate, recordCertificate, revokedAmong } from "../store/credentials.ts";
 import { findDevice } from "../store/devices.ts";
 import type { Store } from "../store/open.ts";
 import { authenticateUserJwt } from "../store/logins.ts";
-import { spendPasswordTime, verifyPassword } from "../store/passwords.ts";
+import type { Passwords } from "../store/passwords.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import { inTransaction } from "../store/transaction.ts";
 import { findUserWithPassword, passwordCredentialId, userPrincipal } from "../store/users.ts";
 import { hasControlCharacter } from "./authorize.ts";
 import type { ClientCertificate } from "./client-certificates.ts";
+import type { GatewayLogin } from "./gateway-login.ts";
 
 export interface AuthenticationContext {
   readonly store: Store;
   readonly keys: SigningKeys;
+  readonly passwords: Passwords;
   readonly clock: () => number;
 }
 
@@ -28,6 +30,8 @@ export interface Login {
   readonly certificate?: ClientCertificate | undefined;
   /** The session cookie of the hub's own page. */
   readonly cookieToken?: string | undefined;
+  /** Through which no one comes but a device. */
+  readonly gateway?: GatewayLogin | undefined;
 }
 
 /**
@@ -37,8 +41,9 @@ export interface Login {
  */
 export async function authenticate(
   context: AuthenticationContext,
-  { username, password, certificate, cookieToken }: Login,
+  { username, password, certificate, cookieToken, gateway }: Login,
 ): Promise<Principal | undefined> {
+  if (gateway) return authenticateGateway(context, gateway);
   if (cookieToken !== undefined && username === undefined && password === undefined) {
     const found = await authenticateUserJwt(context.store.db, context.keys, cookieToken, context.clock());
     return found && userPrincipal(found.user, found.login.id);
@@ -86,15 +91,26 @@ export async function authenticateCertificate(
   return { kind: "device", id: known.deviceId, uid, credentialId, certificate: { credentialId, fingerprint } };
 }
 
+async function authenticateGateway(
+  { store: { db }, keys, clock }: AuthenticationContext,
+  { uid, secret, principal }: GatewayLogin,
+): Promise<Principal | undefined> {
+  if (secret !== undefined) return authenticateDevice(db, keys, uid, secret, clock());
+  // Since the API has let it in, the credential may have been revoked, or the device removed.
+  if (!principal || (await revokedAmong(db, [principal.credentialId])).length > 0) return undefined;
+  return (await findDevice(db, PLATFORM, principal.id)) && principal;
+}
+
 async function authenticatePassword(
-  { store, keys, clock }: AuthenticationContext,
+  context: AuthenticationContext,
   username: string | undefined,
   password: string | undefined,
 ): Promise<Principal | undefined> {
   // A name that no table can hold is nobody's.
   if (!username || !password || hasControlCharacter(username)) return undefined;
+  if (username.includes("@")) return authenticateUser(context, username, password);
+  const { store, keys, clock } = context;
   const now = clock();
-  if (username.includes("@")) return authenticateUser({ store, keys, clock }, username, password);
   if (isDeviceUid(username)) {
     const device = await authenticateDevice(store.db, keys, username, password, now);
     if (device) return device;
@@ -103,7 +119,7 @@ async function authenticatePassword(
 }
 
 async function authenticateUser(
-  { store, keys, clock }: AuthenticationContext,
+  { store, keys, passwords, clock }: AuthenticationContext,
   email: string,
   password: string,
 ): Promise<Principal | undefined> {
@@ -111,9 +127,9 @@ async function authenticateUser(
   if (byToken) return byToken.kind === "user" && byToken.email === email.toLowerCase() ? byToken : undefined;
   const user = await findUserWithPassword(store.db, email);
   if (!user?.isActive) {
-    await spendPasswordTime();
+    await passwords.spendTime();
     return undefined;
   }
-  if (!(await verifyPassword(password, user.passwordHash))) return undefined;
+  if (!(await passwords.verify(password, user.passwordHash))) return undefined;
   return userPrincipal(user, passwordCredentialId(user));
 }

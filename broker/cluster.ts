@@ -1,6 +1,7 @@
+import { openTaskSignals } from "./cluster-task-signals.ts";
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Log, SharedCache, SharedScripts } from "../core/bus.ts";
+import type { Log, SharedCache, SharedScripts, TaskSignals } from "../core/bus.ts";
 import type { OutgoingLetter } from "./cluster-backlog.ts";
 import { type Claims, ClientClaims } from "./cluster-claims.ts";
 import type { ClusterHandlers } from "./cluster-handlers.ts";
@@ -58,6 +59,7 @@ export interface Cluster extends AsyncDisposable {
   readonly leases: Leases;
   readonly scripts: SharedScripts;
   readonly cache: SharedCache;
+  readonly taskSignals: TaskSignals;
   readonly stats: Readonly<ClusterStats>;
 }
 
@@ -96,6 +98,7 @@ export function openCluster(options: ClusterOptions): Cluster {
   // What was sent last still goes out, before this node says good-bye.
   stack.defer(() => Promise.race([parts.outbox.delivered().catch(() => {}), pause(FAREWELL_MS, undefined, { ref: false })]));
   stack.defer(() => parts.ending.abort());
+  const taskSignals = stack.use(openTaskSignals({ url: options.redisUrl, link, log }));
   const { outbox, interest, claims, presence, leases, scripts, cache, dropped } = parts;
   return {
     joined: joining(node.joined, parts.isCaughtUp, options.joinWithinMs),
@@ -124,6 +127,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     leases,
     scripts,
     cache,
+    taskSignals,
     get stats() {
       return {
         backlogBytes: outbox.backlogBytes,

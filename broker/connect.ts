@@ -12,6 +12,7 @@ import { cookieTokenOf } from "./browser-login.ts";
 import { certificateOf } from "./client-certificates.ts";
 import type { Connection } from "./connection.ts";
 import type { Flapping } from "./flapping.ts";
+import { gatewayLoginOf } from "./gateway-login.ts";
 import type { LoginFailures } from "./login-failures.ts";
 import type { Revocations } from "./revocations.ts";
 import type { SessionRegistry } from "./session-registry.ts";
@@ -64,7 +65,8 @@ export function createAdmission(context: AdmissionContext): Admission {
     // Before anything is looked at: the same answer, as fast, for an account that exists and one that does not.
     if (context.failures.isBlocked(remoteAddress)) throw new ConnectRefusal(3, "too_many_failures", 0x9f);
     if (!isValidClientId(client.id)) throw new ConnectRefusal(2, "client_id_invalid");
-    const shown = { certificate: certificateOf(client.conn), cookieToken: cookieTokenOf(client.conn) };
+    const { conn } = client;
+    const shown = { certificate: certificateOf(conn), cookieToken: cookieTokenOf(conn), gateway: gatewayLoginOf(conn) };
     const principal = await authenticate(context, { username, password, ...shown });
     if (!principal || (await context.revocations.includes(principal))) {
       context.failures.failed(remoteAddress);

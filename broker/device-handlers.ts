@@ -1,4 +1,4 @@
-import type { DeviceDirectory, DeviceRef, EventSink, UpMessage } from "../core/bus.ts";
+import type { DeviceDirectory, DeviceRef, EventSink, ReadingWitness, UpMessage } from "../core/bus.ts";
 import { type EventType, type HubEvent, newEvent } from "../core/event.ts";
 import type { Register, Registered, UpType } from "../core/payloads.ts";
 import { PLATFORM } from "../core/principal.ts";
@@ -17,6 +17,8 @@ export interface DeviceHandlerContext {
   readonly announce: Announce;
   readonly events: EventSink;
   readonly topics: Topics;
+  /** May grow until the doors open. */
+  readonly readingWitnesses?: readonly ReadingWitness<Db>[] | undefined;
 }
 
 /** What a device is asked to send at least: half of half the presence time, so that one lost heartbeat is no alarm. */
@@ -28,7 +30,6 @@ export function deviceHandlers(context: DeviceHandlerContext): Map<UpType, Inges
     input_event: "device.input_event",
     ir_learned: "device.ir_learned",
     ota_status: "device.ota_status",
-    task_result: "device.task_result",
   };
   const handlers = new Map<UpType, IngestHandler>([
     ["telemetry", telemetryHandler(context) as IngestHandler],

@@ -26,7 +26,7 @@ export function createFlappingAlarm({ store, directory, events, log, clock }: Fl
     const isNew = await inTransaction(store.db, async (trx) => {
       // The row is held, so that the other node waits and then sees this event.
       if (!(await lockConnectionStatus(trx, [id])).has(id)) return false;
-      const { items } = await listEvents(trx, PLATFORM, { limit: 1, entityId: id, type: event.type, from: now - ONE_ALARM_MS });
+      const { items } = await listEvents(trx, PLATFORM, { limit: 1, entityId: id, types: [event.type], from: now - ONE_ALARM_MS });
       if (items.length === 0) await insertEvents(trx, [event]);
       return items.length === 0;
     });

@@ -3,14 +3,13 @@ import type { Duplex } from "node:stream";
 import type { Log, Metrics } from "../core/bus.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import { rangeMatcher, withoutMapping } from "./addresses.ts";
-import type { Expiry } from "./certificate-expiry.ts";
 import type { CertificateOptions } from "./certificates.ts";
 import { ConnectionRates } from "./connection-rates.ts";
 import { type DoorContext, openTcpDoor, type TcpDoor } from "./tcp-door.ts";
 import { openTls, type TlsOptions } from "./tls.ts";
 import { createTlsHandshakes } from "./tls-handshakes.ts";
 import { createTurnAway } from "./turned-away.ts";
-import { openWebSocketDoor } from "./websocket.ts";
+import { mqttPath, openWebSocketDoor, type WebSocketPath } from "./websocket.ts";
 
 export interface ListenerOptions {
   readonly host: string;
@@ -22,12 +21,14 @@ export interface ListenerOptions {
   readonly certificates: CertificateOptions;
   /** Without it nobody is asked for a certificate, and one certificate serves all names. */
   readonly tls?: Omit<TlsOptions, "certificates"> | undefined;
-  /** The HTTP server whose `/mqtt` upgrades become MQTT connections. */
+  /** The HTTP server whose upgrades of `/mqtt` become MQTT connections. */
   readonly http: HttpServer;
   /** The client of an upgrade behind the proxies that are trusted; without it the peer. */
   readonly addressOf?: ((request: IncomingMessage) => string | undefined) | undefined;
   /** Of the hub's own pages, where it is not that of the request's host. */
   readonly publicOrigin?: string | undefined;
+  /** Upgrades of other paths than `/mqtt`. */
+  readonly paths?: readonly WebSocketPath[] | undefined;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -36,8 +37,8 @@ export interface Listeners extends AsyncDisposable {
   readonly mqttPort: number | undefined;
   readonly mqttsPort: number;
   readonly caFile: string | undefined;
-  /** When the certificates end. */
-  expiries(): readonly Expiry[];
+  /** How long the certificates still hold, by name. */
+  secondsToExpiry(): { readonly labels: { readonly name: string }; readonly value: number }[];
   /** Takes no new connections and closes those that wait for their turn; those that are open stay until the end. */
   stop(): void;
 }
@@ -69,15 +70,19 @@ export async function openListeners(options: ListenerOptions, accept: Accept): P
     plain = stack.use(await openTcpDoor({ ...door, host: plainHost, port: options.mqttPort, setting: "HEXA_MQTT_PORT" }, accept));
   const maxPayloadBytes = limits.maxPacketBytes + 1_024;
   const peerOf = ({ socket: { remoteAddress } }: IncomingMessage): string | undefined => remoteAddress && withoutMapping(remoteAddress);
-  const web = { http, maxPayloadBytes, origins: limits.mqttOrigins, publicOrigin: options.publicOrigin, addressOf: addressOf ?? peerOf };
-  stack.use(openWebSocketDoor({ ...web, rates, turnAway }, accept));
+  const mqtt = mqttPath({ origins: limits.mqttOrigins, publicOrigin: options.publicOrigin }, accept);
+  const web = { http, maxPayloadBytes, addressOf: addressOf ?? peerOf, rates, turnAway };
+  stack.use(openWebSocketDoor(web, [mqtt, ...(options.paths ?? [])]));
 
   const opened = stack.move();
   return {
     mqttPort: plain?.port,
     mqttsPort: secure.port,
     caFile: tls.caFile,
-    expiries: () => tls.expiries(),
+    secondsToExpiry: () =>
+      tls
+        .expiries()
+        .map(({ name, notAfter }) => ({ labels: { name }, value: (notAfter.getTime() - (options.tls?.clock ?? Date.now)()) / 1_000 })),
     stop() {
       rates.stop();
       secure.stop();

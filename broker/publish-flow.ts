@@ -140,25 +140,34 @@ export class PublishFlow {
     // Thousands wait for a commit at once: no frame of an async function for each of them.
     try {
       acceptPublish(this.#context, sender, packet, topic)
-        .then(() => this.#follow(connection, packet, topic, pending))
+        .then((stopped) => this.#follow(connection, packet, topic, { pending, stopped: stopped ?? undefined }))
         .catch(fail);
     } catch (error) {
       fail(error);
     }
   }
 
-  /** What was accepted goes on to its subscribers, and is answered when what follows from that is committed too. */
-  #follow(connection: Connection, packet: Inbound, { kind }: Topic, pending: Pending | undefined): Promise<void> | void {
+  /**
+   * What was accepted goes on to its subscribers, and is answered when what follows from that is committed too. `stopped` says why it
+   * does not go on.
+   */
+  #follow(
+    connection: Connection,
+    packet: Inbound,
+    { kind }: Topic,
+    { pending, stopped }: { readonly pending: Pending | undefined; readonly stopped: string | undefined },
+  ): Promise<void> | void {
     const { exchange } = this.#context;
     const { qos, packetId } = packet;
     // The session itself says when a device comes and goes; the hub alone publishes it, once a change.
-    let followed = kind === "availability" ? undefined : exchange.publish(messageOf(connection, packet), connection.principal);
+    let followed =
+      kind === "availability" || stopped !== undefined ? undefined : exchange.publish(messageOf(connection, packet), connection.principal);
     if (qos === 2) {
       if (this.#keepUnreleased(connection.session as Session, packetId)) followed ??= "here";
       pending?.keep();
     }
-    if (!followed || qos === 0) return pending?.settle();
-    return exchange.stored(followed).then(() => pending?.settle());
+    if (!followed || qos === 0) return pending?.settle(0, stopped);
+    return exchange.stored(followed).then(() => pending?.settle(0, stopped));
   }
 
   #fail(connection: Connection, packet: Inbound, pending: Pending | undefined, error: unknown): void {

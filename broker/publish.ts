@@ -37,8 +37,9 @@ export function offerUp({ ingest, directory, clock }: PublishContext, packet: In
 /**
  * Takes a message to the hub: checks the payload and (for durable topics at QoS 1 and 2) commits what it means before it
  * resolves, so that the acknowledgement can follow. What had its effect before has no second one. Throws or rejects with HubError.
+ * Gives what to tell the publisher of a message that goes no further, since somebody has to approve what it asks for.
  */
-export function acceptPublish(context: PublishContext, sender: Sender, packet: Inbound, topic: Topic): Promise<void> {
+export function acceptPublish(context: PublishContext, sender: Sender, packet: Inbound, topic: Topic): Promise<string | void> {
   switch (topic.kind) {
     case "up": {
       const message = upMessage(context, packet, topic);
@@ -58,9 +59,9 @@ export function acceptPublish(context: PublishContext, sender: Sender, packet: I
   }
 }
 
-async function acceptCommand(context: PublishContext, sender: Sender, packet: Inbound, topic: CommandTopic): Promise<void> {
+async function acceptCommand(context: PublishContext, sender: Sender, packet: Inbound, topic: CommandTopic): Promise<string | undefined> {
   const { principal } = sender;
-  await context.commands().accept({
+  const { taskId } = await context.commands().accept({
     device: topic.uid,
     command: commandOf(topic, packet.payload),
     actor: actorOf(principal),
@@ -68,6 +69,7 @@ async function acceptCommand(context: PublishContext, sender: Sender, packet: In
     source: principal.kind === "service" ? "home-assistant" : "mqtt",
     origin: identityOf(sender, packet),
   });
+  return taskId === null ? undefined : `awaiting_confirmation: task ${taskId}`;
 }
 
 function upMessage(

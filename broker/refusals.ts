@@ -11,10 +11,12 @@ const REASONS: Partial<Record<ErrorCode, number>> = {
   topic_forbidden: 0x87,
   forbidden: 0x87,
   not_found: 0x87,
+  task_signature_invalid: 0x87,
   topic_unknown: 0x90,
   bad_json: 0x99,
   validation_error: 0x99,
   clock_out_of_range: 0x99,
+  task_envelope_stale: 0x99,
   rate_limited: 0x97,
   quota_exceeded: 0x97,
 };

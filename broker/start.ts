@@ -4,21 +4,24 @@ import type {
   Bus,
   Commands,
   DeviceDirectory,
+  DeviceGateway,
   DeviceRef,
   EventSink,
   Log,
   Metrics,
   NodeCalls,
+  ReadingWitness,
   Sessions,
   StorageState,
 } from "../core/bus.ts";
 import type { SecurityEvents } from "../core/security-event.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import type { Topics } from "../core/topics.ts";
-import type { Store } from "../store/open.ts";
+import type { Db, Store } from "../store/open.ts";
+import type { Passwords } from "../store/passwords.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import type { TelemetryStore } from "../store/telemetry.ts";
-import { NO_EMITTER, NO_PERSISTENCE, takeOverMessages } from "./aedes-internals.ts";
+import { type BrokerInternals, NO_EMITTER, NO_PERSISTENCE, takeOverMessages } from "./aedes-internals.ts";
 import type { Rights } from "./authorize.ts";
 import { createAnnounce, createBus, createEventSink } from "./bus.ts";
 import { type Admission, createAdmission } from "./connect.ts";
@@ -35,18 +38,21 @@ import { type DevicePresence, openDevicePresence } from "./device-presence.ts";
 import { createFlapping } from "./flapping.ts";
 import { createFlappingAlarm } from "./flapping-alarm.ts";
 import { createIngest, type DurableIngest } from "./ingest.ts";
-import { type ListenerOptions, type Listeners, openListeners } from "./listeners.ts";
+import { devicePath } from "./device-door.ts";
+import { type Accept, type ListenerOptions, type Listeners, openListeners } from "./listeners.ts";
 import { createLoginFailures } from "./login-failures.ts";
 import { createNodeCalls } from "./node-calls.ts";
+import { createPolls, type PollPace, type Polls } from "./polls.ts";
 import { PublishFlow } from "./publish-flow.ts";
 import { createRefusals } from "./refusals.ts";
 import { createSessions } from "./sessions.ts";
-import { brokerReadings, type Reading, startStatistics } from "./statistics.ts";
+import { brokerReadings, certificateReading, type Reading, startStatistics } from "./statistics.ts";
 import { createSubscribeFlow } from "./subscribe-flow.ts";
 
 export interface BrokerContext {
   readonly store: Store;
   readonly keys: SigningKeys;
+  readonly passwords: Passwords;
   readonly telemetry: TelemetryStore;
   readonly directory: DeviceDirectory;
   readonly access: AccessDirectory;
@@ -64,6 +70,9 @@ export interface BrokerContext {
   /** Called when messages of other nodes may have been missed. */
   readonly onResync?: (() => void) | undefined;
   readonly version: string;
+  /** See readings while they are stored; may grow until the doors open. */
+  readonly readingWitnesses?: readonly ReadingWitness<Db>[] | undefined;
+  readonly pollPace?: PollPace | undefined;
 }
 
 export interface Broker extends AsyncDisposable {
@@ -77,12 +86,13 @@ export interface Broker extends AsyncDisposable {
   readonly events: EventSink;
   readonly ingest: DurableIngest;
   readonly storage: StorageState;
+  readonly gateway: DeviceGateway;
   /** For /metrics. */
   readonly readings: readonly Reading[];
   /** Called when a device is connected and listens to its commands, also after every reconnect. */
   onReachable(listener: (device: DeviceRef) => void): void;
   /** Opens the doors: everything that a message needs must be wired by now. */
-  listen(options: Omit<ListenerOptions, "limits" | "log" | "metrics">, commands: Commands): Promise<Listeners>;
+  listen(options: Omit<ListenerOptions, "limits" | "log" | "metrics" | "paths">, commands: Commands): Promise<Listeners>;
 }
 
 /** The cluster's code is loaded by who has one. */
@@ -141,6 +151,8 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     flapping: createFlapping({ ...context, clock: monotonic, onFlapping: createFlappingAlarm({ ...context, events }) }),
   });
   aedes.authenticate = admission.authenticate;
+  const attach: Accept = (stream, remoteAddress) => connections.attach(stream, remoteAddress);
+  const gateway: Polls = stack.use(createPolls({ ...context, attach, bus, ingest, pace: context.pollPace }));
   const cluster = redisUrl === undefined ? undefined : stack.use(await joinOthers(context, redisUrl, state));
   stack.defer(() => state.transfer.leave());
   const calls = stack.use(createNodeCalls({ bus, log, peerCount: () => cluster?.peers.size ?? 0 }));
@@ -152,13 +164,7 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
   // Last comes first: no new clients, a good-bye to everybody with a session, and the end of connections that never had one.
   stack.defer(() => open?.[Symbol.asyncDispose]());
   stack.defer(() => Promise.race([new Promise<void>((resolve) => aedes.close(resolve)), expiry(SHUTDOWN_MS)]));
-  stack.defer(() =>
-    drain({
-      clients: Object.values(inside.clients),
-      settled: () => Promise.resolve(ingest[Symbol.asyncDispose]()),
-      serverReference: limits.mqttServerReference,
-    }),
-  );
+  stack.defer(() => sendAllAway(inside, ingest, limits));
   stack.defer(() => {
     isStopping = true;
     open?.stop();
@@ -176,11 +182,12 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     events,
     ingest,
     storage: state.storage,
-    readings: [...brokerReadings(counted), ...clusterReadings(cluster)],
+    gateway,
+    readings: [...brokerReadings(counted), ...clusterReadings(cluster), certificateReading(() => open?.secondsToExpiry() ?? [])],
     onReachable: (listener) => void reachable.push(listener),
     async listen(options, commandPath) {
       commands = commandPath;
-      open = await openListeners({ ...options, ...context }, (stream, remoteAddress) => connections.attach(stream, remoteAddress));
+      open = await openListeners({ ...options, ...context, paths: [devicePath({ ...context, attach }, limits.mqttOrigins)] }, attach);
       return open;
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
@@ -196,6 +203,11 @@ function createAedes({ mqttConnectTimeoutS }: MqttLimits): Aedes {
     maxClientsIdLength: Number.POSITIVE_INFINITY,
     heartbeatInterval: 2_147_483_647 / 4,
   });
+}
+
+function sendAllAway({ clients }: BrokerInternals, ingest: DurableIngest, { mqttServerReference }: MqttLimits): Promise<void> {
+  const settled = (): Promise<void> => Promise.resolve(ingest[Symbol.asyncDispose]());
+  return drain({ clients: Object.values(clients), settled, serverReference: mqttServerReference });
 }
 
 const monotonic = (): number => performance.now();

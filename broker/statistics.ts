@@ -25,6 +25,15 @@ export interface Reading {
   readonly read: () => number | readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
 }
 
+/** Of the certificates that clients are shown, or that sign theirs. */
+export const certificateReading = (read: Exclude<Reading["read"], () => number>): Reading => ({
+  type: "gauge",
+  name: "hexahub_tls_certificate_expires_seconds",
+  help: "Seconds until a certificate ends, by name; negative when it has ended",
+  labelNames: ["name"],
+  read,
+});
+
 /** How often the statistics are published. */
 const PERIOD_MS = 10_000;
 const QOS = ["0", "1", "2"] as const;

@@ -1,4 +1,4 @@
-import type { DeviceDirectory, UpMessage } from "../core/bus.ts";
+import type { DeviceDirectory, DeviceReading, ReadingWitness, UpMessage } from "../core/bus.ts";
 import type { Telemetry } from "../core/payloads.ts";
 import { readingsOf, sensorStateText } from "../core/telemetry.ts";
 import type { Topics } from "../core/topics.ts";
@@ -11,24 +11,30 @@ export interface TelemetryContext {
   readonly directory: DeviceDirectory;
   readonly announce: Announce;
   readonly topics: Topics;
+  /** May grow until the doors open. */
+  readonly readingWitnesses?: readonly ReadingWitness<Db>[] | undefined;
 }
 
 /**
  * Stores the readings of a group and afterwards publishes as states those that are the newest of their sensors. A reading that
  * comes late is stored and changes no state.
  */
-export function telemetryHandler({ telemetry, directory, announce, topics }: TelemetryContext) {
+export function telemetryHandler({ telemetry, directory, announce, topics, readingWitnesses = [] }: TelemetryContext) {
   return async (trx: Db, messages: readonly UpMessage[]): Promise<() => void> => {
     const uids = new Map<string, string>();
     const rows: SeriesReading[] = [];
+    const witnessed: DeviceReading[] = [];
     for (const { device, payload, receivedAt } of messages) {
       uids.set(device.id, device.uid);
       // The directory knows a claim that came after the session began.
-      const organizationId = directory.find(device.uid)?.organizationId ?? null;
-      for (const { key, ts, value } of readingsOf(payload as Telemetry, receivedAt))
-        rows.push({ deviceId: device.id, organizationId, key, ts, value });
+      const now = directory.find(device.uid) ?? { ...device, organizationId: null };
+      for (const { key, ts, value } of readingsOf(payload as Telemetry, receivedAt)) {
+        rows.push({ deviceId: device.id, organizationId: now.organizationId, key, ts, value });
+        if (readingWitnesses.length > 0) witnessed.push({ device: now, key, ts, value });
+      }
     }
     const newest = await telemetry.insert(trx, rows);
+    for (const witness of readingWitnesses) await witness(trx, witnessed);
     return () => {
       for (const { deviceId, key, value } of newest()) {
         const uid = uids.get(deviceId) as string;

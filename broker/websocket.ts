@@ -1,21 +1,41 @@
 import { type IncomingMessage, type Server as HttpServer, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
-import { WebSocketServer } from "ws";
+import { type WebSocket, WebSocketServer } from "ws";
 import { rememberCookie } from "./browser-login.ts";
 import type { ConnectionRates } from "./connection-rates.ts";
 import type { TurnAway } from "./turned-away.ts";
-import { type WebSocketDuplex, webSocketStream } from "./websocket-stream.ts";
+import { webSocketStream } from "./websocket-stream.ts";
 
-export interface WebSocketDoorOptions {
-  /** The server whose `/mqtt` upgrades become MQTT connections. It is closed by whoever opened it. */
-  readonly http: HttpServer;
-  readonly maxPayloadBytes: number;
+/** An open WebSocket, to its door. */
+export interface WatchedSocket {
+  /** Called now and then; ends a connection that shows no sign of life. */
+  checkAlive(): void;
+  /** Ends the connection without a good-bye. */
+  cut(): void;
+}
+
+/** What becomes of the upgrades of one path. */
+export interface WebSocketPath {
+  readonly path: string;
+  readonly reasonAgainst: (request: IncomingMessage) => keyof typeof REFUSALS | undefined;
+  readonly protocolOf: (offered: ReadonlySet<string>) => string | false;
+  /** undefined when it has been closed at once. */
+  readonly open: (webSocket: WebSocket, request: IncomingMessage, remoteAddress: string | undefined) => WatchedSocket | undefined;
+}
+
+export interface MqttPathOptions {
   /** Web origins that may connect besides the request's own host; `*` is all. */
   readonly origins: readonly string[];
-  /** The client behind the proxies that are trusted. */
-  readonly addressOf: (request: IncomingMessage) => string | undefined;
   /** Whose pages may log in by the session cookie, besides the request's own host. */
   readonly publicOrigin?: string | undefined;
+}
+
+export interface WebSocketDoorOptions {
+  /** The server whose upgrades come here. It is closed by whoever opened it. */
+  readonly http: HttpServer;
+  readonly maxPayloadBytes: number;
+  /** The client behind the proxies that are trusted. */
+  readonly addressOf: (request: IncomingMessage) => string | undefined;
   readonly rates: ConnectionRates;
   readonly turnAway: TurnAway;
   /** How often a connection is looked at for signs of life; 30 s unless a test is in a hurry. */
@@ -24,7 +44,6 @@ export interface WebSocketDoorOptions {
 
 type Refusal = readonly [status: number, code: string, message: string];
 
-const PATH = "/mqtt";
 /** MQTT 3.1 had a name of its own. */
 const PROTOCOLS = ["mqtt", "mqttv3.1"];
 const CHECK_MS = 30_000;
@@ -32,7 +51,7 @@ const CHECK_MS = 30_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 
 const REFUSALS = {
-  path: [404, "not_found", "MQTT over WebSocket is at /mqtt"],
+  path: [404, "not_found", "MQTT over WebSocket is at /mqtt, JSON of devices at /ws/device"],
   origin: [403, "forbidden", "pages of this origin may not connect; HEXA_MQTT_ORIGINS names those that may"],
   subprotocol: [400, "validation_error", "ask for the WebSocket subprotocol mqtt"],
   early_data: [400, "validation_error", "nothing may be sent before the upgrade"],
@@ -42,13 +61,36 @@ const REFUSALS = {
   stopping: [503, "unavailable", "the hub is stopping"],
 } as const satisfies Record<string, Refusal>;
 
-/** MQTT over WebSocket. Every upgrade of the HTTP server comes here; those for other paths are refused. */
-export function openWebSocketDoor(
-  options: WebSocketDoorOptions,
+/** MQTT over WebSocket. */
+export function mqttPath(
+  { origins, publicOrigin }: MqttPathOptions,
   accept: (stream: Duplex, remoteAddress: string | undefined) => void,
-): AsyncDisposable {
+): WebSocketPath {
+  return {
+    path: "/mqtt",
+    reasonAgainst({ headers }) {
+      if (!isAllowedOrigin(headers, origins)) return "origin";
+      const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
+      return PROTOCOLS.some((protocol) => offered.includes(protocol)) ? undefined : "subprotocol";
+    },
+    protocolOf: (offered) => PROTOCOLS.find((protocol) => offered.has(protocol)) ?? false,
+    open(webSocket, request, remoteAddress) {
+      const stream = webSocketStream(webSocket);
+      rememberCookie(stream, request, publicOrigin);
+      accept(stream, remoteAddress);
+      return stream;
+    },
+  };
+}
+
+/** Every upgrade of the HTTP server comes here; those for other paths are refused. */
+export function openWebSocketDoor(options: WebSocketDoorOptions, paths: readonly WebSocketPath[]): AsyncDisposable {
   const { http, rates, turnAway, addressOf } = options;
-  const streams = new Set<WebSocketDuplex>();
+  const open = new Set<WatchedSocket>();
+  const pathOf = ({ url = "" }: IncomingMessage): WebSocketPath | undefined => {
+    const [path] = url.split("?", 1);
+    return paths.find((one) => one.path === path);
+  };
   const upgradeOptions = {
     noServer: true,
     clientTracking: false,
@@ -56,7 +98,7 @@ export function openWebSocketDoor(
     maxPayload: options.maxPayloadBytes,
     // Younger than the types.
     closeTimeout: CLOSE_TIMEOUT_MS,
-    handleProtocols: (offered: Set<string>) => PROTOCOLS.find((protocol) => offered.has(protocol)) ?? (false as const),
+    handleProtocols: (offered: Set<string>, request: IncomingMessage) => pathOf(request)?.protocolOf(offered) ?? false,
   };
   const upgrades = new WebSocketServer(upgradeOptions);
   // Its answer to what is no upgrade says why.
@@ -65,13 +107,12 @@ export function openWebSocketDoor(
     socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
   });
 
-  function upgrade(request: IncomingMessage, socket: Duplex, address: string | undefined): void {
+  function upgrade(path: WebSocketPath | undefined, request: IncomingMessage, socket: Duplex): void {
     upgrades.handleUpgrade(request, socket, Buffer.alloc(0), (webSocket) => {
-      const stream = webSocketStream(webSocket);
-      streams.add(stream);
-      rememberCookie(stream, request, options.publicOrigin);
-      socket.once("close", () => streams.delete(stream));
-      accept(stream, address);
+      const watched = path?.open(webSocket, request, addressOf(request));
+      if (!watched) return;
+      open.add(watched);
+      socket.once("close", () => open.delete(watched));
     });
   }
 
@@ -87,7 +128,8 @@ export function openWebSocketDoor(
     const onEarlyData = (): void => refuse("early_data");
     const onEnd = (): unknown => socket.destroy();
     socket.on("error", () => socket.destroy());
-    const reason = head.length > 0 ? "early_data" : reasonAgainst(request, options.origins);
+    const path = pathOf(request);
+    const reason = head.length > 0 ? "early_data" : path ? path.reasonAgainst(request) : "path";
     if (reason) return refuse(reason);
     // Read while it waits: who sends before the answer breaks the protocol, and who leaves is noticed.
     socket.on("data", onEarlyData).on("end", onEnd);
@@ -95,7 +137,7 @@ export function openWebSocketDoor(
       admit() {
         if (isRefused) return;
         socket.off("data", onEarlyData).off("end", onEnd);
-        upgrade(request, socket, address);
+        upgrade(path, request, socket);
       },
       refuse,
     });
@@ -105,23 +147,16 @@ export function openWebSocketDoor(
 
   http.on("upgrade", onUpgrade);
   const checking = setInterval(() => {
-    for (const stream of streams) stream.checkAlive();
+    for (const one of open) one.checkAlive();
   }, options.checkMs ?? CHECK_MS).unref();
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(checking);
       http.off("upgrade", onUpgrade);
       upgrades.close();
-      for (const stream of streams) stream.cut();
+      for (const one of open) one.cut();
     },
   };
-}
-
-function reasonAgainst({ url = "", headers }: IncomingMessage, origins: readonly string[]): keyof typeof REFUSALS | undefined {
-  if (url.split("?", 1)[0] !== PATH) return "path";
-  if (!isAllowedOrigin(headers, origins)) return "origin";
-  const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
-  return PROTOCOLS.some((protocol) => offered.includes(protocol)) ? undefined : "subprotocol";
 }
 
 /** Browsers say which page asks, and let every page ask; whatever sends no origin is no browser. */

@@ -1,9 +1,11 @@
+import type { Alert, RaisedAlert } from "./alert.ts";
 import type { CommandRequest, CommandResult } from "./command.ts";
 import type { HubEvent } from "./event.ts";
-import type { UpType } from "./payloads.ts";
+import type { SensorValue, UpType } from "./payloads.ts";
 import type { Access } from "./permissions.ts";
-import type { Member } from "./principal.ts";
+import type { Actor, DevicePrincipal, Member } from "./principal.ts";
 import type { SessionSelector } from "./session-selector.ts";
+import type { NewTask, Task } from "./task.ts";
 
 export interface BusMessage {
   readonly topic: string;
@@ -63,7 +65,55 @@ export interface Duties {
 export interface Commands {
   send(request: CommandRequest): Promise<CommandResult>;
   /** Like `send`, and resolves as soon as the request is durable; the outcome is an event. */
-  accept(request: CommandRequest): Promise<{ commandId: string }>;
+  accept(request: CommandRequest): Promise<Accepted>;
+}
+
+/** What a request has become: a command, or a task that waits for somebody to approve it. */
+export interface Accepted {
+  readonly commandId: string;
+  readonly taskId: string | null;
+}
+
+/** What the API tells the rooms that follow automations. */
+export interface AutomationControl<Trx> {
+  /** Part of the transaction that makes, changes or removes one: what waits for a time is planned anew. */
+  plan(trx: Trx, id: string): Promise<void>;
+  /** Resolves when what the database says of it holds on this node; on others within a second. */
+  changed(id: string): Promise<void>;
+  /** By hand: no trigger has to be true, and no condition. Part of the transaction; says why it does not fire. */
+  fire(trx: Trx, id: string, who: Readonly<Record<string, unknown>>): Promise<{ readonly runId: string } | { readonly refused: string }>;
+  /** Part of the transaction; what is under way is not taken back. Gives those that had not finished. */
+  cancelRuns(trx: Trx, ids: readonly string[]): Promise<readonly string[]>;
+}
+
+/** What the API tells whoever waits for the times of schedules. All of it is part of the transaction. */
+export interface ScheduleControl<Trx> {
+  /** For one that was made, changed or removed, or whose site was: its next time is waited for from now on, and none that was missed. */
+  plan(trx: Trx, id: string): Promise<void>;
+  /** By hand, whether it is active or not; says why it does not run. The caller has locked it. */
+  fire(trx: Trx, id: string, who: Readonly<Record<string, unknown>>): Promise<{ readonly runId: string } | { readonly refused: "busy" }>;
+}
+
+/** What somebody does with an alert. */
+export type AlertRequest =
+  | { readonly kind: "acknowledge" }
+  | { readonly kind: "resolve" }
+  /** ms since 1970 */
+  | { readonly kind: "silence"; readonly until: number };
+
+/** What the API tells the rooms that follow alerts. */
+export interface AlertControl<Trx> {
+  /**
+   * Part of the transaction that makes, changes or removes a rule: its alerts end, what it has seen is forgotten, and what it watches is
+   * looked at anew.
+   */
+  plan(trx: Trx, ruleId: string): Promise<void>;
+  /** Resolves when what the database says of the rule holds on this node; on others within a second. */
+  changed(ruleId: string): Promise<void>;
+  /** Part of the transaction. Throws `conflict` when the alert is not in a state for it. */
+  handle(trx: Trx, alert: Alert, request: AlertRequest, actor: Actor): Promise<void>;
+  /** Part of the transaction: by hand, or by a system outside. Gives the one of the same key that is open already. */
+  raise(trx: Trx, wanted: RaisedAlert, actor: Actor): Promise<{ readonly id: string; readonly isNew: boolean }>;
 }
 
 /** Publishes events that are committed. */
@@ -87,6 +137,22 @@ export interface Log {
 /** What a device may say over HTTP as well as over MQTT. Resolves after the commit, throws a {@link HubError}. */
 export interface Ingest {
   accept(device: { readonly id: string; readonly uid: string }, type: UpType, payload: unknown): Promise<void>;
+}
+
+/** For devices that poll over HTTP. Throws a {@link HubError}. */
+export interface DeviceGateway {
+  /**
+   * What the device has to be told, oldest first, as it reads it: at once where there is something new, else when there is
+   * or the time is up. For as long as it polls the device is connected here, as one with MQTT is. A newer poll ends an older with nothing.
+   */
+  poll(
+    device: DevicePrincipal,
+    options: { readonly waitMs: number; readonly remoteAddress: string },
+  ): Promise<readonly Readonly<Record<string, unknown>>[]>;
+  /** What the device says on `up/<type>`. Resolves when what it means is committed. */
+  report(device: Pick<DeviceRef, "id" | "uid">, type: UpType, payload: Readonly<Record<string, unknown>>): Promise<void>;
+  /** The hub stops: nobody waits any longer. */
+  endWaits(): void;
 }
 
 /** Which device a topic's uid is, without asking the database. */
@@ -158,6 +224,18 @@ export interface Demo {
   status(): Promise<readonly DemoDevice[]>;
 }
 
+/** A value of a sensor on its way into the tables. */
+export interface DeviceReading {
+  readonly device: DeviceRef;
+  readonly key: string;
+  /** ms since 1970, by the device's clock */
+  readonly ts: number;
+  readonly value: SensorValue;
+}
+
+/** Sees readings inside the transaction that stores them; called again when that is tried again. */
+export type ReadingWitness<Trx> = (trx: Trx, readings: readonly DeviceReading[]) => Promise<void>;
+
 /** A parsed, checked and authorised message from a device. */
 export interface UpMessage<T = unknown> {
   readonly device: DeviceRef;
@@ -172,3 +250,30 @@ export interface UpMessage<T = unknown> {
  * It is called again with the same messages when the transaction failed, so it changes nothing outside before that.
  */
 export type UpHandler<Trx, T = unknown> = (trx: Trx, messages: readonly UpMessage<T>[]) => Promise<(() => void) | undefined>;
+
+/** Between the nodes: a task waits for a device. Nobody answers for it being heard. */
+export interface TaskSignals {
+  tell(device: DeviceRef): void;
+  onTold(listener: (device: DeviceRef) => void): Disposable;
+}
+
+/** What somebody says about a task that waits for approval. */
+export interface TaskDecision {
+  readonly verdict: "approved" | "rejected";
+  readonly userId: string;
+  /** What they have seen: anything else than what waits is a conflict. */
+  readonly payloadHash?: string | undefined;
+  readonly note: string | null;
+  /** ms since 1970 */
+  readonly now?: number | undefined;
+}
+
+/** Tasks, for whoever asks for them. All of it is part of the transaction; throws `conflict` for what the task's status does not allow. */
+export interface TaskControl<Trx> {
+  submit(trx: Trx, wanted: NewTask): Promise<Task>;
+  submitDraft(trx: Trx, id: string, actor: Actor): Promise<Task>;
+  /** Whether they may decide is the caller's to know, but for four eyes. */
+  decide(trx: Trx, id: string, decision: TaskDecision): Promise<Task>;
+  cancel(trx: Trx, id: string, actor: Actor): Promise<Task>;
+  retry(trx: Trx, id: string, actor: Actor): Promise<Task>;
+}

@@ -40,7 +40,8 @@ export const SendIr = Type.Object(
 export const Identify = Type.Object({ command: Type.Literal("identify") }, { additionalProperties: false, title: "Identify" });
 export const Restart = Type.Object({ command: Type.Literal("restart") }, { additionalProperties: false, title: "Restart" });
 
-const COMMANDS = [SetRelay, SetAllRelays, SetLight, SendIr, Identify, Restart] as const;
+/** What each command is. */
+export const COMMANDS = [SetRelay, SetAllRelays, SetLight, SendIr, Identify, Restart] as const;
 /** What can be asked of a device; `command` says which. */
 export const Command = Type.Unsafe<Static<(typeof COMMANDS)[number]>>({
   type: "object",
@@ -64,12 +65,16 @@ export interface CommandRecord {
   readonly id: string;
   readonly deviceId: string;
   readonly organizationId: string | null;
+  /** Of which it is a part. */
+  readonly taskId: string | null;
   readonly command: Command;
   readonly status: CommandStatus;
   readonly actor: Actor;
   readonly source: CommandSource;
   readonly correlationId: string;
   readonly causationId: string | null;
+  /** Of the automation or schedule that asked. */
+  readonly ruleVersion: number | null;
   readonly error: string | null;
   readonly latencyMs: number | null;
   readonly createdAt: string;
@@ -78,7 +83,8 @@ export interface CommandRecord {
   readonly finishedAt: string | null;
 }
 
-export type CommandSource = "rest" | "mqtt" | "cli" | "schedule" | "rule" | "home-assistant" | "homekit" | "alexa";
+export const COMMAND_SOURCES = ["rest", "mqtt", "cli", "schedule", "rule", "home-assistant", "homekit", "alexa"] as const;
+export type CommandSource = (typeof COMMAND_SOURCES)[number];
 
 export interface CommandRequest {
   /** UUID or uid. */
@@ -94,13 +100,18 @@ export interface CommandRequest {
   readonly queueForMs?: number | undefined;
   readonly correlationId?: string | undefined;
   readonly causationId?: string | undefined;
+  readonly ruleVersion?: number | undefined;
+  /** A part of that task, which was approved if it had to be: no gate for it. Never taken from outside. */
+  readonly taskId?: string | undefined;
   /** The message that asks for it: sent again after a lost acknowledgement it is the same request. */
   readonly origin?: MessageIdentity | undefined;
 }
 
 export interface CommandResult {
   readonly commandId: string;
-  readonly status: CommandStatus;
+  /** `awaiting_confirmation`: it is a task by now, and somebody has to approve it. */
+  readonly status: CommandStatus | "awaiting_confirmation";
+  readonly taskId: string | null;
   readonly latencyMs: number | null;
   /** The commanded output as the device left it: ON or OFF for relays, the light's state for lights, else null. */
   readonly state: OnOff | Record<string, unknown> | null;

@@ -1,19 +1,21 @@
-import { isIP } from "node:net";
+import { type ConfigProblem, destinationsOf, isBaseUrl, originsOf, portsOf, proxiesOf } from "./config-lists.ts";
 import { HubError, SetupError } from "./errors.ts";
 import { isSecret, rangeOf, schemaOf, SETTING_KEYS, variableOf } from "./setting-names.ts";
 import { type SettingKey, Settings } from "./settings.ts";
 import { textParserFor } from "./validate.ts";
 
 /**
- * What the hub was told, checked and complete. `trustProxy` and `mqttProxy` are lists of CIDR ranges, `mqttOrigins` holds the
- * public URL's origin too, `enforceHttps` is what takes effect.
+ * What the hub was told, checked and complete. `trustProxy` and `mqttProxy` are lists of CIDR ranges, `outboundAllow` also of host
+ * names, `mqttOrigins` holds the public URL's origin too, `enforceHttps` is what takes effect.
  */
 export type Config = Readonly<
-  Omit<Settings, "trustProxy" | "mqttProxy" | "mqttOrigins" | "apiOrigins"> & {
+  Omit<Settings, "trustProxy" | "mqttProxy" | "mqttOrigins" | "apiOrigins" | "outboundAllow" | "outboundPorts"> & {
     trustProxy: readonly string[];
     mqttProxy: readonly string[];
     mqttOrigins: readonly string[];
     apiOrigins: readonly string[];
+    outboundAllow: readonly string[];
+    outboundPorts: readonly number[];
   }
 >;
 
@@ -21,16 +23,10 @@ export type Config = Readonly<
 const LATER = /^(CLICKHOUSE_URL|OPENAI_API_KEY|HA_MQTT_.+|BACKUP_.+)$/;
 /** Belongs to the test runner, which may start a hub below itself. */
 const FOREIGN = /^HEXA_TEST_/;
-/** What TRUST_PROXY=true and HEXA_MQTT_PROXY=true trust: a proxy on the same machine, container network or LAN. */
-const PRIVATE_NETWORKS = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"];
+
+export type { ConfigProblem };
 
 const parseSettings = textParserFor(Settings);
-
-export interface ConfigProblem {
-  readonly variable: string;
-  readonly what: string;
-  readonly mend: string;
-}
 
 /** Everything that is wrong with the settings at once; the message has one line a problem. */
 export class ConfigError extends SetupError {
@@ -66,6 +62,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, re
   const mqttProxy = settings ? proxiesOf("mqttProxy", settings.mqttProxy, problems) : [];
   const mqttOrigins = settings ? originsOf("mqttOrigins", settings.mqttOrigins, problems) : [];
   const apiOrigins = settings ? originsOf("apiOrigins", settings.apiOrigins, problems) : [];
+  const outboundAllow = settings ? destinationsOf(settings.outboundAllow, problems) : [];
+  const outboundPorts = settings ? portsOf(settings.outboundPorts, problems) : [];
   const known = new Set(problems.map(({ variable }) => variable));
   // A password whose file cannot be read is not also missing.
   if (settings) problems.push(...contradictions(settings).filter(({ variable }) => !known.has(variable) && !known.has(`${variable}_FILE`)));
@@ -78,6 +76,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, re
     mqttProxy: Object.freeze(mqttProxy),
     mqttOrigins: Object.freeze([...mqttOrigins, ...(settings.publicUrl === undefined ? [] : [new URL(settings.publicUrl).origin])]),
     apiOrigins: Object.freeze(apiOrigins),
+    outboundAllow: Object.freeze(outboundAllow),
+    outboundPorts: Object.freeze(outboundPorts),
   });
 }
 
@@ -249,44 +249,6 @@ function redisProblems({ redisUrl, databaseUrl }: Settings): ConfigProblem[] {
 function isRedisUrl(text: string): boolean {
   const url = URL.parse(text.trim());
   return url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== "";
-}
-
-function isBaseUrl(text: string): boolean {
-  const url = URL.parse(text);
-  return (
-    url !== null && /^https?:$/.test(url.protocol) && url.pathname === "/" && url.search === "" && url.hash === "" && url.username === ""
-  );
-}
-
-function originsOf(key: "mqttOrigins" | "apiOrigins", text: string, problems: ConfigProblem[]): string[] {
-  const listed = text === "" ? [] : text.split(",").map((part) => part.trim());
-  for (const origin of listed) {
-    if (origin === "*" || (isBaseUrl(origin) && new URL(origin).origin === origin && !origin.includes("*"))) continue;
-    problems.push({
-      variable: variableOf(key),
-      what: `holds no origin: ${JSON.stringify(origin)}`,
-      mend: "write *, or for example https://app.example,https://other.example:8443",
-    });
-  }
-  return listed;
-}
-
-function proxiesOf(key: "trustProxy" | "mqttProxy", text: string, problems: ConfigProblem[]): string[] {
-  if (text === "" || text === "false") return [];
-  if (text === "true") return PRIVATE_NETWORKS;
-  return text.split(",").map((part) => {
-    const range = part.trim();
-    const [address = "", bits, more] = range.split("/");
-    const most = isIP(address) === 6 ? 128 : 32;
-    const isRange = isIP(address) !== 0 && more === undefined && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most));
-    if (!isRange)
-      problems.push({
-        variable: variableOf(key),
-        what: `holds no address or range: ${JSON.stringify(range)}`,
-        mend: "write true, or for example 10.0.0.5,192.168.0.0/24",
-      });
-    return bits === undefined ? `${address}/${most}` : range;
-  });
 }
 
 function nearestOf(name: string, known: readonly string[]): string | undefined {

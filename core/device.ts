@@ -3,6 +3,11 @@ import Type, { type Static } from "typebox";
 export const DeviceClass = Type.Enum(["relay_controller", "ir_hub", "sensor_hub", "hybrid"], { title: "DeviceClass" });
 export type DeviceClass = Static<typeof DeviceClass>;
 
+/** How much harm a wrong command to the device can do, the least first. */
+export const SENSITIVITIES = ["low", "normal", "high", "critical"] as const;
+export const Sensitivity = Type.Enum([...SENSITIVITIES], { title: "Sensitivity" });
+export type Sensitivity = Static<typeof Sensitivity>;
+
 export const Unit = Type.String({ maxLength: 16, description: "As Home Assistant writes it: °C, %, W, kWh, lx" });
 
 export const SensorCapability = Type.Object(
@@ -24,6 +29,7 @@ export const Capabilities = Type.Object(
     inputs: Type.Optional(Type.Integer({ minimum: 0, maximum: 64 })),
     ir: Type.Optional(Type.Boolean()),
     sensors: Type.Optional(Type.Array(SensorCapability, { maxItems: 128 })),
+    tasks: Type.Optional(Type.Boolean({ description: "it takes tasks whole, signed, on `down/task`" })),
   },
   { additionalProperties: false, title: "Capabilities" },
 );
@@ -96,6 +102,8 @@ export interface Device {
   readonly siteId: string | null;
   readonly capabilities: Capabilities;
   readonly settings: DeviceSettings;
+  /** Not told to the device. */
+  readonly sensitivity: Sensitivity;
   readonly otaSecurityVersion: number;
   readonly isDemo: boolean;
   readonly connectionStatus: Presence;

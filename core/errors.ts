@@ -12,6 +12,7 @@ export const ERRORS = {
   already_claimed: { status: 409, title: "The device belongs to an organisation already" },
   already_set_up: { status: 409, title: "The hub has its first administrator already" },
   command_id_conflict: { status: 409, title: "The command id was used for another command" },
+  approval_refused: { status: 409, title: "Nobody has approved it" },
   idempotency_conflict: { status: 409, title: "The idempotency key was used for another request" },
   idempotency_in_progress: { status: 409, title: "The first request with this idempotency key still runs" },
   precondition_failed: { status: 412, title: "The resource changed in the meantime" },
@@ -30,7 +31,12 @@ export const ERRORS = {
   topic_forbidden: { status: 403, title: "The topic is not open to this client" },
   topic_unknown: { status: 404, title: "The topic is not part of the contract" },
   retain_refused: { status: 400, title: "Retained messages are not accepted on this topic" },
+  pin_required: { status: 403, title: "An approval takes the approver's PIN here" },
+  pin_wrong: { status: 403, title: "The PIN is wrong, or there is none" },
+  pin_locked: { status: 429, title: "Too many wrong PINs: none is looked at for a while" },
   clock_out_of_range: { status: 400, title: "The timestamp is too far from the hub's clock" },
+  task_signature_invalid: { status: 401, title: "A task or its result is not signed with the device's task key" },
+  task_envelope_stale: { status: 400, title: "A task or its result is too old, or of a clock that is wrong" },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ErrorCode = keyof typeof ERRORS;

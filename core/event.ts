@@ -15,6 +15,7 @@ export const EVENT_TYPES = {
   "device.credential_rotated": "uid",
   "device.credential_revoked": "uid, credential_id",
   "device.certificate_issued": "uid, credential_id",
+  "device.task_key_rotated": "uid, task_key_id",
   "device.state_changed": "outputs changed: uid, relays, lights, command_id?",
   "device.input_event": "a button or contact: uid, input, event, duration_ms?",
   "device.ir_learned": "uid, name?",
@@ -22,9 +23,36 @@ export const EVENT_TYPES = {
   "device.task_result": "uid, task_id",
   "command.completed": "uid, command_id, command, latency_ms",
   "command.failed": "uid, command_id, command, status, error?",
+  "automation.fired": "an automation began its actions: automation_id, version, run_id, name, trigger, values, findings, count?",
+  "automation.failed": "actions of a run could not be done: automation_id, scene_id, or rule_id and alert_id, version, run_id, name, steps",
+  "schedule.fired": "a schedule began its actions: schedule_id, version, run_id, name, scheduled_for (null by hand)",
+  "schedule.failed": "actions of a scheduled run could not be done: schedule_id, run_id, name, steps",
+  "alert.raised": "an alert fires: alert_id, rule_id, title, severity, uid, site_id, parent_id, values",
+  "alert.acknowledged": "somebody takes care of an alert: alert_id, rule_id, title, severity, uid, site_id, parent_id, values",
+  "alert.escalated": "nobody has acknowledged an alert in time: alert_id, rule_id, title, severity, uid, site_id, parent_id, values, step",
+  "alert.resolved": "an alert is over: alert_id, rule_id, title, severity, uid, site_id, parent_id, values, resolution",
+  "scene.activated": "a scene was asked for: scene_id, name, run_id?",
+  "webhook.requested": "an automation asks for one webhook: webhook_id, data",
+  "webhook.test": "somebody tries a webhook out: webhook_id, name",
+  "webhook.disabled": "a webhook was switched off by the hub: webhook_id, name, reason",
+  "webhook.overflow": "more waits for a webhook than is kept, and events are not sent to it: webhook_id, name, waiting, dropped",
+  "webhook.received": "an inbound webhook was called: hook_id, name, content_type, body",
+  "task.awaiting_confirmation":
+    "somebody has to approve a task: task_id, name, uid, status, score, threshold, reasons, payload_hash, expires_at, source",
+  "task.approved": "a task was approved: task_id, name, uid, status, score, threshold, reasons, payload_hash, note?",
+  "task.rejected": "a task was rejected: task_id, name, uid, status, score, threshold, reasons, payload_hash, note?",
+  "task.expired": "a task waited too long, for its device or for approval: task_id, name, uid, status, code?, error?",
+  "task.cancelled": "a task was cancelled: task_id, name, uid, status, depends_on?, error?",
+  "task.completed": "a device has done its task: task_id, name, uid, status, attempt",
+  "task.failed": "a task was given up: task_id, name, uid, status, attempt?, code?, error?",
   "command.late_ack": "an acknowledgement came after the time limit: uid, command_id",
 } as const;
-export type EventType = keyof typeof EVENT_TYPES;
+/** What others publish beside those: `custom.<name>` (core/event-type.ts). */
+export const CUSTOM_PREFIX = "custom.";
+export type EventType = keyof typeof EVENT_TYPES | `${typeof CUSTOM_PREFIX}${string}`;
+
+/** Of what the hub itself says. */
+export const HUB_SOURCE = "/hexahub";
 
 /** Something that happened. `correlationId` is the root's id through a whole chain, `causationId` the direct cause's. */
 export interface HubEvent {
@@ -60,7 +88,7 @@ export function newEvent(
   return {
     id,
     type,
-    source: about.source ?? "/hexahub",
+    source: about.source ?? HUB_SOURCE,
     organizationId: about.organizationId,
     entityId: about.entityId,
     actor: about.actor,

@@ -7,6 +7,8 @@ export const HUB_TOPICS = {
   directory: "$hub/directory",
   /** `{ key }`, a user's id: what the user may do has changed. */
   access: "$hub/access",
+  /** `{ organization_id, user_ids }`: there is something new to tell these people. */
+  notifications: "$hub/notifications",
   /** A mail was committed. */
   mail: "$hub/mail",
   /** There are other signing keys than before; they stand in the database. */
@@ -19,6 +21,14 @@ export const HUB_TOPICS = {
   cache: "$hub/cache",
   /** Another key encrypts from now on: what is under the former one is to be encrypted again. */
   encryption: "$hub/encryption",
+  /** `{ key }`, an automation's id: it was made, changed or removed, or what its triggers saw is something else. */
+  automations: "$hub/automations",
+  /** `{ key }`, an organisation: its webhooks have changed. */
+  webhooks: "$hub/webhooks",
+  /** `{ key }`, an organisation: what needs approval there has changed. */
+  riskPolicies: "$hub/risk-policies",
+  /** `{ key }`, an alert rule's id: it was made, changed or removed, or what it watches is something else. */
+  alerts: "$hub/alerts",
   /** `{ call, from, name, request }`: work for every node but the sender. */
   calls: "$hub/calls",
 } as const;

@@ -1,10 +1,15 @@
+import type { NotificationOwner } from "./notification.ts";
+
 /** `address`: where it was asked from. */
 interface Asking {
   readonly token: string;
   readonly address: string;
 }
 
-/** What each kind of mail says. Nothing in it is a stranger's wording: or the hub would write to people what others like. */
+/**
+ * What each kind of mail says. Nothing in it is a stranger's wording, or the hub would write to people what others like; what
+ * notifications say comes from those who may make automations where the reader is a member.
+ */
 interface MailContents {
   /** To whoever may own the address; it tells them to reset the password instead when they have an account. */
   registration: Asking;
@@ -17,6 +22,8 @@ interface MailContents {
   password_reset: Asking;
   /** `accessTokens`: personal ones that still work. */
   password_changed: { readonly accessTokens: number };
+  /** Of these what is unread when it is sent, and `more` others; to a member whose address was verified. */
+  notifications: NotificationOwner & { readonly ids: readonly string[]; readonly more: number };
 }
 
 export type MailKind = keyof MailContents;

@@ -1,7 +1,9 @@
 import Type, { type Static } from "typebox";
 import { COMMAND_ID } from "./command.ts";
 import { Capabilities, DeviceSettings } from "./device.ts";
-import { LightState, OnOff, RelayState } from "./state.ts";
+import { OnOff, StateReport } from "./state.ts";
+import { TaskEnvelope, TaskResultEnvelope } from "./task-envelope.ts";
+import { Timestamp } from "./timestamp.ts";
 
 /*
  * What devices send stays open for growth: a firmware that is newer than the hub must not lose its readings over a
@@ -11,11 +13,6 @@ import { LightState, OnOff, RelayState } from "./state.ts";
 const Key = Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" });
 export const SensorValue = Type.Union([Type.Number(), Type.Boolean(), Type.String({ maxLength: 1024 })]);
 export type SensorValue = Static<typeof SensorValue>;
-/** Milliseconds since 1970 or an ISO 8601 time with a zone. */
-export const Timestamp = Type.Union([
-  Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 }),
-  Type.String({ format: "date-time", maxLength: 40 }),
-]);
 
 export const Register = Type.Object(
   {
@@ -32,13 +29,6 @@ export const Heartbeat = Type.Object(
     free_heap: Type.Optional(Type.Integer({ minimum: 0 })),
   },
   { title: "Heartbeat" },
-);
-export const StateReport = Type.Object(
-  {
-    relays: Type.Optional(Type.Array(RelayState, { maxItems: 32 })),
-    lights: Type.Optional(Type.Array(LightState, { maxItems: 32 })),
-  },
-  { title: "StateReport" },
 );
 export const InputEvent = Type.Object(
   {
@@ -65,15 +55,6 @@ export const Ack = Type.Object(
   },
   { title: "Ack" },
 );
-export const TaskResult = Type.Object(
-  {
-    task_id: Type.String({ minLength: 1, maxLength: 64 }),
-    results: Type.Array(Type.Unknown(), { maxItems: 256 }),
-    timestamp: Type.Optional(Timestamp),
-    signature: Type.Optional(Type.String({ maxLength: 128 })),
-  },
-  { title: "TaskResult" },
-);
 export const IrLearned = Type.Object(
   {
     timings: Type.Array(Type.Integer(), { minItems: 2, maxItems: 2048 }),
@@ -98,7 +79,6 @@ export const DeviceLog = Type.Object(
 
 export type Register = Static<typeof Register>;
 export type Heartbeat = Static<typeof Heartbeat>;
-export type StateReport = Static<typeof StateReport>;
 export type InputEvent = Static<typeof InputEvent>;
 export type TelemetrySample = Static<typeof TelemetrySample>;
 export type Telemetry = TelemetrySample | TelemetrySample[];
@@ -112,7 +92,7 @@ export const UP_PAYLOADS = {
   input_event: InputEvent,
   telemetry: Telemetry,
   ack: Ack,
-  task_result: TaskResult,
+  task_result: TaskResultEnvelope,
   ir_learned: IrLearned,
   ota_status: OtaStatus,
   log: DeviceLog,
@@ -132,13 +112,12 @@ export const DownError = Type.Object(
   { code: Type.String(), message: Type.String(), topic: Type.String(), details: Type.Unknown() },
   { title: "DownError" },
 );
-export const DownTask = Type.Object({ task_id: Type.String() }, { title: "DownTask" });
 export const DownOta = Type.Object({ version: Type.String() }, { title: "DownOta" });
 
 /** Hub → device, by the last level of `<root>/<uid>/down/<type>`. */
 export const DOWN_PAYLOADS = {
   command: DownCommand,
-  task: DownTask,
+  task: TaskEnvelope,
   config: DeviceSettings,
   ota: DownOta,
   registered: Registered,

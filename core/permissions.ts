@@ -22,6 +22,15 @@ export const PERMISSIONS = [
   /** See the phone numbers and e-mail addresses of contacts; their names are for whoever may see the members. */
   "contact.read",
   "contact.manage",
+  /** See automations, scenes, schedules, alert rules and alerts, and what they did. */
+  "automation.read",
+  "automation.manage",
+  /** Acknowledge, silence and resolve alerts. */
+  "alert.handle",
+  /** Webhooks, in and out. */
+  "webhook.manage",
+  /** Approve and reject what is too risky to be done at once. */
+  "approval.decide",
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 
@@ -32,9 +41,21 @@ export const ROLES = ["viewer", "operator", "admin", "owner"] as const;
 export type Role = (typeof ROLES)[number];
 
 const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
-  viewer: ["device.read", "member.read"],
-  operator: ["device.control", "bus.publish"],
-  admin: ["device.manage", "device.own", "place.manage", "member.manage", "service.manage", "audit.read", "contact.read", "contact.manage"],
+  viewer: ["device.read", "member.read", "automation.read"],
+  operator: ["device.control", "bus.publish", "alert.handle"],
+  admin: [
+    "device.manage",
+    "device.own",
+    "place.manage",
+    "member.manage",
+    "service.manage",
+    "audit.read",
+    "contact.read",
+    "contact.manage",
+    "automation.manage",
+    "webhook.manage",
+    "approval.decide",
+  ],
   owner: ["organization.manage"],
 };
 
@@ -74,6 +95,10 @@ export const SERVICE_PERMISSIONS: PermissionSet = permissionSet([
   "place.manage",
   "bus.publish",
   "member.read",
+  "automation.read",
+  "automation.manage",
+  "alert.handle",
+  "webhook.manage",
 ]);
 
 /** Whether everything in `part` is in `whole`. */

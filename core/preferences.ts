@@ -1,8 +1,9 @@
 import Type from "typebox";
 import { mergePatch } from "./merge-patch.ts";
+import { checkNotificationSettings } from "./notification-settings.ts";
 import { requireSmall } from "./validate.ts";
 
-/** What a console keeps for a person: what is in it is the console's own affair. */
+/** What a console keeps for a person: what is in it is the console's own affair, but for what notification_settings say. */
 export const PREFERENCES = ["dashboard_layout", "dashboard_settings", "device_view_state", "notification_settings"] as const;
 type PreferenceName = (typeof PREFERENCES)[number];
 type Content = Readonly<Record<string, unknown>>;
@@ -36,11 +37,12 @@ export const NO_PREFERENCES: Preferences = {
   notification_settings: {},
 };
 
-/** RFC 7396, each key by itself. Throws `validation_error` when one becomes too large. */
+/** RFC 7396, each key by itself. Throws `validation_error` when one becomes too large, or what the hub reads of it makes no sense. */
 export function patchPreferences(before: Preferences, patch: PreferencesPatch): Preferences {
   const changed = PREFERENCES.filter((name) => name in patch).map((name) => {
     const content = patch[name] === null ? {} : mergePatch(before[name], patch[name]);
     requireSmall(content, `/${name}`, MAX_CONTENT);
+    if (name === "notification_settings") checkNotificationSettings(content as Content, Object.keys(patch[name] ?? {}));
     return [name, content];
   });
   return { ...before, ...(Object.fromEntries(changed) as Partial<Preferences>) };

@@ -70,9 +70,11 @@ export const PLATFORM: Scope = { kind: "platform" };
 /** Holds a browser's login; the name is part of the contract (R-AUTH-3). */
 export const SESSION_COOKIE = "session_token";
 
+export const ACTOR_KINDS = ["user", "service", "operator", "device", "system", "schedule", "rule", "bridge"] as const;
+
 /** Who did something, as it is written to state rows, events and the audit. */
 export interface Actor {
-  readonly kind: "user" | "service" | "operator" | "device" | "system" | "schedule" | "rule" | "bridge";
+  readonly kind: (typeof ACTOR_KINDS)[number];
   readonly id: string;
 }
 

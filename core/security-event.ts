@@ -5,6 +5,7 @@ import type { Actor } from "./principal.ts";
 export const SECURITY_ACTIONS = {
   "user.login_refused": "a password was wrong, or the account unknown",
   "user.login_blocked": "too many wrong passwords: this one was not looked at",
+  "user.pin_refused": "the PIN for an approval was wrong, or locked",
   "user.refresh_token_reused": "a refresh token came a second time, and its login ended",
   "credential.refused": "a token, cookie, device credential or provisioning key was wrong, expired or revoked",
   "request.forbidden": "somebody asked for what the role does not allow",

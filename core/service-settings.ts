@@ -1,6 +1,6 @@
 import Type, { type Static } from "typebox";
 import { HubError } from "./errors.ts";
-import { requireSmall } from "./validate.ts";
+import { type Parser, parserFor, requireSmall } from "./validate.ts";
 
 /** `<service>.<name>`: settings of what runs on the hub, kept in its database; those of the hub itself are the environment's. */
 export const ServiceSettingKey = Type.String({
@@ -31,15 +31,26 @@ const MAX_VALUE = { maxBytes: 65_536, maxDepth: 32 };
 export const MAX_SETTINGS = 200;
 export const MAX_SETTINGS_BYTES = 1_048_576;
 
+/** For how many days an organisation keeps its events, where that is less than HEXA_EVENT_RETENTION_DAYS. */
+export const RETENTION_SETTING = "events.retention_days";
+
+/** Settings that the hub itself reads have the form that it reads; others are of services that know theirs. */
+const READ_BY_THE_HUB: Readonly<Record<string, Parser<unknown>>> = {
+  [RETENTION_SETTING]: parserFor(
+    Type.Object({ value: Type.Integer({ minimum: 1, maximum: 3_650, description: "days" }) }, { additionalProperties: false }),
+  ),
+};
+
 const SECRET_KEY = /password|passphrase|secret|token|key$/i;
 /** Inside of a value, where a `key` may be that of a series. */
 const SECRET_MEMBER = /password|passphrase|secret|token|(?:api|access|private|signing|encryption)[_-]?key$/i;
 
 export const serviceOf = (key: string): string => key.slice(0, key.indexOf("."));
 
-/** Throws `validation_error` for a value that is too large, and for what looks like a secret: everybody in the organisation reads it. */
+/** Throws `validation_error` for a value that is too large or not what the hub reads there, and for what looks like a secret: everybody in the organisation reads it. */
 export function checkServiceSetting(key: string, value: unknown): void {
   requireSmall(value, "/value", MAX_VALUE);
+  if (Object.hasOwn(READ_BY_THE_HUB, key)) READ_BY_THE_HUB[key]?.({ value });
   const found = SECRET_KEY.test(key) ? { path: "/key", name: key } : secretMember(value, "/value");
   if (!found) return;
   throw new HubError(

@@ -81,10 +81,16 @@ export const Settings = Type.Object(
     adminEmail: Type.Optional(
       Type.String({
         format: "email",
-        description: "With HEXA_ADMIN_PASSWORD: creates the first administrator and skips the set-up page. Ignored once there is one.",
+        description: "With HEXA_ADMIN_PASSWORD: the first administrator, with a verified address; no set-up. Ignored once there is one.",
       }),
     ),
     adminPassword: secret({ minLength: 8, description: "Password of the first administrator: at least 8 characters, at most 72 bytes." }),
+    passwordCost: limit(
+      12,
+      10,
+      15,
+      "What it costs to check a password, as bcrypt counts: one more is twice the work. 10 is the least that OWASP accepts, for boards that are slow. Passwords that were made before keep their cost, and while there is a dearer one, every log-in takes its time.",
+    ),
     masterKey: secret({
       pattern: "^([0-9a-fA-F]{64}|[A-Za-z0-9+/]{43}=)$",
       description:
@@ -191,6 +197,27 @@ export const Settings = Type.Object(
       0,
       3_650,
       "How old the signing key of people's tokens becomes before the hub goes on to another one, in days; tokens stay valid. 0 is never.",
+    ),
+    eventRetentionDays: limit(
+      90,
+      0,
+      3_650,
+      "For how many days events are kept; an organisation sets fewer for its own in the service setting events.retention_days. 0 is for ever.",
+    ),
+    outboundAllow: Type.String({
+      default: "",
+      description:
+        "Destinations in the hub's own network that webhooks and whatever else asks a URL may reach: addresses, CIDR ranges and host names separated by commas, for example 192.168.1.20,nodered.lan. Without it only the public internet is.",
+    }),
+    outboundPorts: Type.String({
+      default: "80,443,8080,8443",
+      description: "Ports of the public internet that webhooks and whatever else asks a URL may reach, separated by commas.",
+    }),
+    hookRate: limit(
+      120,
+      0,
+      100_000,
+      "Messages a minute that one inbound webhook takes of one address (IPv6: its /64), and ten times as many of all; over it 429. 0 is no limit.",
     ),
     commandTimeoutMs: limit(5000, 100, 60_000, "How long a command waits for the device's acknowledgement, in milliseconds."),
     maxPacketBytes: Type.Integer({

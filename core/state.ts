@@ -18,6 +18,16 @@ export const LightState = Type.Object(
 );
 export type LightState = Static<typeof LightState>;
 
+/** What a device says of its outputs; those that it does not name stay as they are. */
+export const StateReport = Type.Object(
+  {
+    relays: Type.Optional(Type.Array(RelayState, { maxItems: 32 })),
+    lights: Type.Optional(Type.Array(LightState, { maxItems: 32 })),
+  },
+  { title: "StateReport" },
+);
+export type StateReport = Static<typeof StateReport>;
+
 /** What `light/<i>/state` carries: Home Assistant's JSON schema, the index stands in the topic. */
 export const LightPayload = Type.Object(
   {
@@ -44,16 +54,16 @@ export interface DeviceState {
 
 export const NO_STATE: DeviceState = { relays: [], lights: [] };
 
-/** The outputs of `reported` that differ from `known`; what is not reported stays as it is. */
+/** The outputs of `reported` that differ from `known`; what is not reported stays as it is, and of one that is reported twice the last word counts. */
 export function changesBetween(known: DeviceState, reported: Partial<DeviceState>): DeviceState {
-  const relays = (reported.relays ?? []).filter((relay) => known.relays.find((old) => old.index === relay.index)?.state !== relay.state);
-  const lights = (reported.lights ?? [])
-    .map((light) => ({ ...known.lights.find((old) => old.index === light.index), ...light }))
-    .filter((light) => {
-      const old = known.lights.find((one) => one.index === light.index);
+  const next = mergeState(known, reported);
+  return {
+    relays: next.relays.filter(({ index, state }) => known.relays.find((old) => old.index === index)?.state !== state),
+    lights: next.lights.filter((light) => {
+      const old = known.lights.find(({ index }) => index === light.index);
       return !old || old.state !== light.state || old.brightness !== light.brightness || old.color_temp !== light.color_temp;
-    });
-  return { relays, lights };
+    }),
+  };
 }
 
 /** `known` with `changes` laid over it. */

@@ -1,5 +1,6 @@
 import { HubError } from "./errors.ts";
 import type { SensorValue, Telemetry, TelemetrySample } from "./payloads.ts";
+import { msOf } from "./timestamp.ts";
 
 /** One value of one series. `ts` is the event's time in ms since 1970. */
 export interface Reading {
@@ -33,7 +34,7 @@ export function checkTimes(payload: Telemetry, receivedAt: number): void {
 const samplesOf = (payload: Telemetry): readonly TelemetrySample[] => (Array.isArray(payload) ? payload : [payload]);
 
 function timeOf({ ts: stamp }: TelemetrySample, receivedAt: number): number {
-  const ts = stamp === undefined ? receivedAt : typeof stamp === "number" ? stamp : Date.parse(stamp);
+  const ts = stamp === undefined ? receivedAt : msOf(stamp);
   if (ts <= receivedAt + MAX_AHEAD_MS && ts >= receivedAt - MAX_AGE_MS) return ts;
   throw new HubError(
     "clock_out_of_range",

@@ -223,18 +223,32 @@ export function createTopics(root = "hexa"): Topics {
 }
 
 function parseTopic(root: string, topic: string): Topic | undefined {
+  const bus = parseBusTopic(root, topic);
+  if (bus) return bus;
   const levels = topic.split("/");
   if (levels[0] === root) return parseDeviceTopic(levels);
   const [first, organizationId, group, name, last] = levels;
   if (first === `${root}-app` && organizationId && name) {
     if (group === "events" && levels.length === 4) return { kind: "event", organizationId, type: name };
-    if (group === "bus") return { kind: "bus", organizationId, name: levels.slice(3).join("/") };
     if (group === "users" && levels.length === 5 && last === "notifications") return { kind: "notification", organizationId, userId: name };
   }
   if (topic.startsWith(SYS) && topic.length > SYS.length) return { kind: "sys", name: topic.slice(SYS.length) };
   if (topic === "homeassistant/status") return { kind: "ha_status" };
   if (first === "homeassistant" && levels.length >= 4 && levels.at(-1) === "config") return { kind: "ha_discovery" };
   return undefined;
+}
+
+const APP = "-app/";
+const BUS = "/bus/";
+
+/** Without taking it apart: what clients say to each other comes most often. */
+function parseBusTopic(root: string, topic: string): Topic | undefined {
+  if (!topic.startsWith(root) || !topic.startsWith(APP, root.length)) return undefined;
+  const from = root.length + APP.length;
+  const to = topic.indexOf("/", from);
+  if (to <= from || !topic.startsWith(BUS, to)) return undefined;
+  const name = topic.slice(to + BUS.length);
+  return name === "" || name.startsWith("/") ? undefined : { kind: "bus", organizationId: topic.slice(from, to), name };
 }
 
 function parseDeviceTopic(levels: string[]): Topic | undefined {

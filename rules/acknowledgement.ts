@@ -49,6 +49,7 @@ export async function commitAck(
       source: record.source,
       commandId: record.id,
       correlationId: record.correlationId,
+      ruleVersion: record.ruleVersion,
     });
   states.stage(trx, device.id, next);
   return {

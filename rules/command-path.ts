@@ -1,6 +1,7 @@
-import type { Bus, Commands, DeviceRef, EventSink, Log, Metrics, Sessions } from "../core/bus.ts";
+import type { Accepted, Bus, Commands, DeviceRef, EventSink, Log, Metrics, Sessions } from "../core/bus.ts";
 import {
   checkCapability,
+  type Command,
   type CommandRecord,
   type CommandRequest,
   type CommandResult,
@@ -12,7 +13,9 @@ import {
 import type { Capabilities, Device } from "../core/device.ts";
 import { HubError } from "../core/errors.ts";
 import { HUB_TOPICS } from "../core/hub-topics.ts";
+import { newId } from "../core/id.ts";
 import { PLATFORM } from "../core/principal.ts";
+import type { Task } from "../core/task.ts";
 import type { Topics } from "../core/topics.ts";
 import { findCommand, insertCommand, listOpenCommands, markSent, overdueCommands } from "../store/commands.ts";
 import { findDevice, getDevice } from "../store/devices.ts";
@@ -20,9 +23,11 @@ import type { Db, Store } from "../store/open.ts";
 import { inTransaction } from "../store/transaction.ts";
 import { findEffect, noteReceived } from "../store/received-messages.ts";
 import { readState } from "../store/state.ts";
-import { isOverdue, recordOf, repeatedRecord } from "./command-record.ts";
+import { findTaskOfCommand } from "../store/tasks.ts";
+import { isOverdue, parkedAnswer, recordOf, repeatedRecord, repeatedTask } from "./command-record.ts";
 import { DeviceTurns } from "./device-turns.ts";
 import { failCommand } from "./fail-command.ts";
+import type { Asked, Gate } from "./gate.ts";
 import { answerOf, goneWithDevice, type Outcome, outcomeOf } from "./outcome.ts";
 import { onOwnerChanged } from "./ownership.ts";
 import { PendingCommands } from "./pending-commands.ts";
@@ -48,6 +53,8 @@ export interface CommandPath extends Commands, AsyncDisposable {
   deviceReachable(device: DeviceRef): void;
   /** Whoever still waits for a command of the former owner is told at once. */
   ownerChanged(deviceId: string): void;
+  /** Every command passes it from now on, but for those that are parts of a task: set once, before anybody can ask. */
+  guardBy(gate: Gate): void;
   /** Ends what is overdue; called by a timer, and by tests with their own time. */
   sweep(now: number): Promise<void>;
 }
@@ -85,9 +92,10 @@ export function createCommandPath(context: CommandPathContext): CommandPath {
 
   return {
     send: async (request) => running.result(await begin(request)),
-    accept: async (request) => ({ commandId: (await begin(request)).record.id }),
+    accept: async (request) => acceptedAs(await begin(request)),
     deviceReachable: (device) => running.deviceReachable(device, OPEN_STATUSES),
     ownerChanged: (deviceId) => running.ownerChanged(deviceId),
+    guardBy: (gate) => void (running.gate = gate),
     sweep: (now) => running.sweep(now),
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
@@ -118,11 +126,19 @@ function joinOtherPaths({ bus, states, sessions, log }: CommandPathContext, runn
   return stack;
 }
 
-interface Begun {
+type Begun = Sent | { readonly task: Task };
+
+interface Sent {
   readonly record: CommandRecord;
   /** The id was used before, for the same command. */
   readonly isRepeated: boolean;
 }
+
+/** The command, and the task if it is one by now. */
+const acceptedAs = (begun: Begun): Accepted =>
+  "task" in begun
+    ? { commandId: begun.task.commandId ?? begun.task.id, taskId: begun.task.id }
+    : { commandId: begun.record.id, taskId: null };
 
 /**
  * Sends, sends again and ends commands. All of that happens in the device's turn, so that commands reach it in the order
@@ -132,6 +148,7 @@ interface Begun {
 class RunningCommands {
   readonly pending = new PendingCommands();
   readonly turns = new DeviceTurns();
+  gate: Gate | undefined;
   readonly #context: CommandPathContext;
   readonly #timeoutMs: number;
 
@@ -150,7 +167,9 @@ class RunningCommands {
     );
   }
 
-  async result({ record, isRepeated }: Begun): Promise<CommandResult> {
+  async result(begun: Begun): Promise<CommandResult> {
+    if ("task" in begun) return parkedAnswer(begun.task);
+    const { record, isRepeated } = begun;
     const { store, states, isShared } = this.#context;
     if (isShared && isRepeated && record.status === "sent" && !this.pending.has(record.id)) this.#follow(record);
     const coming = this.pending.outcomeOf(record.id);
@@ -159,7 +178,7 @@ class RunningCommands {
       if (!outcome) throw new HubError("unavailable", "the hub stops; the same command_id gets the answer from its next start");
       return answerOf(outcome);
     }
-    if (record.status === "queued") return { commandId: record.id, status: "queued", latencyMs: null, state: null };
+    if (record.status === "queued") return { commandId: record.id, taskId: record.taskId, status: "queued", latencyMs: null, state: null };
     const latest = isRepeated || record.status === "sent" ? await findCommand(store.db, PLATFORM, record.id) : record;
     return answerOf(latest ? outcomeOf(latest, await states.committed(latest.deviceId)) : goneWithDevice(record));
   }
@@ -204,36 +223,64 @@ class RunningCommands {
 
   async #beginInTurn(request: CommandRequest, device: Device): Promise<Begun> {
     const { store, sessions, states, clock } = this.#context;
-    const { command, timeoutMs = this.#timeoutMs, queueForMs } = request;
+    const { timeoutMs = this.#timeoutMs, queueForMs } = request;
     const earlier = await this.#earlier(store.db, request);
-    if (earlier) return { record: repeatedRecord(earlier, device, command), isRepeated: true };
-    if (device.organizationId === null)
-      throw new HubError("device_not_claimed", `${device.uid} belongs to no organisation yet: claim it first`);
-    checkCapability(command, device.capabilities);
+    if (earlier) return { record: repeatedRecord(earlier, device, request.command), isRepeated: true };
+    const parked = await this.#parked(store.db, request);
+    if (parked) return { task: repeatedTask(parked, device, request.command) };
+    const { organizationId } = device;
+    if (organizationId === null) throw new HubError("device_not_claimed", `${device.uid} belongs to no organisation yet: claim it first`);
+    checkCapability(request.command, device.capabilities);
+    const command = resolveCommand(request.command, await states.known(device));
+    const stopped = await this.#stop(request, { ...device, organizationId }, command);
+    if (stopped) return { task: stopped };
     const isReachable = await sessions.isReachable(device);
     if (!isReachable && queueForMs === undefined) {
       const offline = new HubError("device_offline", `${device.uid} is not connected`, {
         details: { device_uid: device.uid, last_seen_at: device.lastSeenAt },
       });
-      return { record: repeatedRecord(await this.#inFlight(request, offline), device, command), isRepeated: true };
+      return { record: repeatedRecord(await this.#inFlight(request, offline), device, request.command), isRepeated: true };
     }
     const record = recordOf(request, device, {
-      command: resolveCommand(command, await states.known(device)),
+      command,
       status: isReachable ? "sent" : "queued",
       now: clock(),
       waitMs: isReachable ? timeoutMs : (queueForMs as number),
     });
     const inserted = await this.#insert(record, request);
-    if (!inserted.inserted) return { record: repeatedRecord(inserted.existing, device, command), isRepeated: true };
+    if (!inserted.inserted) return { record: repeatedRecord(inserted.existing, device, request.command), isRepeated: true };
     if (isReachable) this.#dispatch(device, record, timeoutMs);
     else this.#tellQueued(device);
     return { record, isRepeated: false };
   }
 
+  /** Somebody has to be asked: whoever assumed that it works falls back to what is true. */
+  async #stop(request: CommandRequest, device: Asked["device"], command: Command): Promise<Task | undefined> {
+    const { states, metrics } = this.#context;
+    const { gate } = this;
+    if (!gate || request.taskId !== undefined) return undefined;
+    const task = await gate.stop({ request, commandId: request.commandId ?? newId(), device, command });
+    if (!task) return undefined;
+    metrics.count("hexahub_commands_total", { status: "awaiting_confirmation", source: request.source });
+    states.showTruth(device.id);
+    return task;
+  }
+
   /** What came of the same request before. */
-  async #earlier(db: Db, { commandId, origin }: CommandRequest): Promise<CommandRecord | undefined> {
-    const id = commandId ?? (origin?.isRepeated ? await findEffect(db, origin, this.#context.clock()) : undefined);
+  async #earlier(db: Db, request: CommandRequest): Promise<CommandRecord | undefined> {
+    const id = await this.#earlierId(db, request);
     return id === undefined ? undefined : await findCommand(db, PLATFORM, id);
+  }
+
+  /** The task that the same request became. */
+  async #parked(db: Db, request: CommandRequest): Promise<Task | undefined> {
+    if (!this.gate || request.taskId !== undefined) return undefined;
+    const id = await this.#earlierId(db, request);
+    return id === undefined ? undefined : await findTaskOfCommand(db, id);
+  }
+
+  async #earlierId(db: Db, { commandId, origin }: CommandRequest): Promise<string | undefined> {
+    return commandId ?? (origin?.isRepeated ? await findEffect(db, origin, this.#context.clock()) : undefined);
   }
 
   /**

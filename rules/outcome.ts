@@ -24,7 +24,7 @@ export function answerOf({ record, state, isDeviceGone }: Outcome): CommandResul
   const details = { command_id: record.id, status: record.status };
   if (isDeviceGone) throw new HubError("not_found", "the device was removed before it answered", { details });
   if (!FINAL_STATUSES.includes(record.status) || record.status === "ok")
-    return { commandId: record.id, status: record.status, latencyMs: record.latencyMs, state };
+    return { commandId: record.id, taskId: record.taskId, status: record.status, latencyMs: record.latencyMs, state };
   if (record.status === "error") throw new HubError("device_error", record.error ?? "the device refused the command", { details });
   // Only the end of an ownership gives an expiry a reason of its own.
   if (record.status === "expired" && record.error !== null) throw new HubError("device_not_claimed", record.error, { details });

@@ -1,8 +1,7 @@
 import type { UpMessage } from "../core/bus.ts";
 import { newAudit, newEvent } from "../core/event.ts";
-import type { StateReport } from "../core/payloads.ts";
 import { type Actor, SYSTEM } from "../core/principal.ts";
-import { changesBetween, isEmptyState, mergeState } from "../core/state.ts";
+import { changesBetween, isEmptyState, mergeState, type StateReport } from "../core/state.ts";
 import type { Db } from "../store/open.ts";
 import { writeState } from "../store/state.ts";
 import type { Effect } from "./acknowledgement.ts";

@@ -1,9 +1,10 @@
 import type { Bus, EventSink, Log, Metrics, UpHandler, UpMessage } from "../core/bus.ts";
 import { type CommandRecord, effectOf } from "../core/command.ts";
 import type { Capabilities, Device } from "../core/device.ts";
-import type { Ack, StateReport } from "../core/payloads.ts";
+import type { Ack } from "../core/payloads.ts";
 import { PLATFORM } from "../core/principal.ts";
-import { type DeviceState, lightPayload, mergeState } from "../core/state.ts";
+import { type DeviceState, lightPayload, mergeState, type StateReport } from "../core/state.ts";
+import type { TaskResultEnvelope } from "../core/task-envelope.ts";
 import type { Topics } from "../core/topics.ts";
 import { insertAudit } from "../store/audit.ts";
 import { listOpenCommands } from "../store/commands.ts";
@@ -28,8 +29,14 @@ export interface StateContext {
   readonly isShared?: boolean;
 }
 
+/** Takes a task's result, and gives what it says of single commands. */
+export type ResultReader = (trx: Db, message: UpMessage<TaskResultEnvelope>) => Promise<readonly UpMessage<Ack>[]>;
+
 export interface StateCommits {
-  /** The group commit's handler for `ack` and `state_report` together: they speak of the same outputs, so their order counts. */
+  /**
+   * The group commit's handler for `ack`, `state_report` and `task_result` together: they speak of the same outputs, so their order
+   * counts.
+   */
   readonly onMessages: UpHandler<Db>;
   /** The outputs as committed. */
   committed(deviceId: string): Promise<DeviceState>;
@@ -38,10 +45,14 @@ export interface StateCommits {
   /** The command is on its way: TOGGLE counts from what it will have done. */
   intend(record: CommandRecord, capabilities: Capabilities): void;
   onSettled(listener: (outcome: Outcome) => void): void;
+  /** Set once, before a device can send one. */
+  readResultsBy(reader: ResultReader): void;
   /** Counts the end of a command and tells everybody who waits for it. */
   settle(outcome: Outcome): void;
   /** Tells only, for an end that was counted before. */
   announce(outcome: Outcome): void;
+  /** Publishes the outputs as they are, for whoever assumes something else. */
+  showTruth(deviceId: string): void;
   /** The device changed hands or was removed. */
   forget(deviceId: string): void;
 }
@@ -51,6 +62,7 @@ export function createStateCommits(context: StateContext): StateCommits {
   const { store, metrics, isShared = false } = context;
   const states = new DeviceStates(isShared);
   const listeners: ((outcome: Outcome) => void)[] = [];
+  let readResult: ResultReader = async () => [];
 
   function announce(outcome: Outcome): void {
     states.fulfil(outcome.record);
@@ -88,7 +100,7 @@ export function createStateCommits(context: StateContext): StateCommits {
     onMessages: async (trx, messages) =>
       record(
         trx,
-        await inOrder(messages, (one) =>
+        await inOrder(await withoutResults(messages, (one) => readResult(trx, one)), (one) =>
           one.type === "ack"
             ? commitAck({ states, log: context.log }, trx, one as UpMessage<Ack>)
             : commitReport({ states }, trx, one as UpMessage<StateReport>),
@@ -101,8 +113,10 @@ export function createStateCommits(context: StateContext): StateCommits {
       if (!isShared) states.intend(command, capabilities);
     },
     onSettled: (listener) => void listeners.push(listener),
+    readResultsBy: (reader) => void (readResult = reader),
     settle,
     announce,
+    showTruth: (deviceId) => void showTruth(context, states, deviceId),
     forget: (deviceId) => states.forget(deviceId),
   };
 }
@@ -112,6 +126,17 @@ async function expectedByAll(db: Db, { id, capabilities }: Pick<Device, "id" | "
   const open = await listOpenCommands(db, id);
   const effects = open.filter(({ status }) => status === "sent").map(({ command }) => effectOf(command, capabilities));
   return effects.reduce<DeviceState>(mergeState, await readState(db, id));
+}
+
+/** In the place of a task's result stands what it says of its commands. */
+async function withoutResults(messages: readonly UpMessage[], read: (message: UpMessage<TaskResultEnvelope>) => ReturnType<ResultReader>) {
+  if (!messages.some(({ type }) => type === "task_result")) return messages;
+  const all: UpMessage[] = [];
+  for (const one of messages) {
+    if (one.type === "task_result") all.push(...(await read(one as UpMessage<TaskResultEnvelope>)));
+    else all.push(one);
+  }
+  return all;
 }
 
 /** One after the other, since each builds on the state that the one before left. */

@@ -94,12 +94,11 @@ export function headSeal(key: ChainKey, { chain, last_seq, last_hash, broken_seq
 
 export const isAuthentic = (key: ChainKey, head: SealedHead): boolean => headSeal(key, head) === head.seal;
 
-/** jsonb and text give the same. What is no JSON any more is taken as it is: it was changed, and is to be found. */
+/** jsonb and text give the same. What has no canonical form was never written here: it was changed, and is to be found. */
 function detailsText(details: unknown): string {
-  if (typeof details !== "string") return canonicalJson(details);
   try {
-    return canonicalJson(JSON.parse(details));
+    return canonicalJson(typeof details === "string" ? JSON.parse(details) : details);
   } catch {
-    return details;
+    return typeof details === "string" ? details : `changed: ${JSON.stringify(details)}`;
   }
 }

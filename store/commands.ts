@@ -106,6 +106,7 @@ interface CommandRow {
   id: string;
   device_id: string;
   organization_id: string | null;
+  task_id: string | null;
   command: unknown;
   status: CommandStatus;
   actor_kind: Actor["kind"];
@@ -113,6 +114,7 @@ interface CommandRow {
   source: CommandSource;
   correlation_id: string;
   causation_id: string | null;
+  rule_version: number | null;
   error: string | null;
   latency_ms: number | null;
   created_at: string;
@@ -125,6 +127,7 @@ function rowOf(record: CommandRecord): CommandRow {
     id: record.id,
     device_id: record.deviceId,
     organization_id: record.organizationId,
+    task_id: record.taskId,
     command: toJson(record.command),
     status: record.status,
     actor_kind: record.actor.kind,
@@ -132,6 +135,7 @@ function rowOf(record: CommandRecord): CommandRow {
     source: record.source,
     correlation_id: record.correlationId,
     causation_id: record.causationId,
+    rule_version: record.ruleVersion,
     error: record.error,
     latency_ms: record.latencyMs,
     created_at: record.createdAt,
@@ -145,12 +149,14 @@ function recordOf(row: CommandRow): CommandRecord {
     id: row.id,
     deviceId: row.device_id,
     organizationId: row.organization_id,
+    taskId: row.task_id,
     command: fromJson(row.command) as Command,
     status: row.status,
     actor: { kind: row.actor_kind, id: row.actor_id },
     source: row.source,
     correlationId: row.correlation_id,
     causationId: row.causation_id,
+    ruleVersion: row.rule_version,
     error: row.error,
     latencyMs: row.latency_ms,
     createdAt: row.created_at,

@@ -16,11 +16,17 @@ const SQLITE_UNIQUE = new Set([1555, 2067, 2579]);
 // SQLITE_READONLY, SQLITE_FULL, and the I/O errors of write, fsync and truncate, which quotas and failing disks give
 const SQLITE_CANNOT_WRITE = new Set([8, 13, 778, 1034, 1290, 1546]);
 const SQLITE_BUSY = 5;
+const SQLITE_FOREIGN_KEY = 787;
 
 /** Whether a row with the same unique key exists already, on both engines. */
 export function isUniqueViolation(error: unknown): boolean {
   if (error instanceof SqliteError) return SQLITE_UNIQUE.has(error.errcode);
   return codeOf(error) === "23505";
+}
+
+/** Whether a row refers to another one that is not there, on both engines. */
+export function isForeignKeyViolation(error: unknown): boolean {
+  return error instanceof SqliteError ? error.errcode === SQLITE_FOREIGN_KEY : codeOf(error) === "23503";
 }
 
 /** The contract's error for what the database answers when it cannot work; undefined for everything else. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Capabilities, Device, DeviceClass, DeviceSettings, Presence } from "../core/device.ts";
+import type { Capabilities, Device, DeviceClass, DeviceSettings, Presence, Sensitivity } from "../core/device.ts";
 import { HubError } from "../core/errors.ts";
 import type { Db } from "./open.ts";
 import { fromJson } from "./sql.ts";
@@ -34,6 +34,7 @@ export interface DeviceRow {
   site_id: string | null;
   capabilities: unknown;
   settings: unknown;
+  sensitivity: Sensitivity;
   ota_security_version: number;
   is_demo: boolean | number;
   connection_status: Presence;
@@ -70,6 +71,7 @@ export function toDevice(row: DeviceRow): Device {
     siteId: row.site_id,
     capabilities: fromJson(row.capabilities) as Capabilities,
     settings: fromJson(row.settings) as DeviceSettings,
+    sensitivity: row.sensitivity,
     otaSecurityVersion: row.ota_security_version,
     isDemo: Boolean(row.is_demo),
     connectionStatus: row.connection_status,

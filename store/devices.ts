@@ -1,5 +1,5 @@
 import type { DeviceRef } from "../core/bus.ts";
-import type { Capabilities, Device, DeviceClass, DeviceSettings, Presence } from "../core/device.ts";
+import type { Capabilities, Device, DeviceClass, DeviceSettings, Presence, Sensitivity } from "../core/device.ts";
 import { MEMBER_OF } from "../core/entity.ts";
 import { HubError } from "../core/errors.ts";
 import { isUuid, newDeviceUid, newId } from "../core/id.ts";
@@ -8,6 +8,7 @@ import { isUniqueViolation } from "./database-errors.ts";
 import { writeCapabilities } from "./device-capabilities.ts";
 import { claimCodeHash, type DeviceRow, deviceOf, devices, notFound, readDevice, toDevice } from "./device-rows.ts";
 import type { Db } from "./open.ts";
+import { lockOrganization } from "./organizations.ts";
 import { inTransaction } from "./transaction.ts";
 import { forgetReceived } from "./received-messages.ts";
 import { containing, fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from "./sql.ts";
@@ -45,6 +46,7 @@ export async function createDevice(db: Db, device: NewDevice): Promise<Device> {
   });
   try {
     return await inTransaction(db, async (trx) => {
+      if (device.organizationId !== null) await lockOrganization(trx, device.organizationId);
       await trx("entities").insert({
         id,
         entity_type: `device.${device.deviceClass}`,
@@ -145,6 +147,7 @@ export async function listDevices(db: Db, scope: Scope, filter: DeviceFilter): P
 export interface DevicePatch {
   readonly name?: string | undefined;
   readonly settings?: DeviceSettings | undefined;
+  readonly sensitivity?: Sensitivity | undefined;
   readonly firmwareVersion?: string | undefined;
   readonly model?: string | undefined;
   readonly capabilities?: Capabilities | undefined;
@@ -157,6 +160,7 @@ export async function updateDevice(db: Db, scope: Scope, id: string, patch: Devi
     const columns = {
       updated_at: now,
       ...(patch.settings === undefined ? {} : { settings: toJson(patch.settings) }),
+      ...(patch.sensitivity === undefined ? {} : { sensitivity: patch.sensitivity }),
       ...(patch.firmwareVersion === undefined ? {} : { firmware_version: storableText(patch.firmwareVersion) }),
       ...(patch.model === undefined ? {} : { model: storableText(patch.model) }),
       ...(patch.capabilities === undefined ? {} : { capabilities: toJson(patch.capabilities) }),

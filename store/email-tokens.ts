@@ -74,6 +74,29 @@ export async function takeEmailToken(
   return (await db("email_tokens").where({ token_hash: row.token_hash }).del()) > 0 ? tokenOf(row) : undefined;
 }
 
+/** The number of passwords that may be shown with the token of one registration. */
+const MAX_TRIES = 5;
+
+/**
+ * What was asked for, for whoever shows the password that was chosen then. Counts the try before the password is looked at, so
+ * that many at once count too; undefined after five, and where {@link findEmailToken} gives none.
+ */
+export async function tryRegistration(db: Db, keys: SigningKeys, token: string, now: number): Promise<Registration | undefined> {
+  for (;;) {
+    const row = await findRow(db, keys, token, { kinds: ["registration"], now });
+    const found = row && tokenOf(row);
+    if (!row || found?.kind !== "registration") return undefined;
+    const [kind, id, tries = "0"] = row.slot.split(" ");
+    if (Number(tries) >= MAX_TRIES) return undefined;
+    // Nobody else has counted meanwhile, or it is read again.
+    const { token_hash, slot } = row;
+    const counted = await db("email_tokens")
+      .where({ token_hash, slot })
+      .update({ slot: [kind, id, Number(tries) + 1].join(" ") });
+    if (counted > 0) return found.registration;
+  }
+}
+
 /** Whatever was sent to the person, or in their name to another address, is worth nothing any more. Before the person is changed. */
 export async function dropEmailTokens(db: Db, { id, email }: Pick<User, "id" | "email">): Promise<void> {
   await lockEmailTokens(db, { id, email });
@@ -105,6 +128,7 @@ export async function purgeEmailTokens(db: Db, now: number): Promise<number> {
 }
 
 interface TokenRow {
+  slot: string;
   kind: EmailTokenKind;
   token_hash: string;
   email: string;
@@ -148,6 +172,7 @@ function tokenOf(row: TokenRow): EmailToken {
 function slotOf(wanted: EmailToken, email: string): string {
   switch (wanted.kind) {
     case "registration":
+      // Behind it comes how often its password was tried.
       return `registration ${newId()}`;
     case "password_reset":
       return `password_reset ${email}`;

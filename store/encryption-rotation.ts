@@ -13,6 +13,10 @@ import { inTransaction } from "./transaction.ts";
 const COLUMNS = [
   { table: "contacts", column: "phone_encrypted", keyColumn: "phone_key_id" },
   { table: "contacts", column: "email_encrypted", keyColumn: "email_key_id" },
+  { table: "webhooks", column: "secret_encrypted", keyColumn: "secret_key_id" },
+  { table: "webhooks", column: "former_secret_encrypted", keyColumn: "former_secret_key_id" },
+  { table: "inbound_hooks", column: "secret_encrypted", keyColumn: "secret_key_id" },
+  { table: "inbound_hooks", column: "former_secret_encrypted", keyColumn: "former_secret_key_id" },
 ] as const;
 type Column = (typeof COLUMNS)[number];
 

@@ -1,8 +1,10 @@
+import { HubError } from "../core/errors.ts";
 import type { EventType, HubEvent } from "../core/event.ts";
 import { firstIdAt } from "../core/id.ts";
 import type { Actor, Scope } from "../core/principal.ts";
+import { EVENT_SCOPE, type EventFilter, readEvents } from "./event-query.ts";
 import type { Db } from "./open.ts";
-import { fromJson, isoOf, type Page, pageOf, rowSource, rowsOf, scoped, toJson } from "./sql.ts";
+import { fromJson, type Page, pageOf, rowSource, rowsOf, scoped, toJson } from "./sql.ts";
 
 const COLUMNS = {
   id: "text",
@@ -19,39 +21,61 @@ const COLUMNS = {
 } as const;
 const NAMES = Object.keys(COLUMNS).join(", ");
 
+/** Adds what follows from events to the transaction that stores them: either both are kept or neither. */
+export type EventWitness = (trx: Db, events: readonly HubEvent[]) => Promise<void>;
+
+const WITNESSES = Symbol("witnesses of events");
+/** A transaction's client has what its database's has. */
+type WitnessedClient = { [WITNESSES]?: EventWitness[] };
+
+/** From now on `witness` sees every event of the database that this process stores, once, before it is committed. */
+export function witnessEvents(db: Db, witness: EventWitness): void {
+  ((db.client as WitnessedClient)[WITNESSES] ??= []).push(witness);
+}
+
 /** An event that is there already is left as it is. */
 export async function insertEvents(db: Db, events: readonly HubEvent[]): Promise<void> {
   if (events.length === 0) return;
-  await rowsOf(db, `insert into events (${NAMES}) select ${NAMES} from ${rowSource(db, COLUMNS)} where true on conflict do nothing`, [
-    toJson(events.map(rowOf)),
-  ]);
+  const inserted = await rowsOf<{ id: string }>(
+    db,
+    `insert into events (${NAMES}) select ${NAMES} from ${rowSource(db, COLUMNS)} where true on conflict do nothing returning id`,
+    [toJson(events.map(rowOf))],
+  );
+  const witnesses = (db.client as WitnessedClient)[WITNESSES];
+  if (witnesses === undefined || inserted.length === 0) return;
+  const ids = new Set(inserted.map(({ id }) => id));
+  const fresh = ids.size === events.length ? events : events.filter(({ id }) => ids.has(id));
+  for (const witness of witnesses) await witness(db, fresh);
 }
 
-export interface EventFilter {
+export interface EventPageFilter extends EventFilter {
   readonly limit: number;
+  /** The id of the last event of the page before. */
   readonly after?: string | undefined;
-  readonly type?: string | undefined;
-  readonly entityId?: string | undefined;
-  readonly correlationId?: string | undefined;
-  /** ms since 1970, inclusive */
-  readonly from?: number | undefined;
-  /** ms since 1970, exclusive */
-  readonly to?: number | undefined;
 }
 
-/** Newest first. `after` is the id of the last event of the page before. */
-export async function listEvents(db: Db, scope: Scope, filter: EventFilter): Promise<Page<HubEvent>> {
-  const query = scoped(db("events"), scope, { organization: "organization_id", device: "entity_id" })
-    .orderBy("id", "desc")
-    .limit(filter.limit + 1);
-  if (filter.after !== undefined) query.where("id", "<", filter.after);
-  if (filter.type !== undefined) query.where("type", filter.type);
-  if (filter.entityId !== undefined) query.where("entity_id", filter.entityId);
-  if (filter.correlationId !== undefined) query.where("correlation_id", filter.correlationId);
-  if (filter.from !== undefined) query.where("timestamp", ">=", isoOf(filter.from));
-  if (filter.to !== undefined) query.where("timestamp", "<", isoOf(filter.to));
-  const rows = (await query) as EventRow[];
-  return pageOf(rows.map(eventOf), filter.limit, (event) => event.id);
+/** Newest first. */
+export async function listEvents(db: Db, scope: Scope, { limit, after, ...filter }: EventPageFilter): Promise<Page<HubEvent>> {
+  const rows = await readEvents<EventRow>(db, scope, filter, { limit: limit + 1, before: after });
+  return pageOf(rows.map(eventOf), limit, (event) => event.id);
+}
+
+/** Throws `not_found`. */
+export async function getEvent(db: Db, scope: Scope, id: string): Promise<HubEvent> {
+  const row = (await scoped(db("events"), scope, EVENT_SCOPE).where({ id }).first()) as EventRow | undefined;
+  if (!row) throw new HubError("not_found", "there is no such event");
+  return eventOf(row);
+}
+
+/** All of a chain that the scope may see, from its root on. */
+export async function chainEvents(db: Db, scope: Scope, correlationId: string, limit: number): Promise<HubEvent[]> {
+  return (await readEvents<EventRow>(db, scope, { correlationId }, { limit, isOldestFirst: true })).map(eventOf);
+}
+
+/** Those of them that are there. */
+export async function findEvents(db: Db, ids: readonly string[]): Promise<Map<string, HubEvent>> {
+  const rows = (await db("events").whereIn("id", [...ids])) as EventRow[];
+  return new Map(rows.map((row) => [row.id, eventOf(row)]));
 }
 
 /** The newest `limit` events whose ids were made at `ms` (since 1970) or later; oldest first. */

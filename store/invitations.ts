@@ -1,9 +1,12 @@
+import { HubError } from "../core/errors.ts";
 import { newId, newSecret } from "../core/id.ts";
 import { includesAll, NO_PERMISSIONS, permissionSet, type Role, rolePermissions } from "../core/permissions.ts";
 import { rolesOf } from "./members.ts";
 import type { Db } from "./open.ts";
+import { lockOrganization } from "./organizations.ts";
 import { type SigningKeys, tokenHash } from "./secrets.ts";
 import { isoOf } from "./sql.ts";
+import { inTransaction } from "./transaction.ts";
 import { emailKey, findUser } from "./users.ts";
 
 export interface Invitation {
@@ -25,8 +28,10 @@ export interface NewInvitation {
 }
 
 const PREFIX = "hxi";
+/** Of one organisation that nobody has taken yet. */
+export const MAX_INVITATIONS = 1_000;
 
-/** Another one for the same address takes its place. The token is shown once and kept as HMAC-SHA-256. */
+/** Another one for the same address takes its place. The token is shown once and kept as HMAC-SHA-256. Throws `quota_exceeded`. */
 export async function createInvitation(
   db: Db,
   keys: SigningKeys,
@@ -53,8 +58,12 @@ export async function createInvitation(
     created_at: invitation.createdAt,
     expires_at: invitation.expiresAt,
   };
-  // In one statement: of two invitations at once the later one counts.
-  await db("invitations").insert(row).onConflict(["organization_id", "email"]).merge();
+  await inTransaction(db, async (trx) => {
+    await lockOrganization(trx, organizationId);
+    await requireRoom(trx, invitation);
+    // In one statement: of two invitations at once the later one counts.
+    await trx("invitations").insert(row).onConflict(["organization_id", "email"]).merge();
+  });
   return { ...invitation, token };
 }
 
@@ -87,14 +96,30 @@ export async function findInvitation(db: Db, keys: SigningKeys, token: string, n
 
 /** Uses the invitation up, once; undefined where {@link findInvitation} gives none. */
 export async function takeInvitation(db: Db, keys: SigningKeys, token: string, now: number): Promise<Invitation | undefined> {
-  const found = await findInvitation(db, keys, token, now);
-  const isTaken = found && (await db("invitations").where({ id: found.id }).del()) > 0;
-  return isTaken ? found : undefined;
+  return await inTransaction(db, async (trx) => {
+    const known = await findInvitation(trx, keys, token, now);
+    if (!known) return undefined;
+    await lockOrganization(trx, known.organizationId);
+    // Who gave it may have lost the right, or be gone, while somebody else had the lock.
+    const found = await findInvitation(trx, keys, token, now);
+    const isTaken = found && (await trx("invitations").where({ id: found.id }).del()) > 0;
+    return isTaken ? found : undefined;
+  });
 }
 
 /** Removes those that nobody took in time. Answers how many. */
 export async function purgeInvitations(db: Db, now: number): Promise<number> {
   return await db("invitations").where("expires_at", "<=", isoOf(now)).del();
+}
+
+/** The one whose place it takes, and those that are too old, do not count. */
+async function requireRoom(trx: Db, { organizationId, email, createdAt }: Invitation): Promise<void> {
+  const others = trx("invitations").where({ organization_id: organizationId }).whereNot({ email }).where("expires_at", ">", createdAt);
+  const row = (await others.count({ count: "*" }).first()) as { count: number } | undefined;
+  if ((row?.count ?? 0) >= MAX_INVITATIONS)
+    throw new HubError("quota_exceeded", `${MAX_INVITATIONS} invitations wait already: withdraw some`, {
+      details: { invitations: MAX_INVITATIONS },
+    });
 }
 
 async function isStillGiven(db: Db, { organizationId, invitedBy, role }: Invitation): Promise<boolean> {

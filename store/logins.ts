@@ -91,6 +91,9 @@ export async function refreshLogin(db: Db, keys: SigningKeys, token: string, now
   const known = keys.all("token_hmac").map((key) => ({ key, hash: tokenHash(key, token) }));
   return await inTransaction(db, async (trx) => {
     const hashes = known.map(({ hash }) => hash);
+    // The login before its tokens, as when it is removed with its person.
+    const theirs = trx("refresh_tokens").whereIn("token_hash", hashes).select("login_id");
+    await trx("logins").whereIn("id", theirs).forNoKeyUpdate().select("id");
     const [taken] = await rowsOf<TokenRow>(
       trx,
       `update refresh_tokens set replaced_at = ? where token_hash in (${hashes.map(() => "?").join(", ")}) and replaced_at is null

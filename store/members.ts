@@ -11,8 +11,9 @@ import {
 } from "../core/permissions.ts";
 import type { Db } from "./open.ts";
 import { lockOrganization } from "./organizations.ts";
-import { engineOf, idsParameter, isoOf, rowsOf, toJson } from "./sql.ts";
+import { engineOf, idsParameter, isoOf, type Page, pageOf, rowsOf, toJson } from "./sql.ts";
 import { inTransaction } from "./transaction.ts";
+import type { PageOfPeople } from "./users.ts";
 
 /** A person in an organisation. Without a role only what was granted on single devices. */
 export interface Member {
@@ -46,10 +47,14 @@ export async function rolesOf(db: Db, userId: string): Promise<Map<string, Role 
   return new Map(rows.map(({ organization_id, role }) => [organization_id, role]));
 }
 
-/** By the time of joining. */
-export async function listMembers(db: Db, organizationId: string): Promise<Member[]> {
-  const rows = (await members(db).where("m.organization_id", organizationId).orderBy(["m.created_at", "m.user_id"])) as MemberRow[];
-  return rows.map(memberOf);
+/** Oldest account first. */
+export async function listMembers(db: Db, organizationId: string, { limit, after }: PageOfPeople): Promise<Page<Member>> {
+  const query = members(db)
+    .where("m.organization_id", organizationId)
+    .orderBy("m.user_id")
+    .limit(limit + 1);
+  if (after !== undefined) query.where("m.user_id", ">", after);
+  return pageOf(((await query) as MemberRow[]).map(memberOf), limit, ({ userId }) => userId);
 }
 
 /** Throws `not_found`. */
@@ -62,6 +67,7 @@ export async function getMember(db: Db, organizationId: string, userId: string):
 /** Throws `not_found`, and `conflict` when it would leave the organisation without an owner. */
 export async function setMemberRole(db: Db, organizationId: string, userId: string, role: Role | null): Promise<void> {
   await inTransaction(db, async (trx) => {
+    await lockOrganization(trx, organizationId);
     await keepAnOwner(trx, organizationId, userId, role);
     await trx("memberships").where({ organization_id: organizationId, user_id: userId }).update({ role });
   });

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import knex, { type Knex } from "knex";
 import { SetupError } from "../core/errors.ts";
 import { lockDataFolder, ownerOnly, prepareDataFolder } from "./data-folder.ts";
-import { migrate } from "./migrate.ts";
+import { migrate, migrationStatus } from "./migrate.ts";
 import type { Engine } from "./sql.ts";
 import { SqliteClient } from "./sqlite.ts";
 
@@ -47,6 +47,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 export async function openStoreForMigration({ dataDir, databaseUrl }: StoreOptions): Promise<Store> {
   prepareDataFolder(dataDir);
   return databaseUrl === undefined ? await openSqlite(dataDir) : await openPostgres(databaseUrl);
+}
+
+/** The migrations that are done and those that are not, once they were applied if that is asked. */
+export async function migrationsOf(options: StoreOptions, { isToMigrate }: { readonly isToMigrate: boolean }) {
+  await using store = await openStoreForMigration(options);
+  if (isToMigrate) await migrate(store.db, store.engine);
+  return await migrationStatus(store.db);
 }
 
 async function openSqlite(dataDir: string): Promise<Store> {

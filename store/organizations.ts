@@ -2,7 +2,7 @@ import { newId } from "../core/id.ts";
 import { lockFirstStart } from "./first-start.ts";
 import type { Db } from "./open.ts";
 import { inTransaction } from "./transaction.ts";
-import { engineOf, isoOf, rowsOf, storableText } from "./sql.ts";
+import { engineOf, idsParameter, isoOf, rowsOf, storableText, toJson } from "./sql.ts";
 
 export interface Organization {
   readonly id: string;
@@ -66,8 +66,14 @@ export async function renameOrganization(db: Db, id: string, name: string): Prom
  * before every other lock.
  */
 export async function lockOrganization(trx: Db, id: string): Promise<void> {
-  // Rows that refer to it come and go meanwhile. SQLite's transactions come one after the other anyway.
-  if (engineOf(trx) === "postgres") await rowsOf(trx, "select id from organizations where id = ? for no key update", [id]);
+  await lockOrganizations(trx, [id]);
+}
+
+/** As {@link lockOrganization}, several in one order. */
+export async function lockOrganizations(trx: Db, ids: readonly string[]): Promise<void> {
+  // Rows that refer to them come and go meanwhile. SQLite's transactions come one after the other anyway.
+  if (engineOf(trx) === "postgres")
+    await rowsOf(trx, `select id from organizations where id in ${idsParameter(trx)} order by id for no key update`, [toJson(ids)]);
 }
 
 function organizations(db: Db) {

@@ -3,6 +3,7 @@ import { newId } from "../core/id.ts";
 import type { Scope } from "../core/principal.ts";
 import { claimCodeHash, notFound, readDevice } from "./device-rows.ts";
 import type { Db } from "./open.ts";
+import { lockOrganization } from "./organizations.ts";
 import { inTransaction } from "./transaction.ts";
 import { isoOf, scoped } from "./sql.ts";
 import { deleteTelemetry } from "./telemetry-removal.ts";
@@ -21,6 +22,7 @@ export interface Claim {
 export async function claimDevice(db: Db, claim: Claim): Promise<Device | undefined> {
   const at = isoOf(claim.now);
   return await inTransaction(db, async (trx) => {
+    await lockOrganization(trx, claim.organizationId);
     const query = trx("devices")
       .where({ claim_code_hash: claimCodeHash(claim.claimCode) })
       .whereNull("organization_id")
@@ -67,6 +69,8 @@ export async function releaseDevice(db: Db, scope: Scope, id: string, newClaimCo
         organization_id: null,
         owner_id: null,
         room_id: null,
+        // How much harm it can do is the next owner's to say.
+        sensitivity: "normal",
         claim_code_hash: claimCodeHash(newClaimCode),
         claimed_at: null,
         released_at: at,

@@ -1,44 +1,67 @@
 import { Worker } from "node:worker_threads";
 import { HubError } from "../core/errors.ts";
-import type { PasswordReply, PasswordRequest } from "./password-worker.ts";
+import { costOf, nobodysHash, type PasswordReply, type PasswordRequest } from "./password-cost.ts";
+import type { Db } from "./open.ts";
 
 /** bcrypt reads no further than this, so a longer password would be silently cut. */
 const MAX_BYTES = 72;
 const MIN_CHARACTERS = 8;
 const MAX_WAITING = 32;
 const IDLE_MS = 20_000;
-/** A hash that no password has, for the time a comparison takes. */
-const NOBODYS_HASH = "$2b$12$P9hPJqdILaUEHV/YOUiS2eblWrzpygaCblG777Da5cNbxq6jWpk.e";
 
-/** bcrypt, cost 12. Throws `validation_error` below 8 characters and above 72 bytes, `rate_limited` when too many wait. */
-export async function hashPassword(plain: string): Promise<string> {
-  if (Array.from(plain).length < MIN_CHARACTERS)
-    throw new HubError("validation_error", `a password has at least ${MIN_CHARACTERS} characters`);
-  if (Buffer.byteLength(plain) > MAX_BYTES) throw new HubError("validation_error", `a password has at most ${MAX_BYTES} bytes`);
-  const reply = await thread.ask({ plain });
-  if (!("hash" in reply)) throw new Error("the password thread answered something else");
-  return reply.hash;
+/** Makes passwords' hashes and checks them, in a thread of its own. */
+export interface Passwords extends AsyncDisposable {
+  /** Throws `validation_error` below 8 characters and above 72 bytes, `rate_limited` when too many wait. */
+  hash(plain: string): Promise<string>;
+  verify(plain: string, hash: string): Promise<boolean>;
+  /** Takes as long as `verify`, so that an unknown user is answered no sooner than a known one. */
+  spendTime(): Promise<void>;
 }
 
-export async function verifyPassword(plain: string, hash: string): Promise<boolean> {
-  const fits = Buffer.byteLength(plain) <= MAX_BYTES;
-  const reply = await thread.ask(fits ? { plain, hash } : { plain: "", hash: NOBODYS_HASH });
-  return fits && "matches" in reply && reply.matches;
+/** Hashes of this cost (HEXA_PASSWORD_COST). Each check takes the time of the dearest password that the database holds. */
+export async function openPasswords(db: Db, cost: number): Promise<Passwords> {
+  const row: { cost: string | null } | undefined = await db("users")
+    .where("password_hash", "like", "$2b$__$%")
+    .first({ cost: db.raw("max(substr(password_hash, 5, 2))") });
+  return createPasswords(cost, Math.max(cost, Number(row?.cost ?? 0)));
 }
 
-/** Takes as long as {@link verifyPassword}, so that an unknown user is answered no sooner than a known one. */
-export async function spendPasswordTime(): Promise<void> {
-  await thread.ask({ plain: "", hash: NOBODYS_HASH });
+/** `dearest` is the cost whose time each check takes; never less than that of a password which is shown. */
+export function createPasswords(cost: number, dearest = cost): Passwords {
+  const thread = new PasswordThread();
+  return {
+    async hash(plain) {
+      if (Array.from(plain).length < MIN_CHARACTERS)
+        throw new HubError("validation_error", `a password has at least ${MIN_CHARACTERS} characters`);
+      if (Buffer.byteLength(plain) > MAX_BYTES) throw new HubError("validation_error", `a password has at most ${MAX_BYTES} bytes`);
+      const reply = await thread.ask({ plain, cost });
+      if (!("hash" in reply)) throw new Error("the password thread answered something else");
+      return reply.hash;
+    },
+    async verify(plain, hash) {
+      // Another node may have made it after this one started, at a higher cost.
+      dearest = Math.max(dearest, costOf(hash));
+      const fits = Buffer.byteLength(plain) <= MAX_BYTES;
+      const reply = await thread.ask(fits ? { plain, hash, cost: dearest } : { plain: "", hash: nobodysHash(dearest), cost: dearest });
+      return fits && "matches" in reply && reply.matches;
+    },
+    async spendTime() {
+      await thread.ask({ plain: "", hash: nobodysHash(dearest), cost: dearest });
+    },
+    [Symbol.asyncDispose]: () => thread[Symbol.asyncDispose](),
+  };
 }
 
 /** Starts its worker when it is asked, ends it when nobody has asked for a while, and never keeps the process alive. */
-class PasswordThread {
+class PasswordThread implements AsyncDisposable {
   readonly #waiting = new Map<number, PromiseWithResolvers<PasswordReply>>();
   #worker: Worker | undefined;
   #idle: NodeJS.Timeout | undefined;
   #lastId = 0;
+  #isOver = false;
 
   async ask(request: Omit<PasswordRequest, "id">): Promise<PasswordReply> {
+    if (this.#isOver) throw unavailable();
     if (this.#waiting.size >= MAX_WAITING) throw new HubError("rate_limited", "too many passwords are being checked at once");
     clearTimeout(this.#idle);
     const id = ++this.#lastId;
@@ -48,6 +71,12 @@ class PasswordThread {
     worker.ref();
     worker.postMessage({ id, ...request } satisfies PasswordRequest);
     return await answer.promise;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    clearTimeout(this.#idle);
+    await this.#worker?.terminate();
   }
 
   #start(): Worker {
@@ -74,9 +103,9 @@ class PasswordThread {
     // A worker that was retired while idle has nobody waiting for it.
     if (this.#worker !== worker) return;
     this.#worker = undefined;
-    for (const answer of this.#waiting.values()) answer.reject(new HubError("unavailable", "passwords cannot be checked", { cause }));
+    for (const answer of this.#waiting.values()) answer.reject(unavailable(cause));
     this.#waiting.clear();
   }
 }
 
-const thread = new PasswordThread();
+const unavailable = (cause?: Error): HubError => new HubError("unavailable", "passwords cannot be checked", { cause });

@@ -6,7 +6,7 @@ import { besideEntities, checkQuota, type EntityText, insertEntity, storableOrNu
 import type { Db } from "./open.ts";
 import { lockOrganization } from "./organizations.ts";
 import { inTransaction } from "./transaction.ts";
-import { containing, idsParameter, isoOf, type Page, pageOf, toJson } from "./sql.ts";
+import { containing, engineOf, idsParameter, isoOf, type Page, pageOf, rowsOf, toJson } from "./sql.ts";
 
 export type SiteFields = EntityText & Pick<Site, "timeZone" | "latitude" | "longitude" | "address">;
 
@@ -39,6 +39,21 @@ export async function getSite(db: Db, scope: Scope, id: string): Promise<Site> {
 export async function lockSite(trx: Db, scope: Scope, id: string): Promise<Site> {
   await lockOrganization(trx, (await getSite(trx, scope, id)).organizationId);
   return await getSite(trx, scope, id);
+}
+
+/** What a site of the organisation says to schedules. It is not removed until the transaction ends. */
+export async function findPlace(
+  trx: Db,
+  organizationId: string,
+  id: string,
+): Promise<Pick<Site, "timeZone" | "latitude" | "longitude"> | undefined> {
+  const lock = engineOf(trx) === "postgres" ? "for key share" : "";
+  const [row] = await rowsOf<{ time_zone: string; latitude: number | null; longitude: number | null }>(
+    trx,
+    `select time_zone, latitude, longitude from sites where organization_id = ? and id = ? ${lock}`,
+    [organizationId, id],
+  );
+  return row && { timeZone: row.time_zone, latitude: row.latitude, longitude: row.longitude };
 }
 
 /** Oldest first. */

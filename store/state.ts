@@ -31,7 +31,10 @@ export interface DescribedOutput {
 
 /** Each list sorted by index; empty for a device that never reported. */
 export async function readState(db: Db, deviceId: string): Promise<DeviceState> {
-  const outputs = await describeState(db, deviceId);
+  return stateOf(await describeState(db, deviceId));
+}
+
+export function stateOf(outputs: readonly DescribedOutput[]): DeviceState {
   return {
     relays: outputs.filter((one) => one.kind === "relay").map(({ index, state }) => ({ index, state })),
     lights: outputs.filter((one) => one.kind === "light").map(lightOf),

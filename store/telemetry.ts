@@ -50,7 +50,7 @@ interface DeviceSeries {
   readonly byKey: Map<string, Series>;
 }
 
-export function createTelemetryStore(store: Store): TelemetryStore {
+export function createTelemetryStore(store: Store, clock: () => number = Date.now): TelemetryStore {
   const cache = new LRUCache<string, DeviceSeries>({ max: CACHED_DEVICES });
   const days = new Set<number>();
 
@@ -84,7 +84,7 @@ export function createTelemetryStore(store: Store): TelemetryStore {
         if (kept.length === 0) return;
         const seriesOf = await resolveSeries(trx, cache, owners, kept);
         const rows = kept.map((reading) => ({ reading, series: seriesOf(reading) }));
-        const upsert = upsertSensorState(trx, rows, (changed) => (newest = changed));
+        const upsert = upsertSensorState(trx, rows, { receivedAt: isoOf(clock()), onChanged: (changed) => (newest = changed) });
         await inOrder(trx, [...(believed ? [checkOwners(believed)] : []), insertTelemetry(trx, rows), ...lowerFirstTs(trx, rows), upsert]);
       });
       return () => newest;
@@ -241,14 +241,17 @@ function lowerFirstTs(trx: Db, rows: readonly Row[]): Statement[] {
 }
 
 /** One row a sensor, sorted: concurrent writers would otherwise wait in a circle. An older reading never replaces a newer one. */
-function upsertSensorState(trx: Db, rows: readonly Row[], onChanged: (newest: readonly SeriesReading[]) => void): Statement {
+function upsertSensorState(
+  trx: Db,
+  rows: readonly Row[],
+  { receivedAt, onChanged }: { readonly receivedAt: string; readonly onChanged: (newest: readonly SeriesReading[]) => void },
+): Statement {
   const newest = new Map<Series, SeriesReading>();
   for (const { reading, series } of rows) {
     const known = newest.get(series);
     if (!known || known.ts < reading.ts) newest.set(series, reading);
   }
   const readings = new Map([...newest.values()].map((reading) => [`${reading.deviceId} ${reading.key}`, reading]));
-  const receivedAt = isoOf(Date.now());
   const states = [...readings]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([, { deviceId, key, ts, value }]) => ({

@@ -2,6 +2,7 @@ import { HubError } from "../core/errors.ts";
 import { isUniqueViolation } from "./database-errors.ts";
 import { dropEmailTokens } from "./email-tokens.ts";
 import type { Db } from "./open.ts";
+import { lockOrganizations } from "./organizations.ts";
 import { isoOf, rowsOf, storableText } from "./sql.ts";
 import { inTransaction } from "./transaction.ts";
 import { emailKey, findUser, type User } from "./users.ts";
@@ -71,14 +72,21 @@ export async function changeUser(db: Db, id: string, change: UserChange): Promis
 
 /**
  * The person and everything that is theirs alone: logins, tokens, rights, and organisations in which nobody and nothing else
- * is. Throws `conflict` when nobody would own an organisation with people, devices or machines in it, or administer the hub.
+ * is. Throws `conflict` when nobody would own an organisation with people, devices, places, projects or machines in it, or administer the hub.
  */
 export async function removeUser(db: Db, id: string, now: number): Promise<void> {
   await inTransaction(db, async (trx) => {
+    // The organisations, the mails, the person, what is theirs: whoever changes two of them takes them in this order.
+    const locked = await organizationsOf(trx, id);
+    await lockOrganizations(trx, locked);
     await forgetMails(trx, id);
     const others = await lockOtherAdministrators(trx, id);
+    // From here on nothing new refers to the person.
+    await trx("users").where({ id }).forUpdate().first("id");
     const user = await findUser(trx, id);
     if (!user) throw new HubError("not_found", "there is no such person");
+    if ((await organizationsOf(trx, id)).some((one) => !locked.includes(one)))
+      throw new HubError("conflict", "you came to another organisation at the same time: ask again");
     if (isAdministrator(user) && others === 0) throw lastAdministrator();
     const orphans = await ownedAlone(trx, id);
     for (const organizationId of orphans) await requireEmpty(trx, organizationId, id, now);
@@ -87,6 +95,13 @@ export async function removeUser(db: Db, id: string, now: number): Promise<void>
     await trx("entities").where({ id, entity_type: "user" }).del();
     for (const organizationId of orphans) await removeEmptyOrganization(trx, organizationId);
   });
+}
+
+/** In which the person is, or has invited somebody to. */
+async function organizationsOf(db: Db, id: string): Promise<string[]> {
+  const sql =
+    "select organization_id from memberships where user_id = ? union select organization_id from invitations where invited_by = ?";
+  return (await rowsOf<{ organization_id: string }>(db, sql, [id, id])).map((row) => row.organization_id);
 }
 
 async function forgetMails(trx: Db, id: string): Promise<void> {
@@ -104,7 +119,7 @@ async function lockOtherAdministrators(trx: Db, id: string): Promise<number> {
     .where({ role: "admin" })
     .orWhere({ id })
     .orderBy("id")
-    .forUpdate()
+    .forNoKeyUpdate()
     .select({ id: "id", role: "role", isActive: "is_active" })) as { id: string; role: User["role"]; isActive: boolean | number }[];
   return rows.filter((row) => row.id !== id && row.role === "admin" && Boolean(row.isActive)).length;
 }
@@ -127,7 +142,7 @@ async function requireEmpty(trx: Db, organizationId: string, userId: string, now
   const found = await rowsOf(
     trx,
     `select 1 from memberships where organization_id = ? and user_id <> ?
-     union all select 1 from devices where organization_id = ?
+     union all select 1 from entities where organization_id = ? and entity_type <> 'user'
      union all select 1 from access_tokens where organization_id = ? and kind = 'service' and revoked_at is null
        and (expires_at is null or expires_at > ?)
      limit 1`,

@@ -7,7 +7,7 @@ import { addMember } from "./members.ts";
 import { isUniqueViolation } from "./database-errors.ts";
 import type { Db } from "./open.ts";
 import { inTransaction } from "./transaction.ts";
-import { isoOf, storableText } from "./sql.ts";
+import { isoOf, type Page, pageOf, storableText } from "./sql.ts";
 
 export interface User {
   readonly id: string;
@@ -18,6 +18,11 @@ export interface User {
   readonly isActive: boolean;
   readonly isEmailVerified: boolean;
   readonly createdAt: string;
+}
+
+export interface PageOfPeople {
+  readonly limit: number;
+  readonly after?: string | undefined;
 }
 
 export interface NewUser {
@@ -99,16 +104,31 @@ export async function countUsers(db: Db): Promise<number> {
   return row?.count ?? 0;
 }
 
-/** Whoever is a member there; of their other organisations nothing is told. */
-export async function listUsers(db: Db, scope: Scope): Promise<User[]> {
-  const query = userRows(db).orderBy("u.id");
-  if (scope.kind !== "platform") {
-    const { organizationId } = scope;
-    const members = db("memberships as m").where("m.organization_id", organizationId).select("m.user_id");
-    query.whereIn("u.id", scope.kind === "organization" ? members : []);
-  }
+/** Whoever is a member there, oldest account first; of their other organisations nothing is told. */
+export async function listUsers(db: Db, scope: Scope, { limit, after }: PageOfPeople): Promise<Page<User>> {
+  const query = seenUsers(db, scope)
+    .orderBy("u.id")
+    .limit(limit + 1);
+  if (after !== undefined) query.where("u.id", ">", after);
   const rows = (await query) as UserRow[];
-  return rows.map((row) => userOf(scope.kind === "platform" ? row : { ...row, organization_id: scope.organizationId }));
+  return pageOf(
+    rows.map((row) => seenAs(scope, row)),
+    limit,
+    ({ id }) => id,
+  );
+}
+
+/** One of those that {@link listUsers} lists. Throws `not_found`. */
+export async function getUser(db: Db, scope: Scope, id: string): Promise<User> {
+  const row = (await seenUsers(db, scope).where("u.id", id).first()) as UserRow | undefined;
+  if (!row) throw new HubError("not_found", "there is no such person");
+  return seenAs(scope, row);
+}
+
+/** As it is now, and until the transaction ends; undefined for nobody. */
+export async function lockUser(trx: Db, id: string): Promise<User | undefined> {
+  await trx("users").where({ id }).forNoKeyUpdate().first("id");
+  return await findUser(trx, id);
 }
 
 /** Whether somebody may log in by this address. */
@@ -169,6 +189,18 @@ export interface UserRow {
   is_email_verified: boolean | number;
   created_at: string;
 }
+
+function seenUsers(db: Db, scope: Scope) {
+  const query = userRows(db);
+  if (scope.kind !== "platform") {
+    const members = db("memberships as m").where("m.organization_id", scope.organizationId).select("m.user_id");
+    query.whereIn("u.id", scope.kind === "organization" ? members : []);
+  }
+  return query;
+}
+
+const seenAs = (scope: Scope, row: UserRow): User =>
+  userOf(scope.kind === "platform" ? row : { ...row, organization_id: scope.organizationId });
 
 /** With their names; more can be joined. */
 export function userRows(db: Db) {

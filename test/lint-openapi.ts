@@ -13,7 +13,11 @@ const OPEN_WRITES = new Set([
   "/api/v1/auth/password/forgot",
   "/api/v1/auth/password/reset",
   "/api/v1/invitations/register",
+  // Signed, or with a secret in a header, in the sender's own way.
+  "/api/v1/hooks/{id}",
 ]);
+/** For administrators of the platform: the same tokens as everywhere, and a permission that others have not. */
+const ADMINISTRATION = new Set(["/api/v1/admin/ops/alerts/simulate"]);
 
 /** Spectral with its OpenAPI rules and those of OWASP. Prints the errors, and how many warnings there are. */
 async function main(): Promise<number> {
@@ -34,6 +38,7 @@ const ERROR = 0 as IRuleResult["severity"];
 const isError = ({ severity }: IRuleResult): boolean => severity === ERROR;
 
 function isExpected({ code, path }: IRuleResult): boolean {
+  if (code === "owasp:api5:2023-admin-security-unique") return ADMINISTRATION.has(String(path[1]));
   return code === "owasp:api2:2023-write-restricted" && OPEN_WRITES.has(String(path[1]));
 }
 

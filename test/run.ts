@@ -3,17 +3,18 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { installServices } from "./support/install-services.ts";
+import type { RunDatabases } from "./support/run-databases.ts";
 import { runFile } from "./support/run-file.ts";
 import type { FileLimits, FileResult } from "./support/run-file.ts";
 
 const USAGE = `Usage: node test/run.ts [options] [path …]
 
 Runs test/**/*.test.ts, or those below the paths given, each in a process of its own; *.alone.test.ts, which measure or need the whole
-machine, after the others and one at a time. Servers that some suites need (PostgreSQL, Redis, mosquitto, paho-mqtt) are installed
+machine, after the others and one at a time. Servers that some suites need (PostgreSQL, Redis, mosquitto, paho-mqtt, libfaketime) are installed
 through apt-get when this runs as root; where they stay missing, those suites are skipped.
 
   --ci             a skipped suite is a failure (also when CI is set)
-  --concurrency N  files at a time (2)
+  --concurrency N  files at a time (3: most wait more than they work)
   --limit S        seconds for one test that sets no limit itself (60)
   --soak           runs test/**/*.soak.ts instead
   --minutes N      how long each soak suite works (10); it reads SOAK_MINUTES
@@ -22,6 +23,9 @@ through apt-get when this runs as root; where they stay missing, those suites ar
 
 const ROOT = path.dirname(import.meta.dirname);
 const MINUTE_MS = 60_000;
+const MANY_FILES = 10;
+/** The types of a test file and of all that it needs are stripped once, and not in every run of it. */
+const COMPILE_CACHE = path.join(ROOT, "node_modules/.cache/hexahub-test");
 
 process.exitCode = await main();
 
@@ -47,7 +51,8 @@ async function main(): Promise<number> {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => interrupted.abort(name));
   try {
     const job = { limits: limitsOf(options), env: testEnvironment(scratch, options.minutes), signal: interrupted.signal };
-    const results = await runAll(files, options.concurrency, job);
+    await using databases = files.length > MANY_FILES ? await openDatabases() : undefined;
+    const results = await runAll(files, options.concurrency, { job, databases });
     const failed = summarise(results, { ...options, totalMs: performance.now() - startedAt });
     if (!interrupted.signal.aborted) return failed ? 1 : 0;
     console.log(`interrupted by ${String(interrupted.signal.reason)}: ${files.length - results.length} files not run`);
@@ -72,7 +77,7 @@ function readOptions(): Options | undefined {
       allowPositionals: true,
       options: {
         ci: { type: "boolean", default: isOn(process.env.CI) },
-        concurrency: { type: "string", default: "2" },
+        concurrency: { type: "string", default: "3" },
         limit: { type: "string", default: "60" },
         soak: { type: "boolean", default: false },
         minutes: { type: "string", default: "10" },
@@ -117,14 +122,36 @@ function testEnvironment(scratch: string, minutes: number): NodeJS.ProcessEnv {
     ([name]) => !/^(HEXA_|DATABASE_URL|JWT_SECRET|DEVICE_PROVISION_KEY|ENFORCE_HTTPS|TRUST_PROXY|NODE_TEST)/.test(name),
   );
   const folders = [path.dirname(process.execPath), path.join(ROOT, "node_modules/.bin"), process.env.PATH ?? ""];
-  return { ...Object.fromEntries(own), PATH: folders.join(path.delimiter), TMPDIR: scratch, SOAK_MINUTES: String(minutes), NO_COLOR: "1" };
+  return {
+    ...Object.fromEntries(own),
+    PATH: folders.join(path.delimiter),
+    TMPDIR: scratch,
+    SOAK_MINUTES: String(minutes),
+    NO_COLOR: "1",
+    NODE_COMPILE_CACHE: COMPILE_CACHE,
+  };
 }
 
-async function runAll(files: readonly string[], concurrency: number, job: Parameters<typeof runFile>[1]): Promise<FileResult[]> {
+/** For a few files it is not worth its time. */
+async function openDatabases(): Promise<RunDatabases> {
+  const { openRunDatabases } = await import("./support/run-databases.ts");
+  return await openRunDatabases();
+}
+
+interface Together {
+  readonly job: Parameters<typeof runFile>[1];
+  readonly databases: RunDatabases | undefined;
+}
+
+async function runAll(files: readonly string[], concurrency: number, { job, databases }: Together): Promise<FileResult[]> {
   const results: FileResult[] = [];
+  const run = async (file: string): Promise<FileResult> => {
+    if (!databases) return await runFile(file, job);
+    return await databases.use((env) => runFile(file, { ...job, env: { ...job.env, ...env } }));
+  };
   const worker = async (waiting: string[]) => {
     for (let file = waiting.shift(); file !== undefined && !job.signal.aborted; file = waiting.shift()) {
-      const result = await runFile(file, job);
+      const result = await run(file);
       results.push(result);
       printFile(result);
     }
@@ -139,6 +166,7 @@ function printFile(result: FileResult): void {
   const mark = result.failed.length > 0 ? "✗" : result.passed > 0 ? "✓" : "-";
   const skipped = result.skipped.length > 0 ? `, ${result.skipped.length} skipped` : "";
   console.log(`${mark} ${nameOf(result.file)}  ${result.passed} passed${skipped}  ${seconds(result.durationMs)}`);
+  for (const line of result.measured) console.log(`    ${line}`);
   for (const { name, details } of result.failed) {
     console.log(`    ✗ ${name}`);
     if (details !== "") console.log(details.replace(/^/gm, "      "));

@@ -53,7 +53,8 @@ const STATUSES = ["queued", "sent", "ok", "error", "timeout", "expired"] as cons
 const CommandReply = Type.Object(
   {
     command_id: Type.String(),
-    status: Type.Enum([...STATUSES]),
+    status: Type.Enum([...STATUSES, "awaiting_confirmation"]),
+    task_id: nullable("string", { description: "Of the task that it is part of, or that waits for approval" }),
     latency_ms: nullable("number"),
     state: Type.Unsafe<unknown>({
       description: "The output as the device left it: ON or OFF, a light's state, or null",
@@ -76,15 +77,16 @@ export const command = defineRoute({
     200: {
       description: "The device did it",
       schema: CommandReply,
-      example: { command_id: "0193…", status: "ok", latency_ms: 12, state: "ON" },
+      example: { command_id: "0193…", status: "ok", task_id: null, latency_ms: 12, state: "ON" },
     },
-    202: { description: "Queued until the device connects", schema: CommandReply },
+    202: { description: "Queued until the device connects, or awaiting_confirmation: somebody has to approve it", schema: CommandReply },
   },
   errors: [
     "not_found",
     "device_offline",
     "device_not_claimed",
     "command_id_conflict",
+    "approval_refused",
     "unsupported_command",
     "device_error",
     "command_timeout",
@@ -107,7 +109,13 @@ export const command = defineRoute({
     const isDone = result.status === "ok";
     return {
       status: isDone ? 200 : 202,
-      body: { command_id: result.commandId, status: result.status, latency_ms: result.latencyMs, state: result.state },
+      body: {
+        command_id: result.commandId,
+        status: result.status,
+        task_id: result.taskId,
+        latency_ms: result.latencyMs,
+        state: result.state,
+      },
     };
   },
 });

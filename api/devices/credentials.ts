@@ -8,6 +8,7 @@ import { DeviceParams, nullable, Uuid } from "../fields.ts";
 import { defineRoute } from "../route.ts";
 import { deviceFor } from "./device-for.ts";
 import { DEVICE_JWT_TTL_MS } from "./enrolment.ts";
+import { TaskKeyFields, taskKeyJson } from "./task-key.ts";
 
 const CredentialView = Type.Object(
   {
@@ -60,7 +61,7 @@ export const rotate = defineRoute({
   path: "/api/v1/devices/:id/rotate-token",
   tag: "Devices",
   summary: "Give a device new credentials",
-  description: "All older ones are revoked and its session ends.",
+  description: "All older ones are revoked and its session ends. The task key is told once more; `POST …/task-key` changes it.",
   access: "device.manage",
   params: DeviceParams,
   replies: {
@@ -72,6 +73,7 @@ export const rotate = defineRoute({
           device_token: Type.String(),
           device_jwt: Type.String(),
           device_jwt_expires_at: Type.String(),
+          ...TaskKeyFields,
           revoked: Type.Array(Type.String()),
         },
         { title: "Rotated" },
@@ -85,11 +87,12 @@ export const rotate = defineRoute({
       const revoked = await revokeCredentials(db, device.id, {}, context.clock());
       const { token } = await issueDeviceToken(db, context.keys, device.id);
       const { jwt, expiresAt } = await issueDeviceJwt(db, context.keys, device.id, DEVICE_JWT_TTL_MS);
+      const taskKey = taskKeyJson(await context.taskKeys.taskKeyOf(db, device.id));
       const about = { organizationId: device.organizationId, entityId: device.id, actor: actorOf(principal), now: context.clock() };
       return {
         answer: {
           status: 201,
-          body: { device_uid: device.uid, device_token: token, device_jwt: jwt, device_jwt_expires_at: expiresAt, revoked },
+          body: { device_uid: device.uid, device_token: token, device_jwt: jwt, device_jwt_expires_at: expiresAt, ...taskKey, revoked },
         },
         audit: [
           {

@@ -1,5 +1,5 @@
 import Type from "typebox";
-import { type Device, DeviceClass, DeviceSettings, Presence } from "../../core/device.ts";
+import { type Device, DeviceClass, DeviceSettings, Presence, Sensitivity } from "../../core/device.ts";
 import { mergePatch, mergePatchOf } from "../../core/merge-patch.ts";
 import { newEvent } from "../../core/event.ts";
 import { HubError } from "../../core/errors.ts";
@@ -10,12 +10,12 @@ import type { Db } from "../../store/open.ts";
 import { lockOrganization } from "../../store/organizations.ts";
 import { placeDevice } from "../../store/rooms.ts";
 import { usersGrantedOn } from "../../store/site-grants.ts";
-import { readSensorState, readState } from "../../store/state.ts";
+import { describeState, readSensorState, stateOf } from "../../store/state.ts";
 import type { ApiContext } from "../context.ts";
 import { Cursor, DeviceParams, Limit, line, pageOf, Uuid } from "../fields.ts";
 import { defineRoute } from "../route.ts";
 import { deviceFor } from "./device-for.ts";
-import { DeviceDetail, deviceJson, deviceVersion, DeviceView } from "./representation.ts";
+import { DeviceDetail, deviceJson, deviceVersion, reasonJson, DeviceView } from "./representation.ts";
 
 export const list = defineRoute({
   method: "GET",
@@ -65,13 +65,14 @@ export const show = defineRoute({
   async handler({ context, scope, params }) {
     const { db } = context.store;
     const device = await getDevice(db, scope, params.id);
-    const [state, sensors] = [await readState(db, device.id), await readSensorState(db, device.id)];
+    const [outputs, sensors] = [await describeState(db, device.id), await readSensorState(db, device.id)];
     return {
       status: 200,
       version: deviceVersion(device),
       body: {
         device: deviceJson(device),
-        state,
+        state: stateOf(outputs),
+        reasons: outputs.map(reasonJson),
         sensors: sensors.map(({ key, value, ts, receivedAt }) => ({ key, value, ts: new Date(ts).toISOString(), received_at: receivedAt })),
       },
     };
@@ -82,9 +83,9 @@ export const update = defineRoute({
   method: "PATCH",
   path: "/api/v1/devices/:id",
   tag: "Devices",
-  summary: "Rename a device, change its settings or put it into a room",
+  summary: "Rename a device, change its settings or sensitivity, or put it into a room",
   description:
-    "A merge patch: settings that are not named stay as they are, null takes one away. The device receives them as retained `down/config`. To say where it is takes the permission place.manage, since grants on sites follow within a second.",
+    "A merge patch: settings that are not named stay as they are, null takes one away. The device receives them as retained `down/config`. To say where it is takes the permission place.manage, since grants on sites follow within a second. `sensitivity` says how much harm a wrong command can do: docs/approvals.md tells what it makes of them, and what waits for an approval already goes on waiting.",
   access: "device.manage",
   match: "optional",
   params: DeviceParams,
@@ -92,6 +93,7 @@ export const update = defineRoute({
     {
       name: Type.Optional(line(120)),
       settings: Type.Optional(mergePatchOf<DeviceSettings>(DeviceSettings)),
+      sensitivity: Type.Optional(Sensitivity),
       room_id: Type.Optional(Type.Unsafe<string | null>({ anyOf: [Uuid, { type: "null" }], description: "null: in no room" })),
     },
     { additionalProperties: false, minProperties: 1, title: "DevicePatch" },
@@ -101,7 +103,7 @@ export const update = defineRoute({
   errors: ["not_found", "device_not_claimed"],
   handler: ({ context, rights, scope, params, body, match, commit }) =>
     commit(async (db) => {
-      const { name, settings, room_id: roomId } = body;
+      const { name, settings, sensitivity, room_id: roomId } = body;
       const found = await deviceFor(rights, "device.manage", db, params.id);
       const place = roomId === undefined ? undefined : await lockPlaceOf(rights, db, found);
       const before = await lockDevice(db, found);
@@ -109,10 +111,16 @@ export const update = defineRoute({
       const moved = place && (await placeDevice(db, place, roomId?.toLowerCase() ?? null));
       const device = await updateDevice(db, scope, before.id, {
         name,
+        sensitivity,
         settings: settings === undefined ? undefined : (mergePatch(before.settings, settings) as DeviceSettings),
       });
       const granted = moved && moved.from !== moved.to ? await usersGrantedOn(db, [moved.from, moved.to]) : [];
-      const details = { uid: device.uid, changed: Object.keys(body), ...(place ? { room_id: device.roomId, before: before.roomId } : {}) };
+      const details = {
+        uid: device.uid,
+        changed: Object.keys(body),
+        ...(place ? { room_id: device.roomId, before: before.roomId } : {}),
+        ...(sensitivity === undefined ? {} : { sensitivity: { before: before.sensitivity, after: device.sensitivity } }),
+      };
       return {
         answer: { status: 200, version: deviceVersion(device), body: { device: deviceJson(device) } },
         audit: [

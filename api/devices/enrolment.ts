@@ -11,6 +11,7 @@ import type { ApiContext } from "../context.ts";
 import { line } from "../fields.ts";
 import { defineRoute, type Effect } from "../route.ts";
 import { ConnectionFields, connectionJson, deviceJson, DeviceView, TopicsView, topicsJson } from "./representation.ts";
+import { TaskKeyFields, taskKeyJson } from "./task-key.ts";
 
 /** A device holds on to its JWT while it is on a shelf; the token has no end. */
 export const DEVICE_JWT_TTL_MS = 365 * 86_400_000;
@@ -39,6 +40,7 @@ const CredentialFields = {
   device_token: Type.String({ description: "Shown once. The MQTT password, and the bearer token of the device's HTTP calls" }),
   device_jwt: Type.String({ description: "The same as a JWT with an end" }),
   device_jwt_expires_at: Type.String(),
+  ...TaskKeyFields,
 };
 
 const Enrolled = Type.Object(
@@ -145,6 +147,7 @@ async function enrol(context: ApiContext, db: Db, enrolment: Enrolment): Promise
   });
   const { token } = await issueDeviceToken(db, context.keys, device.id);
   const { jwt, expiresAt } = await issueDeviceJwt(db, context.keys, device.id, DEVICE_JWT_TTL_MS);
+  const taskKey = taskKeyJson(await context.taskKeys.taskKeyOf(db, device.id));
   const about = { organizationId, entityId: device.id, actor, now: context.clock() };
   return {
     answer: {
@@ -152,7 +155,7 @@ async function enrol(context: ApiContext, db: Db, enrolment: Enrolment): Promise
       body: enrolment.answer({
         uid: device.uid,
         device: deviceJson(device),
-        credentials: { device_token: token, device_jwt: jwt, device_jwt_expires_at: expiresAt },
+        credentials: { device_token: token, device_jwt: jwt, device_jwt_expires_at: expiresAt, ...taskKey },
       }),
     },
     audit: [

@@ -1,9 +1,10 @@
 import Type from "typebox";
-import { Capabilities, type Device, DeviceClass, DeviceSettings, Presence } from "../../core/device.ts";
+import { Capabilities, type Device, DeviceClass, DeviceSettings, Presence, Sensitivity } from "../../core/device.ts";
 import { DOWN_PAYLOADS, type DownType, UP_PAYLOADS, type UpType } from "../../core/payloads.ts";
 import { LightState, RelayState } from "../../core/state.ts";
 import type { Topics } from "../../core/topics.ts";
 import { versionOf } from "../../core/version.ts";
+import type { DescribedOutput } from "../../store/state.ts";
 import type { ApiSettings } from "../context.ts";
 import { nullable } from "../fields.ts";
 
@@ -22,6 +23,7 @@ export const DeviceView = Type.Object(
     site_id: nullable("string", { description: "Of the room" }),
     capabilities: Capabilities,
     settings: DeviceSettings,
+    sensitivity: Sensitivity,
     ota_security_version: Type.Integer(),
     is_demo: Type.Boolean(),
     connection_status: Presence,
@@ -38,6 +40,22 @@ export const DeviceDetail = Type.Object(
   {
     device: DeviceView,
     state: Type.Object({ relays: Type.Array(RelayState), lights: Type.Array(LightState) }, { title: "DeviceState" }),
+    reasons: Type.Array(
+      Type.Object(
+        {
+          kind: Type.Enum(["relay", "light"]),
+          index: Type.Integer(),
+          changed_at: Type.String(),
+          actor: Type.Object({ kind: Type.String(), id: Type.String() }),
+          source: Type.String(),
+          command_id: nullable("string"),
+          correlation_id: nullable("string"),
+          rule_version: nullable("integer", { description: "Of the automation or schedule that is the actor" }),
+        },
+        { title: "StateReason" },
+      ),
+      { description: "Who and what each output is as it is for" },
+    ),
     sensors: Type.Array(
       Type.Object(
         {
@@ -69,6 +87,7 @@ export function deviceJson(device: Device): Record<string, unknown> {
     site_id: device.siteId,
     capabilities: device.capabilities,
     settings: device.settings,
+    sensitivity: device.sensitivity,
     ota_security_version: device.otaSecurityVersion,
     is_demo: device.isDemo,
     connection_status: device.connectionStatus,
@@ -80,9 +99,20 @@ export function deviceJson(device: Device): Record<string, unknown> {
   };
 }
 
+export const reasonJson = ({ kind, index, changedAt, actor, source, commandId, correlationId, ruleVersion }: DescribedOutput) => ({
+  kind,
+  index,
+  changed_at: changedAt,
+  actor,
+  source,
+  command_id: commandId,
+  correlation_id: correlationId,
+  rule_version: ruleVersion,
+});
+
 /** Of what people change, and not of what the device says. */
-export function deviceVersion({ id, name, settings, organizationId, roomId }: Device): string {
-  return versionOf({ id, name, settings, organizationId, roomId });
+export function deviceVersion({ id, name, settings, sensitivity, organizationId, roomId }: Device): string {
+  return versionOf({ id, name, settings, sensitivity, organizationId, roomId });
 }
 
 export const TopicsView = Type.Object(

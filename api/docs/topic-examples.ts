@@ -1,4 +1,5 @@
 import type { DownType, UpType } from "../../core/payloads.ts";
+import { signEnvelope } from "../../core/task-envelope.ts";
 import type { TopicKind } from "../../core/topics.ts";
 
 /** What the topic reference shows for a topic: a payload that its schema accepts, as it goes over the wire. */
@@ -12,6 +13,9 @@ export interface TopicExample {
 const COMMAND_ID = "019aa3f0-5b6e-7cc1-9a53-3f0d0f0a7c11";
 const TIME = "2026-11-21T05:22:10.123Z";
 const json = (value: unknown): string => JSON.stringify(value);
+/** Of no device: the bytes 0 to 31. */
+export const EXAMPLE_TASK_KEY = Buffer.from(Array.from({ length: 32 }, (_, byte) => byte));
+const TASK = { task_id: "019aa3f0-6d10-7b3e-8a41-52c9b17d40e2", attempt: 1, key_id: "1" } as const;
 
 export const UP_EXAMPLES: Readonly<Record<UpType, TopicExample>> = {
   register: {
@@ -35,7 +39,20 @@ export const UP_EXAMPLES: Readonly<Record<UpType, TopicExample>> = {
     payload: json({ command_id: COMMAND_ID, status: "ok", state: "ON" }),
     note: "`state` may be left out: the hub then takes the commanded state.",
   },
-  task_result: { payload: json({ task_id: "task-1", results: [], timestamp: TIME }) },
+  task_result: {
+    payload: json(
+      signEnvelope(
+        {
+          type: "task.result",
+          ...TASK,
+          results: [{ action_id: "a1", status: "ok", state: "ON" }],
+          timestamp: "2026-11-21T05:22:11.480Z",
+        },
+        EXAMPLE_TASK_KEY,
+      ),
+    ),
+    note: "What became of the actions of `down/task`, in their order. This one is signed with the bytes 0 to 31 as its key.",
+  },
   ir_learned: { payload: json({ name: "tv power", carrier_hz: 38000, timings: [9000, -4500, 560, -560] }) },
   ota_status: { payload: json({ status: "downloading", version: "1.5.0", progress: 40 }) },
   log: { payload: json({ level: "warn", message: "flash is nearly full" }) },
@@ -46,7 +63,21 @@ export const DOWN_EXAMPLES: Readonly<Record<DownType, TopicExample>> = {
     payload: json({ command_id: COMMAND_ID, command: "set_relay", relay: 0, state: "ON", expires_at: TIME }),
     note: "Beside `command_id` and `expires_at` stand the command's own fields; the commands are listed below. The device answers on `up/ack`, does a repeated `command_id` once, and nothing after `expires_at`.",
   },
-  task: { payload: json({ task_id: "task-1" }), note: "Reserved: this release sends none.", isReserved: true },
+  task: {
+    payload: json(
+      signEnvelope(
+        {
+          type: "task.exec",
+          ...TASK,
+          issued_at: TIME,
+          expires_at: "2026-11-21T05:27:10.123Z",
+          actions: [{ action_id: "a1", command: "set_relay", relay: 0, state: "ON" }],
+        },
+        EXAMPLE_TASK_KEY,
+      ),
+    ),
+    note: "To devices whose capabilities say `tasks`. An action is a command with an `action_id`; [firmware/README.md](../firmware/README.md) says how a device checks and does them. This one is signed with the bytes 0 to 31 as its key.",
+  },
   config: {
     payload: json({ relay_names: ["hall"], power_restore: "last" }),
     note: "Retained: the device gets its settings whenever it connects.",
@@ -93,7 +124,34 @@ export const TOPIC_EXAMPLES: Readonly<Record<Exclude<TopicKind, "up" | "down">, 
     }),
     note: "CloudEvents 1.0 in JSON. The types are listed below.",
   },
-  notification: { payload: json({ title: "…" }), note: "Reserved: this release sends none.", isReserved: true },
+  notification: {
+    payload: json({
+      specversion: "1.0",
+      id: `${COMMAND_ID}.7`,
+      type: "notification",
+      source: "/hexahub",
+      subject: COMMAND_ID,
+      time: TIME,
+      datacontenttype: "application/json",
+      correlationid: COMMAND_ID,
+      data: {
+        id: COMMAND_ID,
+        seq: 7,
+        severity: "warning",
+        title: "The cellar is wet",
+        body: "",
+        data: null,
+        source: { kind: "alert", id: COMMAND_ID },
+        count: 1,
+        correlation_id: COMMAND_ID,
+        causation_id: null,
+        created_at: TIME,
+        updated_at: TIME,
+        read_at: null,
+      },
+    }),
+    note: "For the person alone, not for tokens that are limited. What is told anew has the same `subject` and another `id`; the same `id` twice is one.",
+  },
   bus: {
     payload: json({ anything: "you like" }),
     note: "The organisation's own topics, of any depth: for scripts, Node-RED and other programs that talk to each other. The hub checks who may read and write, and nothing else.",

@@ -1,5 +1,5 @@
 import { Command } from "../../core/command.ts";
-import { EVENT_TYPES } from "../../core/event.ts";
+import { CUSTOM_PREFIX, EVENT_TYPES } from "../../core/event.ts";
 import { DOWN_PAYLOADS, type DownType, UP_PAYLOADS, type UpType } from "../../core/payloads.ts";
 import { TOPICS, type TopicKind, type TopicRule } from "../../core/topics.ts";
 import { fence, table } from "./markdown.ts";
@@ -43,9 +43,7 @@ export function topicsPage(): string {
     INTRODUCTION,
     overview(kinds),
     "## Device to hub\n",
-    ...(Object.keys(UP_PAYLOADS) as UpType[]).map((type) =>
-      section("up", UP_EXAMPLES[type], { type, schema: UP_PAYLOADS[type] as JsonSchema }),
-    ),
+    ...(Object.keys(UP_PAYLOADS) as UpType[]).map((type) => section("up", UP_EXAMPLES[type], { type, schema: UP_PAYLOADS[type] })),
     "## Hub to device\n",
     ...(Object.keys(DOWN_PAYLOADS) as DownType[]).map((type) =>
       section("down", DOWN_EXAMPLES[type], { type, schema: DOWN_PAYLOADS[type] as JsonSchema }),
@@ -157,6 +155,9 @@ function commands(): string {
 }
 
 function eventTypes(): string {
-  const rows = Object.entries(EVENT_TYPES).map(([type, data]) => [`\`${type}\``, data]);
+  const rows = Object.entries({
+    ...EVENT_TYPES,
+    [`${CUSTOM_PREFIX}<name>`]: "what somebody published with `POST /api/v1/events`: whatever they like",
+  }).map(([type, data]) => [`\`${type}\``, data]);
   return `## Event types\n\n${table(["type", "when, and what `data` holds"], rows)}`;
 }

@@ -1,71 +1,91 @@
 import Type from "typebox";
-import { EVENT_TYPES, type EventType, type HubEvent } from "../../core/event.ts";
-import { listEvents } from "../../store/events.ts";
-import { Cursor, Instant, Limit, nullable, pageOf, parseInstant, Uuid } from "../fields.ts";
+import { chainTrees, type ChainNode } from "../../core/event-chain.ts";
+import { MAX_CHAIN_EVENTS, readChain } from "../../store/event-chain.ts";
+import { getEvent, listEvents } from "../../store/events.ts";
+import { Cursor, IdParams, Limit, pageOf } from "../fields.ts";
 import { defineRoute } from "../route.ts";
+import { EventFilters, filterOf } from "./filters.ts";
+import { eventJson, EventView } from "./representation.ts";
 
-const TypeOfEvent = Type.Enum(Object.keys(EVENT_TYPES) as EventType[], { title: "EventType" });
+/** Readers of JSON that go down into it have no more levels than they have stack. */
+const MAX_CHAIN_DEPTH = 50;
 
-const EventView = Type.Object(
-  {
-    id: Type.String(),
-    type: TypeOfEvent,
-    source: Type.String(),
-    organization_id: nullable("string"),
-    entity_id: nullable("string"),
-    actor: Type.Object({ kind: Type.String(), id: Type.String() }),
-    data: Type.Record(Type.String(), Type.Unknown()),
-    timestamp: Type.String(),
-    correlation_id: Type.String(),
-    causation_id: nullable("string"),
-  },
-  { title: "Event" },
-);
+const Id = Type.Optional(Type.String({ minLength: 1, maxLength: 128 }));
 
-export const events = defineRoute({
+export const list = defineRoute({
   method: "GET",
   path: "/api/v1/events",
   tag: "Events",
   summary: "What happened, newest first",
   access: "device.read",
   query: Type.Object(
-    {
-      limit: Limit(200, 50),
-      cursor: Cursor,
-      type: Type.Optional(TypeOfEvent),
-      entity_id: Type.Optional(Uuid),
-      correlation_id: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
-      from: Type.Optional(Instant),
-      to: Type.Optional(Instant),
-    },
+    { limit: Limit(200, 50), cursor: Cursor, ...EventFilters, correlation_id: Id, causation_id: Id },
     { additionalProperties: false },
   ),
   replies: { 200: { description: "A page", schema: pageOf(EventView, "EventPage") } },
   async handler({ context, scope, query }) {
     const page = await listEvents(context.store.db, scope, {
+      ...filterOf(query),
+      correlationId: query.correlation_id,
+      causationId: query.causation_id,
       limit: query.limit ?? 50,
       after: query.cursor,
-      type: query.type,
-      entityId: query.entity_id,
-      correlationId: query.correlation_id,
-      from: query.from === undefined ? undefined : parseInstant(query.from, "from"),
-      to: query.to === undefined ? undefined : parseInstant(query.to, "to"),
     });
     return { status: 200, body: { data: page.items.map(eventJson), next_cursor: page.next } };
   },
 });
 
-function eventJson(event: HubEvent): Record<string, unknown> {
-  return {
-    id: event.id,
-    type: event.type,
-    source: event.source,
-    organization_id: event.organizationId,
-    entity_id: event.entityId,
-    actor: event.actor,
-    data: event.data,
-    timestamp: event.timestamp,
-    correlation_id: event.correlationId,
-    causation_id: event.causationId,
-  };
+export const show = defineRoute({
+  method: "GET",
+  path: "/api/v1/events/:id",
+  tag: "Events",
+  summary: "One event",
+  access: "device.read",
+  params: IdParams,
+  replies: { 200: { description: "The event", schema: Type.Object({ event: EventView }, { title: "OneEvent" }) } },
+  errors: ["not_found"],
+  async handler({ context, scope, params }) {
+    return { status: 200, body: { event: eventJson(await getEvent(context.store.db, scope, params.id.toLowerCase())) } };
+  },
+});
+
+const ChainNodeView = Type.Object(
+  { event: EventView, children: Type.Array(Type.Unsafe<unknown>({ $ref: "#/components/schemas/EventNode" })) },
+  { title: "EventNode" },
+);
+
+export const chain = defineRoute({
+  method: "GET",
+  path: "/api/v1/events/:id/chain",
+  tag: "Events",
+  summary: "What an event followed from, and what followed from it",
+  description: `All events of its correlation, each below its cause, or below that one's cause where you may not see it. A chain with more than ${MAX_CHAIN_EVENTS} is truncated to its oldest ones and the event itself. What would lie deeper than ${MAX_CHAIN_DEPTH} levels stands on the last one, with its \`causation_id\`.`,
+  access: "device.read",
+  params: IdParams,
+  replies: {
+    200: {
+      description: "Trees; one, where every cause is there",
+      schema: Type.Object(
+        { correlation_id: Type.String(), count: Type.Integer(), truncated: Type.Boolean(), roots: Type.Array(ChainNodeView) },
+        { title: "EventChain" },
+      ),
+    },
+  },
+  errors: ["not_found"],
+  async handler({ context, scope, params }) {
+    const { correlationId, events, hidden, isTruncated } = await readChain(context.store.db, scope, params.id.toLowerCase());
+    return {
+      status: 200,
+      body: {
+        correlation_id: correlationId,
+        count: events.length,
+        truncated: isTruncated,
+        roots: chainTrees(events, hidden, MAX_CHAIN_DEPTH).map(nodeJson),
+      },
+    };
+  },
+});
+
+function nodeJson({ event, children }: ChainNode): Record<string, unknown> {
+  return { event: eventJson(event), children: children.map(nodeJson) };
 }

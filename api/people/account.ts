@@ -1,13 +1,16 @@
 import Type from "typebox";
 import { removeUser, renameUser } from "../../store/user-changes.ts";
-import { findUser } from "../../store/users.ts";
+import { getUser, lockUser, type User } from "../../store/users.ts";
 import { HubError } from "../../core/errors.ts";
+import { PLATFORM } from "../../core/principal.ts";
 import { line } from "../fields.ts";
 import { defineRoute } from "../route.ts";
 import { confirmPassword, noteOn, requirePerson } from "./own-account.ts";
-import { userJson, UserView } from "./representation.ts";
+import { userJson, userVersion, UserView } from "./representation.ts";
 
 export const UserChanged = Type.Object({ user: UserView }, { title: "UserChanged" });
+
+export const answerOf = (user: User) => ({ status: 200, version: userVersion(user), body: { user: userJson(user) } });
 
 const Name = line(120);
 const NullableName = Type.Unsafe<string | null>({ anyOf: [Name, { type: "null" }], description: "null takes it away" });
@@ -18,17 +21,20 @@ export const update = defineRoute({
   tag: "Access",
   summary: "Change your name",
   access: "self",
+  match: "optional",
   body: Type.Object({ name: NullableName }, { additionalProperties: false, title: "OwnAccountPatch" }),
   bodyExample: { name: "Ada" },
   replies: { 200: { description: "As it is now", schema: UserChanged } },
   errors: ["forbidden", "not_found"],
-  handler: ({ principal, body, commit }) =>
+  handler: ({ principal, body, match, commit }) =>
     commit(async (db) => {
       const { id } = requirePerson(principal);
+      const before = await lockUser(db, id);
+      if (!before) throw new HubError("not_found", "the account is gone");
+      match(userVersion(before));
       await renameUser(db, id, body.name);
-      const user = await findUser(db, id);
-      if (!user) throw new HubError("not_found", "the account is gone");
-      return { answer: { status: 200, body: { user: userJson(user) } }, audit: [noteOn(user, "user.update", { name: user.name })] };
+      const user = await getUser(db, PLATFORM, id);
+      return { answer: answerOf(user), audit: [noteOn(user, "user.update", { name: user.name })] };
     }),
 });
 
@@ -38,7 +44,7 @@ export const remove = defineRoute({
   tag: "Access",
   summary: "Delete your account",
   description:
-    "With everything that is yours alone: logins, tokens, rights, and organisations in which nobody and nothing else is. Refused while you are the only owner of one that has other members, devices or service accounts, or the only administrator of the hub.",
+    "With everything that is yours alone: logins, tokens, rights, and organisations in which nobody and nothing else is. Refused while you are the only owner of one that has other members, devices, sites, rooms, projects or service accounts, or the only administrator of the hub.",
   access: "self",
   body: Type.Object(
     { password: Type.String({ minLength: 1, maxLength: 1024 }) },

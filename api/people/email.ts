@@ -17,22 +17,14 @@ export const verification = defineRoute({
   access: "self",
   replies: { 202: { description: "The mail goes to your address", schema: Requested } },
   errors: ["forbidden", "conflict", "unavailable"],
-  async handler({ context, principal, caller, commit }) {
-    const { id } = requirePerson(principal);
+  async handler(call) {
+    const { context, caller } = call;
+    const { id } = requirePerson(call.principal);
     await askForMail(context, caller);
     const user = await findUser(context.store.db, id);
     if (!user || user.isEmailVerified) throw new HubError("conflict", "your address is verified already");
-    const { email } = user;
-    const isWanted = await context.rateLimits.mayWriteTo(email, "email_verification");
-    return await commit(async (db) => {
-      if (isWanted)
-        await mailToken(context, db, { kind: "email_verification", email, userId: id }, { address: caller.address, ttlMs: TTL_MS });
-      return {
-        answer: { status: 202, body: { status: "verification_sent" } },
-        audit: [noteOn(user, "user.verification_requested")],
-        afterwards: () => context.mailer.wake(),
-      };
-    });
+    const audit = noteOn(user, "user.verification_requested");
+    return await mailToken(call, { kind: "email_verification", email: user.email, userId: id }, { ttlMs: TTL_MS, audit });
   },
 });
 
@@ -52,21 +44,13 @@ export const changeEmail = defineRoute({
   replies: { 202: { description: "A mail goes to the new address", schema: Requested } },
   errors: ["forbidden", "conflict", "unavailable"],
   async handler(call) {
-    const { context, body, caller, commit } = call;
+    const { context, body, caller } = call;
     requirePerson(call.principal);
     await askForMail(context, caller);
     const user = await confirmPassword(call, body.password);
     const { email } = body;
     if (emailKey(email) === user.email) throw new HubError("conflict", "this is your address already");
-    const isWanted = await context.rateLimits.mayWriteTo(email, "email_change");
-    return await commit(async (db) => {
-      if (isWanted)
-        await mailToken(context, db, { kind: "email_change", email, userId: user.id }, { address: caller.address, ttlMs: TTL_MS });
-      return {
-        answer: { status: 202, body: { status: "verification_sent" } },
-        audit: [noteOn(user, "user.email_change_requested", { email: emailKey(email) })],
-        afterwards: () => context.mailer.wake(),
-      };
-    });
+    const audit = noteOn(user, "user.email_change_requested", { email: emailKey(email) });
+    return await mailToken(call, { kind: "email_change", email, userId: user.id }, { ttlMs: TTL_MS, audit });
   },
 });

@@ -12,7 +12,6 @@ import { openLogin, setLoginOrganization } from "../../store/logins.ts";
 import { addMember } from "../../store/members.ts";
 import { findOrganization } from "../../store/organizations.ts";
 import type { Db } from "../../store/open.ts";
-import { hashPassword } from "../../store/passwords.ts";
 import { createUser, findUser, userIdOf } from "../../store/users.ts";
 import { Email, IdParams, line, nullable, Password, Uuid } from "../fields.ts";
 import { type AuditNote, type Call, defineRoute } from "../route.ts";
@@ -60,7 +59,7 @@ export const create = defineRoute({
       schema: Type.Object({ invitation: InvitationView, token: Type.String() }, { title: "Invited" }),
     },
   },
-  errors: ["not_found"],
+  errors: ["not_found", "quota_exceeded"],
   handler: ({ context, principal, rights, params, body, commit }) =>
     commit(async (db) => {
       const { id: organizationId } = await organizationFor(rights, "member.manage", db, params.id);
@@ -157,7 +156,7 @@ export const register = defineRoute({
   async handler({ context, body, commit, caller }) {
     // Before the work that a password is: whoever has no token shall not cause it.
     if (!(await findInvitation(context.store.db, context.keys, body.token, context.clock()))) throw unknown();
-    const passwordHash = await hashPassword(body.password);
+    const passwordHash = await context.passwords.hash(body.password);
     return await commit(async (db) => {
       const { invitation } = await take({ context }, db, body.token);
       const { email, organizationId, role } = invitation;

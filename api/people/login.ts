@@ -4,14 +4,13 @@ import { newAudit } from "../../core/event.ts";
 import { SYSTEM } from "../../core/principal.ts";
 import { insertAudit } from "../../store/audit.ts";
 import { endSurplusLogins, openCookieLogin, openLogin } from "../../store/logins.ts";
-import { spendPasswordTime, verifyPassword } from "../../store/passwords.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { isStillRight } from "../../store/user-changes.ts";
 import { findUser, findUserWithPassword } from "../../store/users.ts";
 import { Email } from "../fields.ts";
 import { type Answer, defineRoute } from "../route.ts";
 import { cookieOf } from "../session-cookie.ts";
-import { CookieSession, Session, sessionJson, userJson, UserView } from "./representation.ts";
+import { CookieSession, Session, sessionJson, userJson, userVersion, UserView } from "./representation.ts";
 
 const UNREMEMBERED_MS = 3_600_000;
 const REMEMBERED_MS = 30 * 86_400_000;
@@ -53,7 +52,9 @@ export const login = defineRoute({
     const found = await findUserWithPassword(db, body.email);
     // The same work for an unknown e-mail: the time must not tell who has an account.
     const isRight =
-      found === undefined ? await spendPasswordTime().then(() => false) : await verifyPassword(body.password, found.passwordHash);
+      found === undefined
+        ? await context.passwords.spendTime().then(() => false)
+        : await context.passwords.verify(body.password, found.passwordHash);
     const actor = found === undefined ? SYSTEM : ({ kind: "user", id: found.id } as const);
     const isIn = found !== undefined && isRight && found.isActive;
     const about = { organizationId: found?.organizationId ?? null, resourceType: "user", resourceId: found?.id ?? null };
@@ -125,6 +126,7 @@ export const me = defineRoute({
     const user = principal.kind === "user" ? await findUser(context.store.db, principal.id) : undefined;
     return {
       status: 200,
+      ...(user === undefined ? {} : { version: userVersion(user) }),
       body: {
         kind: principal.kind,
         id: principal.id,

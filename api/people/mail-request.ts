@@ -6,7 +6,7 @@ import { queueMail } from "../../store/mails.ts";
 import type { Db } from "../../store/open.ts";
 import { emailKey } from "../../store/users.ts";
 import type { ApiContext } from "../context.ts";
-import type { Caller } from "../route.ts";
+import type { AuditNote, Answer, Call, Caller } from "../route.ts";
 
 const NEWS_TTL_MS = 3 * 86_400_000;
 
@@ -25,20 +25,35 @@ export async function askForMail({ mailer, rateLimits }: Pick<ApiContext, "maile
 }
 
 /**
- * A token, and the mail that carries it, in the transaction of whoever asked. The same is done for every address: what is known
- * of one is looked up when its mail is sent, so that nobody can tell by the time who has an account.
+ * A token and the mail that carries it, after `askForMail`; `ttlMs` is what both are worth. The same is done for every address:
+ * what is known of one is looked up when its mail is sent, so that nobody can tell by the time who has an account.
  */
 export async function mailToken(
-  { keys, clock }: Pick<ApiContext, "keys" | "clock">,
-  db: Db,
+  { context, caller, commit }: Pick<Call, "context" | "caller" | "commit">,
   token: EmailToken,
-  { address, ttlMs }: { readonly address: string; readonly ttlMs: number },
-): Promise<void> {
-  const now = clock();
-  const secret = await putEmailToken(db, keys, token, ttlMs, now);
-  const mail: Mail = { kind: token.kind, token: secret, address };
-  await queueMail(db, keys, { recipient: emailKey(token.email), mail, ttlMs }, now);
+  { ttlMs, audit }: { readonly ttlMs: number; readonly audit: AuditNote },
+): Promise<Answer> {
+  const { keys, clock, mailer, rateLimits } = context;
+  const isWanted = await rateLimits.mayWriteTo(token.email, token.kind);
+  return await commit(async (db) => {
+    if (isWanted) {
+      const now = clock();
+      const mail: Mail = { kind: token.kind, token: await putEmailToken(db, keys, token, ttlMs, now), address: caller.address };
+      await queueMail(db, keys, { recipient: emailKey(token.email), mail, ttlMs }, now);
+    }
+    const status = token.kind === "password_reset" ? "reset_sent" : "verification_sent";
+    return { answer: { status: 202, body: { status } }, audit: [audit], afterwards: () => mailer.wake() };
+  });
 }
+
+/** Of whoever asks without saying who they are. */
+export const strangersNote = (action: string, { address }: Caller): AuditNote => ({
+  organizationId: null,
+  action,
+  resourceType: "user",
+  resourceId: null,
+  details: { address },
+});
 
 /** The news that something has happened, where the hub sends mails at all. */
 export async function mailNews(

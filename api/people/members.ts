@@ -2,7 +2,8 @@ import Type from "typebox";
 import { HubError } from "../../core/errors.ts";
 import { type Access, includesAll, NO_PERMISSIONS, type PermissionSet, type Role, rolePermissions } from "../../core/permissions.ts";
 import { getMember, listMembers, type Member, removeMember, setMemberRole } from "../../store/members.ts";
-import { nullable, Uuid } from "../fields.ts";
+import { lockOrganization } from "../../store/organizations.ts";
+import { Cursor, Limit, nullable, pageOf, Uuid } from "../fields.ts";
 import { type AuditNote, defineRoute } from "../route.ts";
 import { NullableRole, organizationFor } from "./organizations.ts";
 
@@ -31,14 +32,14 @@ export const list = defineRoute({
   summary: "The people in an organisation",
   access: "member.read",
   params: InOrganization,
-  replies: {
-    200: { description: "By the time of joining", schema: Type.Object({ data: Type.Array(MemberView) }, { title: "MemberList" }) },
-  },
+  query: Type.Object({ limit: Limit(200, 200), cursor: Cursor }, { additionalProperties: false }),
+  replies: { 200: { description: "Oldest account first", schema: pageOf(MemberView, "MemberPage") } },
   errors: ["not_found"],
-  async handler({ context, rights, params }) {
+  async handler({ context, rights, params, query: { limit = 200, cursor: after } }) {
     const { db } = context.store;
     const { id } = await organizationFor(rights, "member.read", db, params.id);
-    return { status: 200, body: { data: (await listMembers(db, id)).map(memberJson) } };
+    const page = await listMembers(db, id, { limit, after });
+    return { status: 200, body: { data: page.items.map(memberJson), next_cursor: page.next } };
   },
 });
 
@@ -58,6 +59,8 @@ export const setRole = defineRoute({
   handler: ({ context, rights, params, body, commit }) =>
     commit(async (db) => {
       const { id } = await organizationFor(rights, "member.manage", db, params.id);
+      // Nobody gives them a role that is above the caller's between this and the change.
+      await lockOrganization(db, id);
       const before = await getMember(db, id, params.user_id.toLowerCase());
       requireAll(rights, permissionsOfRole(before.role), permissionsOfRole(body.role));
       await setMemberRole(db, id, before.userId, body.role);
@@ -91,6 +94,7 @@ export const remove = defineRoute({
       const userId = params.user_id.toLowerCase();
       const isOwn = principal.id === userId && principal.organizationId === params.id.toLowerCase();
       const id = isOwn ? principal.organizationId : (await organizationFor(rights, "member.manage", db, params.id)).id;
+      await lockOrganization(db, id);
       const before = await getMember(db, id, userId);
       if (!isOwn) requireAll(rights, permissionsOfRole(before.role));
       await removeMember(db, id, userId, context.clock());

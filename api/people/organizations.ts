@@ -8,6 +8,7 @@ import {
   createOrganization,
   findOrganization,
   listOrganizations,
+  lockOrganization,
   type Organization,
   renameOrganization,
 } from "../../store/organizations.ts";
@@ -143,6 +144,8 @@ export const change = defineRoute({
   handler: ({ principal, rights, body, commit }) =>
     commit(async (db) => {
       const id = body.organization_id.toLowerCase();
+      // Whoever is taken out of it at the same time does not act in it afterwards.
+      await lockOrganization(db, id);
       const access = principal.kind === "user" ? (await readAccess(db, [principal.id])).get(principal.id)?.get(id) : undefined;
       const organization = access || rights.kind === "platform" ? await findOrganization(db, id) : undefined;
       if (!organization) throw new HubError("not_found", "you are in no such organisation");

@@ -2,7 +2,6 @@ import { HubError } from "../../core/errors.ts";
 import { newAudit } from "../../core/event.ts";
 import { actorOf, type Member, type UserPrincipal } from "../../core/principal.ts";
 import { insertAudit } from "../../store/audit.ts";
-import { verifyPassword } from "../../store/passwords.ts";
 import { findUserWithPassword, type User } from "../../store/users.ts";
 import type { AuditNote, Call } from "../route.ts";
 
@@ -24,7 +23,7 @@ export async function confirmPassword(
   const { db } = context.store;
   const attempt = await context.rateLimits.tryLogin(person.email, caller.address);
   const found = await findUserWithPassword(db, person.email);
-  if (found?.id !== person.id || !(await verifyPassword(password, found.passwordHash))) {
+  if (found?.id !== person.id || !(await context.passwords.verify(password, found.passwordHash))) {
     const about = { organizationId: person.organizationId, resourceType: "user", resourceId: person.id, details: {} };
     await insertAudit(db, [
       newAudit({ ...about, actor: actorOf(person), requestId, now: context.clock(), action: "user.password_refused" }),

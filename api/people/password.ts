@@ -4,13 +4,12 @@ import { countPersonalTokens } from "../../store/access-tokens.ts";
 import { dropEmailTokens, findEmailToken, takeEmailToken } from "../../store/email-tokens.ts";
 import { endLogins } from "../../store/logins.ts";
 import type { Db } from "../../store/open.ts";
-import { hashPassword } from "../../store/passwords.ts";
 import { markEmailVerified, setPassword } from "../../store/user-changes.ts";
 import { findUserWithPassword, passwordCredentialId, type User } from "../../store/users.ts";
 import type { ApiContext } from "../context.ts";
 import { Email, Password } from "../fields.ts";
 import { defineRoute, type Effect } from "../route.ts";
-import { askForMail, MailedToken, mailNews, mailToken, Requested } from "./mail-request.ts";
+import { askForMail, MailedToken, mailNews, mailToken, Requested, strangersNote } from "./mail-request.ts";
 import { confirmPassword, noteOn } from "./own-account.ts";
 
 const TTL_MS = 3_600_000;
@@ -35,26 +34,10 @@ export const forgot = defineRoute({
   bodyExample: { email: "ada@example.com" },
   replies: { 202: { description: "A mail goes to the address, if it is somebody's here", schema: Requested } },
   errors: ["unavailable"],
-  async handler({ context, body, caller, commit }) {
-    await askForMail(context, caller);
-    const { email } = body;
-    const isWanted = await context.rateLimits.mayWriteTo(email, "password_reset");
-    return await commit(async (db) => {
-      if (isWanted) await mailToken(context, db, { kind: "password_reset", email }, { address: caller.address, ttlMs: TTL_MS });
-      return {
-        answer: { status: 202, body: { status: "reset_sent" } },
-        audit: [
-          {
-            organizationId: null,
-            action: "user.reset_requested",
-            resourceType: "user",
-            resourceId: null,
-            details: { address: caller.address },
-          },
-        ],
-        afterwards: () => context.mailer.wake(),
-      };
-    });
+  async handler(call) {
+    await askForMail(call.context, call.caller);
+    const audit = strangersNote("user.reset_requested", call.caller);
+    return await mailToken(call, { kind: "password_reset", email: call.body.email }, { ttlMs: TTL_MS, audit });
   },
 });
 
@@ -75,7 +58,7 @@ export const reset = defineRoute({
     const kinds = ["password_reset"] as const;
     // Before the work that a password is: whoever has no token shall not cause it.
     if (!(await findEmailToken(store.db, keys, body.token, kinds, context.clock()))) throw unknown();
-    const passwordHash = await hashPassword(body.password);
+    const passwordHash = await context.passwords.hash(body.password);
     return await commit(async (db) => {
       const token = await takeEmailToken(db, keys, body.token, kinds, context.clock());
       const user = token && (await findUserWithPassword(db, token.email));
@@ -105,7 +88,7 @@ export const change = defineRoute({
   async handler(call) {
     const { context, body, principal, commit } = call;
     const user = await confirmPassword(call, body.current_password);
-    const passwordHash = await hashPassword(body.password);
+    const passwordHash = await context.passwords.hash(body.password);
     return await commit(async (db) => {
       await dropEmailTokens(db, user);
       if (!(await setPassword(db, user.id, passwordHash, user.passwordHash)))

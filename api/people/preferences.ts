@@ -24,11 +24,20 @@ export const change = defineRoute({
   path: "/api/v1/preferences",
   tag: "Access",
   summary: "Change what your console keeps for you",
-  description: "A merge patch of any of the four. What is not named stays as it is, whoever else changes it at the same time.",
+  description: `A merge patch of any of the four. What is not named stays as it is, whoever else changes it at the same time.
+
+Of \`notification_settings\` the hub reads \`channels\` (by severity, what goes out beside the list, the stream and the topic: \`email\`; preset for \`critical\`, and only to an address that was verified), \`quiet_hours\` (\`from\` and \`to\` as HH:MM of \`time_zone\`, \`days\` on which they begin: mails wait until they end, critical ones only with \`critical_waits\`) and \`muted_sources\` (\`kind\`, and \`id\` for a single one: nothing of them is told but what is critical, and with \`including_critical\` nothing at all). Mails that are many come together, critical ones by themselves.`,
   access: "self",
   match: "optional",
   body: PreferencesPatch,
-  bodyExample: { dashboard_settings: { theme: "dark" }, device_view_state: null },
+  bodyExample: {
+    dashboard_settings: { theme: "dark" },
+    device_view_state: null,
+    notification_settings: {
+      channels: { warning: ["email"] },
+      quiet_hours: { from: "22:00", to: "06:30", time_zone: "Europe/Zurich" },
+    },
+  },
   replies: { 200: { description: "As they are now", schema: PreferencesView } },
   errors: ["forbidden"],
   handler: ({ context, principal, body, match, commit }) => {

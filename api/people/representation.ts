@@ -1,4 +1,5 @@
 import Type from "typebox";
+import { versionOf } from "../../core/version.ts";
 import { issueUserJwt, type LoginTokens } from "../../store/logins.ts";
 import type { Organization } from "../../store/organizations.ts";
 import type { User } from "../../store/users.ts";
@@ -31,6 +32,9 @@ export function userJson(user: User): Record<string, unknown> {
     created_at: user.createdAt,
   };
 }
+
+/** Whichever organisation they are seen in. */
+export const userVersion = (user: User): string => versionOf({ ...userJson(user), organization_id: null });
 
 export const OrganizationView = Type.Object(
   { id: Type.String(), name: Type.String(), created_at: Type.String() },

@@ -1,6 +1,7 @@
 import Type, { type Static } from "typebox";
 import { HubError } from "../../core/errors.ts";
 import { isTimeZone, type Site } from "../../core/place.ts";
+import { schedulesOfSite } from "../../store/schedules.ts";
 import { usersGrantedOn } from "../../store/site-grants.ts";
 import { createSite, deleteSite, getSite, listSites, lockSite, type SiteFields, updateSite } from "../../store/sites.ts";
 import { Cursor, IdParams, Limit, line, pageOf } from "../fields.ts";
@@ -82,11 +83,12 @@ export const update = defineRoute({
   bodyExample: { name: "Villa Sole", latitude: null, longitude: null },
   replies: { 200: { description: "As it is now", schema: OneSite } },
   errors: ["not_found"],
-  handler: ({ scope, params, body, match, commit }) =>
+  handler: ({ context, scope, params, body, match, commit }) =>
     commit(async (db) => {
       const before = siteJson(await lockSite(db, scope, params.id.toLowerCase()));
       match(placeVersion(before));
       const site = await updateSite(db, before.id, fieldsOf(change.apply(before, body)));
+      if (isElsewhere(site, before)) for (const id of await schedulesOfSite(db, site.id)) await context.schedules.plan(db, id);
       return { answer: answerOf(site, 200), audit: [note(site, "site.update", { changed: Object.keys(body) })] };
     }),
 });
@@ -107,7 +109,9 @@ export const remove = defineRoute({
       const site = await lockSite(db, scope, params.id.toLowerCase());
       match(placeVersion(siteJson(site)));
       const granted = await usersGrantedOn(db, [site.id]);
+      const schedules = await schedulesOfSite(db, site.id);
       const gone = await deleteSite(db, site.id);
+      for (const id of schedules) await context.schedules.plan(db, id);
       return {
         answer: { status: 204 },
         audit: [note(site, "site.delete", { name: site.name, ...gone, grants: granted.length })],
@@ -115,6 +119,9 @@ export const remove = defineRoute({
       };
     }),
 });
+
+const isElsewhere = (site: Site, before: ReturnType<typeof siteJson>): boolean =>
+  site.timeZone !== before.time_zone || site.latitude !== before.latitude || site.longitude !== before.longitude;
 
 /** Throws `validation_error`. */
 function fieldsOf({ name, description, time_zone: timeZone, latitude, longitude, address }: Static<typeof Body>): SiteFields {

@@ -117,7 +117,7 @@ function settingJson({ key, value, source, version, updated_at, updated_by }: Ef
 const MAX_AUDITED_BYTES = 2_048;
 
 /** Of a large value its size and fingerprint: the audit is no second place for it. */
-function auditedValue(value: unknown): { value: unknown } | { bytes: number; sha256: string } {
+export function auditedValue(value: unknown): { value: unknown } | { bytes: number; sha256: string } {
   const text = JSON.stringify(value);
   const bytes = Buffer.byteLength(text);
   return bytes <= MAX_AUDITED_BYTES ? { value } : { bytes, sha256: createHash("sha256").update(text).digest("hex") };

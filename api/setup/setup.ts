@@ -3,7 +3,6 @@ import { HubError } from "../../core/errors.ts";
 import { lockFirstStart } from "../../store/first-start.ts";
 import { openLogin } from "../../store/logins.ts";
 import { HOME, homeOrganization, renameOrganization } from "../../store/organizations.ts";
-import { hashPassword } from "../../store/passwords.ts";
 import { countUsers, createUser } from "../../store/users.ts";
 import { isSameSecret } from "../constant-time.ts";
 import { Email, line, Password } from "../fields.ts";
@@ -57,7 +56,7 @@ export const setup = defineRoute({
 });
 
 async function makeFirst({ context, commit, caller }: Pick<Call, "context" | "commit" | "caller">, first: First): Promise<Answer> {
-  const passwordHash = await hashPassword(first.password);
+  const passwordHash = await context.passwords.hash(first.password);
   return commit(async (db) => {
     await lockFirstStart(db);
     if ((await countUsers(db)) > 0) throw new HubError("already_set_up", "the hub has its administrator already");

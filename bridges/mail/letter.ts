@@ -1,4 +1,7 @@
 import type { Mail } from "../../core/mail.ts";
+import type { Notification } from "../../core/notification.ts";
+import { notificationWords } from "./notification-words.ts";
+import { paragraphs, timeOf } from "./text.ts";
 
 /** A mail as it is handed to a mail server. */
 export interface Letter {
@@ -20,6 +23,8 @@ export interface LetterContext {
   readonly baseUrl: string;
   /** Whether somebody may log in by the recipient's address. */
   readonly hasAccount: boolean;
+  /** Those that a mail of them still has to tell, the gravest first. */
+  readonly notifications?: readonly Notification[];
   readonly writtenAt: Date;
   readonly expiresAt: Date;
 }
@@ -27,7 +32,14 @@ export interface LetterContext {
 type Words = Pick<Letter, "subject" | "text"> & { readonly link?: string };
 
 /** What the mail says now, in words; undefined when there is nothing to say any more. */
-export function wordsOf({ mail, recipient, baseUrl, hasAccount, writtenAt, expiresAt }: LetterContext): Words | undefined {
+export function wordsOf({ mail, ...context }: LetterContext): Words | undefined {
+  if (mail.kind !== "notifications") return accountWords({ ...context, mail });
+  return notificationWords(context.notifications ?? [], { baseUrl: context.baseUrl, more: mail.more });
+}
+
+type AccountContext = Omit<LetterContext, "mail"> & { readonly mail: Exclude<Mail, { readonly kind: "notifications" }> };
+
+function accountWords({ mail, recipient, baseUrl, hasAccount, writtenAt, expiresAt }: AccountContext): Words | undefined {
   const on = timeOf(writtenAt);
   const until = timeOf(expiresAt);
   const verifying = (token: string) => ({ baseUrl, page: "verify-email", route: "verify-email", token, until });
@@ -45,10 +57,10 @@ export function wordsOf({ mail, recipient, baseUrl, hasAccount, writtenAt, expir
       return asking(
         "Confirm your e-mail address",
         [
-          `Somebody (from ${mail.address}, ${on}) asked for an account for ${recipient} at the Hexahub ${baseUrl}. It is made when you confirm that this address is yours, with the password that was chosen there and then.`,
-          "If it was not you, do nothing: no account is made.",
+          `Somebody (from ${mail.address}, ${on}) asked for an account for ${recipient} at the Hexahub ${baseUrl}. It is made when you confirm that this address is yours and give the password that was chosen there and then.`,
+          "If it was not you, do nothing: no account is made, and without that password none can be.",
         ],
-        verifying(mail.token),
+        { ...verifying(mail.token), beside: "password" },
       );
     case "email_verification":
       return asking(
@@ -112,15 +124,23 @@ interface Request {
   readonly route: string;
   readonly token: string;
   readonly until: string;
+  /** What programs send beside the token. */
+  readonly beside?: string;
 }
 
 /** Behind `#`, the token reaches no server and no log on the way. */
-function asking(subject: string, about: readonly string[], { baseUrl, page, route, token, until }: Request): Words {
+function asking(subject: string, about: readonly string[], { baseUrl, page, route, token, until, beside }: Request): Words {
   const link = `${baseUrl.replace(/\/$/, "")}/auth/${page}#token=${token}`;
   return {
     subject,
     link,
-    text: paragraphs(...about, `Until ${until}, once:`, link, `The same for programs, as "token" of POST /api/v1/auth/${route}:`, token),
+    text: paragraphs(
+      ...about,
+      `Until ${until}, once:`,
+      link,
+      `The same for programs, as "token" of POST /api/v1/auth/${route}${beside === undefined ? "" : `, with "${beside}"`}:`,
+      token,
+    ),
   };
 }
 
@@ -128,20 +148,3 @@ function tokensLeft(count: number): string {
   if (count === 0) return "You have no personal access tokens.";
   return `${count === 1 ? "One personal access token" : `${count} personal access tokens`} of yours still ${count === 1 ? "works" : "work"}. Revoke what you do not know.`;
 }
-
-const paragraphs = (...all: readonly string[]): string => `Hello,\n\n${all.map(wrapped).join("\n\n")}\n`;
-
-const WIDTH = 72;
-
-/** Longer than a line is only what must not be broken. */
-function wrapped(text: string): string {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= WIDTH) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines.join("\n");
-}
-
-const timeOf = (date: Date): string => `${date.toISOString().slice(0, 16).replace("T", " ")} UTC`;

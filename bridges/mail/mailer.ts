@@ -3,6 +3,7 @@ import type { Bus, Duties, Log, Metrics } from "../../core/bus.ts";
 import { HUB_TOPICS } from "../../core/hub-topics.ts";
 import type { Mailer } from "../../core/mail.ts";
 import { claimMails, type DueMail, endMail, type MailOutcome, nextMailAt, postponeMail } from "../../store/mails.ts";
+import { mailable } from "../../store/notification-mails.ts";
 import type { Db } from "../../store/open.ts";
 import type { SigningKeys } from "../../store/secrets.ts";
 import { isActiveEmail, userIdOf } from "../../store/users.ts";
@@ -171,8 +172,10 @@ async function letterOf({ db, baseUrl }: Sending, due: DueMail): Promise<Letter 
   if (mail === undefined) return undefined;
   // Looked up here, and not by who asked: there, the time would tell who has an account.
   const hasAccount = mail.kind === "password_reset" ? await isActiveEmail(db, recipient) : (await userIdOf(db, recipient)) !== undefined;
+  // Here too: who was removed meanwhile, or has read it, is told nothing.
+  const notifications = mail.kind === "notifications" ? await mailable(db, mail, recipient) : [];
   const writtenAt = new Date(due.createdAt);
-  const words = wordsOf({ mail, recipient, baseUrl, hasAccount, writtenAt, expiresAt: new Date(due.expiresAt) });
+  const words = wordsOf({ mail, recipient, baseUrl, hasAccount, notifications, writtenAt, expiresAt: new Date(due.expiresAt) });
   return words && { id, to: recipient, writtenAt, ...words, link: words.link };
 }
 

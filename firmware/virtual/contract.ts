@@ -3,13 +3,17 @@ import type { Command } from "../../core/command.ts";
 import type { Capabilities, DeviceClass, DeviceSettings } from "../../core/device.ts";
 import type { Ack, DownCommand, DownError, InputEvent, Registered, SensorValue, UpType } from "../../core/payloads.ts";
 import type { DeviceState, OnOff } from "../../core/state.ts";
+import type { TaskResultEnvelope } from "../../core/task-envelope.ts";
 import type { Faults } from "./execution.ts";
 import type { LinkOptions } from "./link.ts";
+import type { DeviceTaskKey, TaskFrame } from "./tasks.ts";
 
 export interface VirtualDeviceOptions extends LinkOptions {
   readonly deviceClass: DeviceClass;
   /** What the class has by default when left out. */
   readonly capabilities?: Capabilities | undefined;
+  /** What a device with the capability `tasks` needs; without it, it refuses them all. */
+  readonly taskKey?: DeviceTaskKey | undefined;
   readonly model?: string | undefined;
   readonly firmwareVersion?: string | undefined;
   /** Instead of what `down/registered` asks for; 0 for none. */
@@ -37,23 +41,30 @@ export interface DeviceEvents {
   command: [DownCommand & Readonly<Record<string, unknown>>];
   executed: [Executed];
   acknowledged: [Ack];
+  /** A task came in whose signature is right, also one that is a repetition. */
+  task: [TaskFrame];
+  /** What was said of a task. */
+  answered: [TaskResultEnvelope];
   state: [DeviceState];
   config: [DeviceSettings];
+  /** What came on `down/error`, and tasks that the device refuses itself. */
   refused: [DownError];
   /** Any other `down/<type>`. */
   down: [{ readonly type: string; readonly payload: unknown }];
 }
 
 export interface Executed {
+  /** Of an action of a task its action id. */
   readonly commandId: string;
   readonly command: Command;
+  readonly taskId?: string | undefined;
 }
 
 export interface VirtualDevice extends AsyncDisposable {
   readonly uid: string;
   readonly capabilities: Capabilities;
   readonly state: DeviceState;
-  /** Effects, each command id once; the last 10,000. */
+  /** Effects, each command id and each action of an attempt once; the last 10,000. */
   readonly executed: readonly Executed[];
   /** What came on `down/error`; the last 1,000. */
   readonly errors: readonly DownError[];
@@ -61,6 +72,8 @@ export interface VirtualDevice extends AsyncDisposable {
   readonly irSent: number;
   /** Commands that arrived after their `expires_at`. */
   readonly expired: number;
+  /** Tasks that were not done: badly signed, too old, or another one under the name of one that was. */
+  readonly refusedTasks: number;
   readonly config: DeviceSettings | undefined;
   readonly connected: boolean;
   /** What the hub answered to the last `up/register`. */
@@ -68,6 +81,10 @@ export interface VirtualDevice extends AsyncDisposable {
   readonly events: EventEmitter<DeviceEvents>;
   /** Replace it at any time. */
   faults: Faults;
+  /** Replace it when the hub has made the next one. */
+  taskKey: DeviceTaskKey | undefined;
+  /** How often the actions of this task were begun; of the last 10,000 tasks. */
+  taskRuns(taskId: string): number;
   /** Resolves with the next such event; rejects after `timeoutMs` (10 s). */
   next<K extends keyof DeviceEvents>(name: K, timeoutMs?: number): Promise<DeviceEvents[K][0]>;
   /** An input's event, `click` unless said otherwise. Resolves when the hub has taken it. */

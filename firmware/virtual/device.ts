@@ -1,22 +1,15 @@
 import { EventEmitter, once } from "node:events";
-import type { MqttClient } from "mqtt";
 import { type Capabilities, defaultCapabilities, type DeviceSettings } from "../../core/device.ts";
-import {
-  type Ack,
-  DOWN_PAYLOADS,
-  type DownCommand,
-  type DownError,
-  type InputEvent,
-  type Registered,
-  type SensorValue,
-  type UpType,
-} from "../../core/payloads.ts";
+import type { Ack, DownCommand, DownError, InputEvent, Registered, SensorValue, UpType } from "../../core/payloads.ts";
 import { type DeviceState, mergeState, type OnOff } from "../../core/state.ts";
-import { createTopics, type Topics } from "../../core/topics.ts";
-import { parserFor } from "../../core/validate.ts";
+import type { Topics } from "../../core/topics.ts";
 import type { Behaviour, DeviceEvents, Executed, VirtualDevice, VirtualDeviceOptions } from "./contract.ts";
 import { CommandMemory, execute, type Faults } from "./execution.ts";
-import { closeLink, connected, openLink } from "./link.ts";
+import { closeLink, connected } from "./link.ts";
+import { parseDown, topicsOf } from "./contract-topics.ts";
+import { TaskDesk } from "./task-desk.ts";
+import type { DeviceTaskKey } from "./tasks.ts";
+import { type Link, openTransport } from "./transport.ts";
 
 export type { VirtualDevice, VirtualDeviceOptions } from "./contract.ts";
 
@@ -43,20 +36,6 @@ const MAX_UNSENT = 10_000;
 const MAX_EXECUTED = 10_000;
 const MAX_ERRORS = 1_000;
 
-const topicsByRoot = new Map<string, Topics>();
-function topicsOf(root = "hexa"): Topics {
-  const topics = topicsByRoot.get(root) ?? createTopics(root);
-  topicsByRoot.set(root, topics);
-  return topics;
-}
-
-const parseDown = {
-  command: parserFor(DOWN_PAYLOADS.command),
-  registered: parserFor(DOWN_PAYLOADS.registered),
-  error: parserFor(DOWN_PAYLOADS.error),
-  config: parserFor(DOWN_PAYLOADS.config),
-};
-
 class SoftwareDevice implements VirtualDevice {
   readonly uid: string;
   readonly capabilities: Capabilities;
@@ -66,16 +45,18 @@ class SoftwareDevice implements VirtualDevice {
   state: DeviceState;
   irSent = 0;
   expired = 0;
+  taskKey: DeviceTaskKey | undefined;
   config: DeviceSettings | undefined;
   registered: Registered | undefined;
   readonly #options: VirtualDeviceOptions;
   readonly #topics: Topics;
   readonly #memory = new CommandMemory();
+  readonly #tasks: TaskDesk;
   readonly #unsent = new Set<(error: Error) => void>();
   readonly #delayed = new Set<NodeJS.Timeout>();
   readonly #startedAt: number;
   #faults: Faults = {};
-  #client: MqttClient | undefined;
+  #client: Link | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #behaviour: NodeJS.Timeout | undefined;
   #flap: NodeJS.Timeout | undefined;
@@ -96,6 +77,20 @@ class SoftwareDevice implements VirtualDevice {
     };
     this.#startedAt = this.#now();
     this.#faults = options.faults ?? {};
+    this.taskKey = options.taskKey;
+    this.#tasks = new TaskDesk({
+      now: () => ({ state: this.state, capabilities: this.capabilities, faults: this.#faults, key: this.taskKey, now: this.#now() }),
+      events: this.events,
+      take: (executed, state) => this.#take(executed, state),
+      say: (work) => this.#say(work),
+      send: (type, payload) => this.send(type, payload),
+      background: (work) => this.#background(work),
+      powerCycle: () => this.#powerCycle(),
+    });
+  }
+
+  get refusedTasks(): number {
+    return this.#tasks.refused;
   }
 
   get connected(): boolean {
@@ -113,6 +108,10 @@ class SoftwareDevice implements VirtualDevice {
       faults.flap === undefined || this.#disposed
         ? undefined
         : setInterval(() => this.#background(this.#powerCycle()), faults.flap.everyMs).unref();
+  }
+
+  taskRuns(taskId: string): number {
+    return this.#tasks.runs(taskId);
   }
 
   async next<K extends keyof DeviceEvents>(name: K, timeoutMs = 10_000): Promise<DeviceEvents[K][0]> {
@@ -183,7 +182,7 @@ class SoftwareDevice implements VirtualDevice {
     if (this.#disposed) throw new Error(`${this.uid} is disposed`);
     if (this.#client) throw new Error(`${this.uid} is connected already, or is trying to`);
     this.#wanted = true;
-    const client = openLink(this.#options, { topic: this.#availability(), payload: "offline" });
+    const client = openTransport(this.#options, { topic: this.#availability(), payload: "offline" });
     this.#client = client;
     client.on("error", (error) => this.#log({ error }, "connection error"));
     client.handleMessage = (packet, done) => {
@@ -215,7 +214,7 @@ class SoftwareDevice implements VirtualDevice {
   }
 
   /** Subscribes before it says that it is online, so that no command can come between. */
-  async #introduce(client: MqttClient): Promise<void> {
+  async #introduce(client: Link): Promise<void> {
     const registered = once(this.events, "ready", { signal: AbortSignal.timeout(REGISTER_TIMEOUT_MS) });
     // An earlier step may fail first; the failure of this one must not go unheard then.
     registered.catch(() => undefined);
@@ -247,6 +246,7 @@ class SoftwareDevice implements VirtualDevice {
       else if (place.type === "registered") this.#onRegistered(parseDown.registered(json));
       else if (place.type === "error") this.#onError(parseDown.error(json));
       else if (place.type === "config") this.#onConfig(parseDown.config(json));
+      else if (place.type === "task" && this.capabilities.tasks) this.#tasks.receive(topic, json);
       else this.events.emit("down", { type: place.type, payload: json });
     } catch (error) {
       this.#log({ error, topic }, "ignored a message that this firmware does not understand");
@@ -286,24 +286,31 @@ class SoftwareDevice implements VirtualDevice {
   #execute(fields: DownCommand & Readonly<Record<string, unknown>>): void {
     this.#memory.begin(fields.command_id);
     const { ack, command, state, report } = execute(fields, { state: this.state, capabilities: this.capabilities, faults: this.#faults });
-    if (command) {
-      const executed = { commandId: ack.command_id, command };
-      this.executed.push(executed);
-      if (this.executed.length > MAX_EXECUTED) this.executed.shift();
-      if (command.command === "ir_send") this.irSent += 1 + (command.repeat ?? 0);
-      this.#become(state);
-      this.events.emit("executed", executed);
-    }
-    const say = async (): Promise<void> => {
+    if (command) this.#take([{ commandId: ack.command_id, command }], state);
+    this.#say(async () => {
       this.#memory.finish(ack);
       if (this.#faults.silent) return;
       await this.#acknowledge(ack);
       if (report) await this.send("state_report", report);
       if (command?.command === "restart") await this.#powerCycle();
-    };
+    });
+  }
+
+  #take(executed: readonly Executed[], state: DeviceState): void {
+    if (executed.length === 0) return;
+    for (const one of executed) {
+      this.executed.push(one);
+      if (this.executed.length > MAX_EXECUTED) this.executed.shift();
+      if (one.command.command === "ir_send") this.irSent += 1 + (one.command.repeat ?? 0);
+    }
+    this.#become(state);
+    for (const one of executed) this.events.emit("executed", one);
+  }
+
+  #say(work: () => Promise<void>): void {
     const { slowMs } = this.#faults;
-    if (slowMs === undefined) this.#background(say());
-    else this.#later(slowMs, say);
+    if (slowMs === undefined) this.#background(work());
+    else this.#later(slowMs, work);
   }
 
   async #acknowledge(ack: Ack): Promise<void> {

@@ -13,8 +13,8 @@ import {
 } from "../../core/command.ts";
 import type { Capabilities } from "../../core/device.ts";
 import { HubError } from "../../core/errors.ts";
-import type { Ack, StateReport } from "../../core/payloads.ts";
-import { type DeviceState, mergeState, type OnOff } from "../../core/state.ts";
+import type { Ack } from "../../core/payloads.ts";
+import { type DeviceState, mergeState, type OnOff, type StateReport } from "../../core/state.ts";
 import { type Parser, parserFor } from "../../core/validate.ts";
 
 /** What a device does wrong on purpose. */
@@ -31,6 +31,19 @@ export interface Faults {
   readonly flap?: { readonly everyMs: number } | undefined;
   /** Sends every acknowledgement twice. */
   readonly doubleAck?: boolean | undefined;
+  /** What it does wrong with tasks alone; it is silent, slow, a liar and unwilling with them as with commands. */
+  readonly tasks?: TaskFaults | undefined;
+}
+
+export interface TaskFaults {
+  /** The action at this place, from 0, fails; those before it were done. */
+  readonly failAt?: number | undefined;
+  /** Signs results with another key. */
+  readonly wrongSignature?: boolean | undefined;
+  /** Sends every result twice. */
+  readonly doubleResult?: boolean | undefined;
+  /** Says that its results are those of this task. */
+  readonly resultFor?: string | undefined;
 }
 
 export interface Outcome {

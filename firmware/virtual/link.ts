@@ -1,11 +1,14 @@
 import { Socket } from "node:net";
 import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import { RepeatingStore } from "./repeating-store.ts";
+import type { Link } from "./transport.ts";
 
 /** How to reach the hub. */
 export interface LinkOptions {
-  /** mqtt://, mqtts://, ws:// or wss://. */
+  /** mqtt://, mqtts://, ws:// or wss://; the hub's http:// for the other transports. */
   readonly url: string;
+  /** What the device speaks: MQTT, or through a gateway JSON over a WebSocket, or requests over HTTP. MQTT when absent. */
+  readonly transport?: "mqtt" | "ws" | "poll" | undefined;
   /** PEM of the authority to trust. */
   readonly ca?: string | Buffer | undefined;
   readonly uid: string;
@@ -57,12 +60,13 @@ export function openLink(options: LinkOptions, will: { readonly topic: string; r
 }
 
 /** Resolves at the CONNACK; rejects with the broker's reason, or when the connection ends or 10 s pass before it. */
-export async function connected(client: MqttClient): Promise<void> {
+export async function connected(client: Link | MqttClient): Promise<void> {
+  const link = linkOf(client);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const refused = (error: Error): void => reject(error);
   const closed = (): void => reject(new Error("the connection closed before the hub answered"));
   const timer = setTimeout(() => reject(new Error(`the hub did not answer in ${CONNECT_TIMEOUT_MS} ms`)), CONNECT_TIMEOUT_MS);
-  client
+  link
     .once("connect", () => resolve())
     .once("error", refused)
     .once("close", closed);
@@ -70,20 +74,24 @@ export async function connected(client: MqttClient): Promise<void> {
     await promise;
   } finally {
     clearTimeout(timer);
-    client.off("error", refused).off("close", closed);
+    link.off("error", refused).off("close", closed);
   }
 }
 
 /** Ends the connection in order, or without a word: then the broker sends the will. */
-export async function closeLink(client: MqttClient, how: "in order" | "without a word"): Promise<void> {
+export async function closeLink(client: Link | MqttClient, how: "in order" | "without a word"): Promise<void> {
+  const link = linkOf(client);
   const { promise, resolve } = Promise.withResolvers<void>();
-  const end = (force: boolean): void => void client.end(force, {}, () => resolve());
-  end(how === "without a word" || !client.connected);
+  const end = (force: boolean): void => void link.end(force, {}, () => resolve());
+  end(how === "without a word" || !link.connected);
   // In order it first waits for acknowledgements that a frozen hub never sends.
   const timer = setTimeout(() => {
-    client.stream.destroy();
+    link.stream.destroy();
     resolve();
   }, CLOSE_TIMEOUT_MS);
   await promise;
   clearTimeout(timer);
 }
+
+/** MQTT.js' types know more events than a device listens to. */
+export const linkOf = (client: Link | MqttClient): Link => client as Link;

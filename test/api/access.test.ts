@@ -57,7 +57,7 @@ describe("set-up", () => {
 describe("logging in", () => {
   let hub: TestApi;
   before(async () => {
-    hub = await startTestApi();
+    hub = await startTestApi({ passwordCost: 12 });
     await hub.ask("POST", "/api/v1/setup", { body: { token: SETUP_TOKEN, ...ADA } });
   });
   after(() => hub[Symbol.asyncDispose]());

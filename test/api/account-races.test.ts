@@ -21,7 +21,7 @@ for (const { name, skip, open } of databases()) {
       for (let round = 0; round < ROUNDS; round++) {
         const [email, next] = [`p${round}@example.com`, `n${round}@example.com`];
         assert.equal((await post("register", { email, password: PASSWORD })).status, 202);
-        const made = await post("verify-email", { token: tokenIn(await smtp.mailTo(email)) });
+        const made = await post("verify-email", { token: tokenIn(await smtp.mailTo(email)), password: PASSWORD });
         const { id } = made.json["user"] as { id: string };
         const access = field(await post("login", { email, password: PASSWORD }), "access_token");
         assert.equal((await post("email", { email: next, password: PASSWORD }, access)).status, 202);
@@ -31,7 +31,7 @@ for (const { name, skip, open } of databases()) {
         const reset = tokenIn(await smtp.mailTo(email, 2));
         const answers = await Promise.all([
           post("verify-email", { token: change }),
-          post("verify-email", { token: registration }),
+          post("verify-email", { token: registration, password: PASSWORD }),
           post("password/reset", { token: reset, password: "battery horse staple" }),
           post("password", { current_password: PASSWORD, password: "staple horse battery" }, access),
           post("login", { email, password: PASSWORD }),

@@ -3,7 +3,6 @@ import { describe, test } from "node:test";
 import { newId } from "../../core/id.ts";
 import { PLATFORM } from "../../core/principal.ts";
 import { listAudit } from "../../store/audit.ts";
-import { hashPassword } from "../../store/passwords.ts";
 import { setPassword } from "../../store/user-changes.ts";
 import { findUser } from "../../store/users.ts";
 import { databases } from "../support/databases.ts";
@@ -28,7 +27,7 @@ for (const { name, skip, open } of databases()) {
       await using database = await open();
       await using hub = await startTestApi({}, database.url);
       const ask: Place["ask"] = ({ token }, method, path, body) => hub.ask(method, `/api/v1${path}`, { token, body });
-      const hash = await hashPassword(PASSWORD);
+      const hash = await hub.context.passwords.hash(PASSWORD);
       await work({
         hub,
         ask,
@@ -62,6 +61,72 @@ for (const { name, skip, open } of databases()) {
       });
     });
 
+    test("who changes a person says from which version, if they like", async () => {
+      await inPlace(async ({ hub, ask, person }) => {
+        const [admin, ada] = [await person("admin"), await person()];
+        const change = (who: Person, path: string, body: object, tag: string) =>
+          hub.ask("PATCH", `/api/v1${path}`, { token: who.token, body, headers: { "if-match": tag } });
+        const tagOf = (answer: Answered) => answer.headers.get("etag") ?? "none";
+        const old = tagOf(await ask(ada, "GET", "/auth/me"));
+        const renamed = await change(ada, "/auth/me", { name: "Ada" }, old);
+        assert.equal(renamed.status, 200, renamed.text);
+        assertEnvelope(await change(ada, "/auth/me", { name: "Eve" }, old), 412, "precondition_failed");
+        assertEnvelope(await change(ada, "/auth/me", { name: "Eve" }, `W/${tagOf(renamed)}`), 412, "precondition_failed");
+        const path = `/users/${ada.userId}`;
+        assertEnvelope(await change(admin, path, { is_active: false }, old), 412, "precondition_failed");
+        assert.ok(!hub.disconnected.includes(ada.userId));
+        // Whoever sees the person, and wherever, sees the same version.
+        for (const who of [admin, ada]) {
+          const seen = await ask(who, "GET", path);
+          assert.equal((seen.json["user"] as { name: string }).name, "Ada");
+          assert.equal(tagOf(seen).split(".")[0], tagOf(renamed).replace(/"$/, ""));
+        }
+        const off = await change(admin, path, { is_active: false }, tagOf(await ask(admin, "GET", path)));
+        assert.equal(off.status, 200, off.text);
+        assert.equal((await change(admin, path, { is_active: true }, tagOf(off))).status, 200);
+        assertEnvelope(await ask(await person(), "GET", path), 404, "not_found");
+        const grace = await person();
+        const first = tagOf(await ask(grace, "GET", "/auth/me"));
+        const answers = await Promise.all(["One", "Two", "Three"].map((one) => change(grace, "/auth/me", { name: one }, first)));
+        assert.deepEqual(answers.map(({ status }) => status).toSorted(byNumber), [200, 412, 412]);
+      });
+    });
+
+    test("lists of people come in pages", async () => {
+      await inPlace(async ({ hub, ask, person, join }) => {
+        const [admin, owner] = [await person("admin"), await person()];
+        for (let count = 0; count < 4; count++) await join(owner, "viewer");
+        const members = `/organizations/${owner.organizationId}/members`;
+        for (const [who, path, key, total] of [
+          [owner, members, "user_id", 5],
+          [owner, "/users", "id", 5],
+          [admin, "/users", "id", 6],
+        ] as const) {
+          const whole = await ask(who, "GET", path);
+          assert.deepEqual(
+            [(whole.json["data"] as object[]).length, whole.json["next_cursor"], whole.headers.get("link")],
+            [total, null, null],
+          );
+          const seen: unknown[] = [];
+          let next: string | undefined = `/api/v1${path}?limit=2`;
+          while (next !== undefined) {
+            const page: Answered = await hub.ask("GET", next, { token: who.token });
+            const data = page.json["data"] as Record<string, string>[];
+            assert.ok(page.status === 200 && data.length > 0 && data.length <= 2, page.text);
+            seen.push(...data.map((one) => one[key]));
+            next = /^<(.*)>; rel="next"$/.exec(page.headers.get("link") ?? "")?.[1];
+            assert.equal(next === undefined, page.json["next_cursor"] === null);
+          }
+          assert.deepEqual(
+            seen,
+            (whole.json["data"] as Record<string, string>[]).map((one) => one[key]),
+          );
+          assertEnvelope(await ask(who, "GET", `${path}?limit=201`), 400, "validation_error");
+          assert.deepEqual((await ask(who, "GET", `${path}?cursor=zzz`)).json, { data: [], next_cursor: null });
+        }
+      });
+    });
+
     test("who goes takes along what is theirs alone", async () => {
       await inPlace(async ({ hub, ask, person, join, remove }) => {
         await hub.member();
@@ -92,14 +157,23 @@ for (const { name, skip, open } of databases()) {
       });
     });
 
-    test("the only owner of what is in use does not go: other people, devices, machines", async () => {
+    test("the only owner of what is in use does not go: other people, devices, places, projects, machines", async () => {
       await inPlace(async ({ hub, ask, person, join, remove }) => {
         await hub.member();
-        const [ofPeople, ofDevices, ofMachines] = [await person(), await person(), await person()];
+        const [ofPeople, ofDevices, ofMachines, ofPlaces, ofProjects] = [
+          await person(),
+          await person(),
+          await person(),
+          await person(),
+          await person(),
+        ];
+        const all = [ofPeople, ofDevices, ofMachines, ofPlaces, ofProjects];
+        const site = await ask(ofPlaces, "POST", "/sites", { name: "Villa", time_zone: "UTC" });
+        const project = await ask(ofProjects, "POST", "/projects", { name: "Garden" });
         const viewer = await join(ofPeople, "viewer");
         const device = await ask(ofDevices, "POST", "/devices", { name: "Lamp", device_class: "ir_hub" });
         const machine = await ask(ofMachines, "POST", "/access-tokens", { kind: "service", name: `s-${newId()}` });
-        for (const owner of [ofPeople, ofDevices, ofMachines]) {
+        for (const owner of all) {
           assertEnvelope(await remove(owner), 409, "conflict");
           assert.equal((await ask(owner, "GET", "/auth/me")).status, 200);
         }
@@ -107,7 +181,12 @@ for (const { name, skip, open } of databases()) {
         const { id } = device.json["device"] as { id: string };
         assert.equal((await ask(ofDevices, "DELETE", `/devices/${id}`)).status, 204);
         assert.equal((await ask(ofMachines, "DELETE", `/access-tokens/${field(machine, "id")}`)).status, 204);
-        for (const owner of [ofPeople, ofDevices, ofMachines]) assert.equal((await remove(owner)).status, 204);
+        const madeId = ({ json }: Answered, what: string) => (json[what] as { id: string }).id;
+        assert.equal((await ask(ofPlaces, "DELETE", `/sites/${madeId(site, "site")}`)).status, 204);
+        assert.equal((await ask(ofProjects, "DELETE", `/projects/${madeId(project, "project")}`)).status, 204);
+        for (const owner of all) assert.equal((await remove(owner)).status, 204);
+        const { db } = hub.context.store;
+        for (const { organizationId } of all) assert.deepEqual(await db("organizations").where({ id: organizationId }), []);
       });
     });
 

@@ -214,7 +214,7 @@ for (const { name, skip, open } of databases()) {
         await assert.rejects(async () => {
           for await (const _chunk of response) continue;
         }, /aborted|ECONNRESET|socket hang up/);
-        await until(() => hub.logged.some(({ message, level }) => level === "error" && message.startsWith("a file could not")), {
+        await until(() => hub.logged.some(({ message, level }) => level === "error" && message.startsWith("an answer could not")), {
           what: "the log",
         });
         const early = await hub.ask("GET", "/api/v1/audit/export", { token: owner.token });

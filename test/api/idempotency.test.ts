@@ -1,29 +1,20 @@
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { HubError } from "../../core/errors.ts";
 import { newId } from "../../core/id.ts";
-import { databases, type TestDatabase } from "../support/databases.ts";
-import { assertEnvelope, field, OPERATOR, PROVISION_KEY, startTestApi, type TestApi } from "./test-api.ts";
+import { databases } from "../support/databases.ts";
+import { apiOfSuite, assertEnvelope, field, OPERATOR, PROVISION_KEY } from "./test-api.ts";
 
 const RELAY = { name: "Hall", device_class: "relay_controller" };
 
 for (const engine of databases())
   describe(`an idempotency key on ${engine.name}`, { skip: engine.skip }, () => {
-    let hub: TestApi;
-    let database: TestDatabase;
-    before(async () => {
-      database = await engine.open();
-      hub = await startTestApi({}, database.url);
-    });
-    after(async () => {
-      await hub[Symbol.asyncDispose]();
-      await database[Symbol.asyncDispose]();
-    });
+    const hub = apiOfSuite(engine);
 
     const register = (key: string, body: object = RELAY) =>
-      hub.ask("POST", "/api/v1/provision/register", { body, headers: { "x-provision-key": PROVISION_KEY, "idempotency-key": key } });
+      hub().ask("POST", "/api/v1/provision/register", { body, headers: { "x-provision-key": PROVISION_KEY, "idempotency-key": key } });
     const countDevices = async () =>
-      ((await hub.ask("GET", "/api/v1/devices?limit=200", { token: OPERATOR })).json["data"] as unknown[]).length;
+      ((await hub().ask("GET", "/api/v1/devices?limit=200", { token: OPERATOR })).json["data"] as unknown[]).length;
 
     test("gives a repetition the first answer, credentials included, and says so", async () => {
       const key = newId();
@@ -54,12 +45,12 @@ for (const engine of databases())
 
     test("belongs to whoever sent it, and to one path", async () => {
       const key = newId();
-      const [one, other] = [await hub.member(), await hub.member()];
-      const add = (token: string) => hub.ask("POST", "/api/v1/devices", { token, body: RELAY, headers: { "idempotency-key": key } });
+      const [one, other] = [await hub().member(), await hub().member()];
+      const add = (token: string) => hub().ask("POST", "/api/v1/devices", { token, body: RELAY, headers: { "idempotency-key": key } });
       const [first, second] = [await add(one.token), await add(other.token)];
       assert.deepEqual([first.status, second.status], [201, 201]);
       assert.notEqual(first.json["device_uid"], second.json["device_uid"]);
-      const token = await hub.ask("POST", "/api/v1/access-tokens", {
+      const token = await hub().ask("POST", "/api/v1/access-tokens", {
         token: one.token,
         body: { kind: "personal", name: "x" },
         headers: { "idempotency-key": key },
@@ -68,38 +59,45 @@ for (const engine of databases())
     });
 
     test("keeps an answer of the 4xx kind and none of the 5xx kind", async () => {
-      const device = field(await hub.ask("POST", "/api/v1/devices", { token: OPERATOR, body: RELAY }), "device_uid");
+      const device = field(await hub().ask("POST", "/api/v1/devices", { token: OPERATOR, body: RELAY }), "device_uid");
       const command = (key: string) =>
-        hub.ask("POST", `/api/v1/devices/${device}/commands`, {
+        hub().ask("POST", `/api/v1/devices/${device}/commands`, {
           token: OPERATOR,
           body: { command: "set_relay", relay: 0, state: "ON" },
           headers: { "idempotency-key": key },
         });
       const offline = newId();
-      hub.commandAnswer.next = () => Promise.reject(new HubError("device_offline", "the device is not connected"));
+      hub().commandAnswer.next = () => Promise.reject(new HubError("device_offline", "the device is not connected"));
       const first = await command(offline);
       assertEnvelope(first, 409, "device_offline");
       const again = await command(offline);
       assert.deepEqual([again.text, again.headers.get("idempotency-replayed")], [first.text, "true"]);
 
       const late = newId();
-      hub.sent.length = 0;
-      hub.commandAnswer.next = () => Promise.reject(new HubError("command_timeout", "the device did not answer"));
+      hub().sent.length = 0;
+      hub().commandAnswer.next = () => Promise.reject(new HubError("command_timeout", "the device did not answer"));
       assertEnvelope(await command(late), 504, "command_timeout");
-      hub.commandAnswer.next = async (request) => ({ commandId: request.commandId ?? "", status: "ok", latencyMs: 3, state: "ON" });
+      hub().commandAnswer.next = async (request) => ({
+        commandId: request.commandId ?? "",
+        taskId: null,
+        status: "ok",
+        latencyMs: 3,
+        state: "ON",
+      });
       const done = await command(late);
       assert.equal(done.status, 200, done.text);
       // The second try names the same command, so that the command path does it once.
-      assert.equal(hub.sent.length, 2);
-      assert.equal(hub.sent[0]?.commandId, hub.sent[1]?.commandId);
-      assert.match(hub.sent[0]?.commandId ?? "", /^[A-Za-z0-9._:-]{1,64}$/);
+      assert.equal(hub().sent.length, 2);
+      assert.equal(hub().sent[0]?.commandId, hub().sent[1]?.commandId);
+      assert.match(hub().sent[0]?.commandId ?? "", /^[A-Za-z0-9._:-]{1,64}$/);
     });
 
     test("answers a repeated removal as the first", async () => {
-      const device = field(await hub.ask("POST", "/api/v1/devices", { token: OPERATOR, body: RELAY }), "device_uid");
-      const remove = () => hub.ask("DELETE", `/api/v1/devices/${device}`, { token: OPERATOR, headers: { "idempotency-key": "remove-it" } });
+      const device = field(await hub().ask("POST", "/api/v1/devices", { token: OPERATOR, body: RELAY }), "device_uid");
+      const remove = () =>
+        hub().ask("DELETE", `/api/v1/devices/${device}`, { token: OPERATOR, headers: { "idempotency-key": "remove-it" } });
       assert.deepEqual([(await remove()).status, (await remove()).status], [204, 204]);
-      assertEnvelope(await hub.ask("DELETE", `/api/v1/devices/${device}`, { token: OPERATOR }), 404, "not_found");
+      assertEnvelope(await hub().ask("DELETE", `/api/v1/devices/${device}`, { token: OPERATOR }), 404, "not_found");
     });
 
     test("that is no token is refused", async () => {
@@ -109,7 +107,7 @@ for (const engine of databases())
 
     test("leaves neither a credential nor a password readable in the database", async () => {
       const first = await register(newId());
-      const rows = JSON.stringify(await hub.context.store.db("idempotency_keys").select("*"));
+      const rows = JSON.stringify(await hub().context.store.db("idempotency_keys").select("*"));
       assert.ok(rows.length > 100);
       assert.ok(!rows.includes(field(first, "device_token")) && !rows.includes(field(first, "claim_code")));
     });

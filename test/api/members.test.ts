@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { newId } from "../../core/id.ts";
 import { PLATFORM } from "../../core/principal.ts";
 import { listAudit } from "../../store/audit.ts";
+import { MAX_INVITATIONS } from "../../store/invitations.ts";
 import { databases } from "../support/databases.ts";
 import { type Answered, assertEnvelope, field, startTestApi, type TestApi } from "./test-api.ts";
 
@@ -216,7 +217,7 @@ for (const { name, skip, open } of databases()) {
         );
         const change = (who: { token: string }, id: string) => ask(who, "POST", "/api/v1/auth/organization", { organization_id: id });
         const chosen = await change(other, owner.organizationId);
-        assert.deepEqual(chosen.json["permissions"], ["device.read", "member.read"]);
+        assert.deepEqual(chosen.json["permissions"], ["device.read", "member.read", "automation.read"]);
         assertEnvelope(await ask(other, "POST", "/api/v1/devices", { name: "L", device_class: "ir_hub" }), 403, "forbidden");
         assert.equal((await change(other, other.organizationId)).status, 200);
         assert.equal((await ask(other, "POST", "/api/v1/devices", { name: "L", device_class: "ir_hub" })).status, 201);
@@ -237,6 +238,26 @@ for (const { name, skip, open } of databases()) {
         assertEnvelope(await register(old.token), 404, "not_found");
         const audit = JSON.stringify((await listAudit(hub.context.store.db, PLATFORM, { limit: 200 })).items);
         assert.ok(audit.includes("invitation.accept") && !audit.includes("hxi_"));
+      });
+    });
+
+    test("so many invitations may wait, and another one for the same address needs no further place", async () => {
+      await inPlace(async ({ hub, owner, ask }) => {
+        const { db } = hub.context.store;
+        const invite = (email: string) => ask(owner, "POST", "/invitations", { email, role: "viewer" });
+        assert.equal((await invite("first@example.org")).status, 201);
+        const [{ id: _id, ...row }] = await db("invitations");
+        const others = Array.from({ length: MAX_INVITATIONS - 1 }, (_, index) => ({
+          ...row,
+          id: newId(),
+          email: `p${index}@example.org`,
+          token_hash: `hash ${index}`,
+        }));
+        for (let start = 0; start < others.length; start += 50) await db("invitations").insert(others.slice(start, start + 50));
+        assertEnvelope(await invite("one.more@example.org"), 429, "quota_exceeded");
+        assert.equal((await invite("first@example.org")).status, 201);
+        await db("invitations").where({ email: "p0@example.org" }).update({ expires_at: new Date().toISOString() });
+        assert.equal((await invite("one.more@example.org")).status, 201);
       });
     });
 

@@ -113,7 +113,10 @@ test("stopping lets a running request finish and takes no new one", async () => 
   const hub = await startTestApi();
   let finish: () => void = () => undefined;
   hub.commandAnswer.next = (request) =>
-    new Promise((resolve) => (finish = () => resolve({ commandId: request.commandId ?? "c1", status: "ok", latencyMs: 1, state: "ON" })));
+    new Promise(
+      (resolve) =>
+        (finish = () => resolve({ commandId: request.commandId ?? "c1", taskId: null, status: "ok", latencyMs: 1, state: "ON" })),
+    );
   const running = hub.ask("POST", `/api/v1/devices/${newId()}/commands`, {
     token: OPERATOR,
     body: { command: "set_relay", relay: 0, state: "ON" },

@@ -2,23 +2,14 @@ import assert from "node:assert/strict";
 import type { IncomingHttpHeaders } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { preconditionOf } from "../../api/preconditions.ts";
-import { databases, type TestDatabase } from "../support/databases.ts";
-import { type Asked, assertEnvelope, field, OPERATOR, startTestApi, type TestApi } from "./test-api.ts";
+import { databases } from "../support/databases.ts";
+import { apiOfSuite, type Asked, assertEnvelope, field, OPERATOR, startTestApi, type TestApi } from "./test-api.ts";
 
 for (const engine of databases())
   describe(`versions on ${engine.name}`, { skip: engine.skip }, () => {
-    let hub: TestApi;
-    let database: TestDatabase;
-    before(async () => {
-      database = await engine.open();
-      hub = await startTestApi({}, database.url);
-    });
-    after(async () => {
-      await hub[Symbol.asyncDispose]();
-      await database[Symbol.asyncDispose]();
-    });
+    const hub = apiOfSuite(engine);
 
-    const ask = (method: string, path: string, asked: Asked = {}) => hub.ask(method, path, { token: OPERATOR, ...asked });
+    const ask = (method: string, path: string, asked: Asked = {}) => hub().ask(method, path, { token: OPERATOR, ...asked });
     const add = async (): Promise<string> => {
       const made = await ask("POST", "/api/v1/devices", { body: { name: "Hall", device_class: "relay_controller" } });
       return `/api/v1/devices/${field(made, "device_uid")}`;
@@ -45,7 +36,7 @@ for (const engine of databases())
       const path = await add();
       const tag = await tagOf(path);
       const { device } = (await ask("GET", path)).json as { device: { id: string } };
-      await hub.context.store.db("devices").where({ id: device.id }).update({ last_ip: "192.0.2.7" });
+      await hub().context.store.db("devices").where({ id: device.id }).update({ last_ip: "192.0.2.7" });
       assert.notEqual(await tagOf(path), tag);
       const renamed = await ask("PATCH", path, { body: { name: "Cellar" }, headers: { "if-match": tag } });
       assert.equal(renamed.status, 200, renamed.text);
@@ -120,13 +111,13 @@ for (const engine of databases())
     });
 
     test("a page leads to the next, until all was seen", async () => {
-      const { token } = await hub.member();
+      const { token } = await hub().member();
       const names = Array.from({ length: 7 }, (_, index) => `Lamp & co ${index}`);
-      for (const name of names) await hub.ask("POST", "/api/v1/devices", { token, body: { name, device_class: "relay_controller" } });
+      for (const name of names) await hub().ask("POST", "/api/v1/devices", { token, body: { name, device_class: "relay_controller" } });
       const seen: string[] = [];
       let path: string | undefined = "/api/v1/devices?limit=3&search=lamp%20%26";
       while (path !== undefined) {
-        const page = await hub.ask("GET", path, { token });
+        const page = await hub().ask("GET", path, { token });
         assert.equal(page.status, 200, page.text);
         seen.push(...(page.json["data"] as { name: string }[]).map(({ name }) => name));
         const link = page.headers.get("link");

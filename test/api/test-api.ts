@@ -1,24 +1,34 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { after, before } from "node:test";
 import { newId, newSecret } from "../../core/id.ts";
 import { HubError } from "../../core/errors.ts";
-import type { Bus, BusMessage, DeviceRef, Log } from "../../core/bus.ts";
+import type { Bus, BusMessage, DeviceRef, EventSink, Log } from "../../core/bus.ts";
 import type { Role } from "../../core/permissions.ts";
 import type { CommandRequest, CommandResult } from "../../core/command.ts";
 import type { HubEvent } from "../../core/event.ts";
 import { UP_PAYLOADS } from "../../core/payloads.ts";
 import { readingsOf } from "../../core/telemetry.ts";
+import type { RecentCommandMemory } from "../../core/risk.ts";
 import { createTopics } from "../../core/topics.ts";
 import { parserFor } from "../../core/validate.ts";
 import { createRateLimits, type RateLimitSettings } from "../../api/rate-limits.ts";
 import { createMetrics } from "../../api/metrics.ts";
+import { type StreamPace, StreamReaders } from "../../api/notifications/readers.ts";
 import { startApi } from "../../api/server.ts";
 import type { Api, ApiContext, ApiSettings } from "../../api/context.ts";
 import { createMailer, type HubMailer } from "../../bridges/mail/mailer.ts";
 import { createSmtp, type SmtpSettings } from "../../bridges/mail/smtp.ts";
+import { createOutbound } from "../../bridges/outbound/outbound.ts";
+import type { GateLimits } from "../../bridges/webhooks/gate.ts";
+import { openWebhooks } from "../../bridges/webhooks/open-webhooks.ts";
 import { createDeviceCertificates } from "../../broker/device-certificates.ts";
 import { createDuties } from "../../broker/duties.ts";
+import { createRecentCommands } from "../../rules/recent-commands.ts";
+import { openRules } from "../../rules/open-rules.ts";
+import { createDestinations } from "../../core/destination.ts";
+import { openTimers } from "../../rules/timers.ts";
 import { loadChainKey } from "../../store/audit-chain.ts";
 import { createAuditChains } from "../../store/audit-verification.ts";
 import { createSecurityEvents } from "../../store/security-events.ts";
@@ -26,13 +36,19 @@ import { loadAccessDirectory } from "../../store/access-directory.ts";
 import { createEncryption } from "../../store/encryption.ts";
 import { createKeyRotation } from "../../store/key-rotation.ts";
 import { openStore } from "../../store/open.ts";
+import { createPasswords } from "../../store/passwords.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
+import { createTaskKeys } from "../../store/task-keys.ts";
 import { createTelemetryStore } from "../../store/telemetry.ts";
 import { TwoLevelCache } from "../../store/two-level-cache.ts";
 import { createOrganization } from "../../store/organizations.ts";
+import { loadRiskPolicyDirectory } from "../../store/risk-policy-directory.ts";
+import { loadWebhookDirectory } from "../../store/webhook-directory.ts";
 import { createUser } from "../../store/users.ts";
 import { issueUserJwt, openLogin } from "../../store/logins.ts";
+import type { TestDatabase } from "../support/databases.ts";
+import { layTables } from "../support/tables.ts";
 import { temporaryFolder } from "../support/wait.ts";
 
 export interface Answered {
@@ -64,10 +80,10 @@ export interface TestApi extends AsyncDisposable {
   /** What the broker says of the disk. */
   readonly storage: { isFull: boolean };
   readonly sent: CommandRequest[];
+  readonly recentCommands: RecentCommandMemory;
   readonly logged: { level: string; data: Record<string, unknown>; message: string }[];
   readonly commandAnswer: { next: (request: CommandRequest) => Promise<CommandResult> };
   ask(method: string, path: string, asked?: Asked): Promise<Answered>;
-  /** A user with an organisation of its own, and its token. */
   /** Of an organisation of its own, in which it has the second role: `owner` without one given. */
   member(role?: "admin" | "user", memberRole?: Role | null): Promise<{ token: string; userId: string; organizationId: string }>;
 }
@@ -79,16 +95,38 @@ export const SETUP_TOKEN = newSecret("hxsetup");
 type TestSettings = Partial<ApiSettings & RateLimitSettings> & {
   /** Without it the hub sends no mails. */
   readonly smtp?: SmtpSettings;
+  /** Of bcrypt: the least, where a test is not about its time. */
+  readonly passwordCost?: number;
+  readonly streamPace?: Partial<StreamPace>;
+  /** Destinations in this machine's network that it may ask. With it the hub's timers run, and webhooks are sent. */
+  readonly outboundAllow?: readonly string[];
+  readonly gate?: Partial<GateLimits>;
 };
 
+/** An API for all tests of the suite that asks for it here; what it answers is there when they run. */
+export function apiOfSuite(engine: { readonly open: () => Promise<TestDatabase> }): () => TestApi {
+  const resources = new AsyncDisposableStack();
+  let hub: TestApi | undefined;
+  before(async () => {
+    hub = resources.use(await startTestApi({}, resources.use(await engine.open()).url));
+  });
+  after(() => resources.disposeAsync());
+  return () => hub ?? assert.fail("no test runs");
+}
+
 /** The API with a real store, real HTTP and real mail. What belongs to the broker is kept in lists. */
-export async function startTestApi({ smtp, ...settings }: TestSettings = {}, databaseUrl?: string): Promise<TestApi> {
+export async function startTestApi(
+  { smtp, streamPace, passwordCost = 10, outboundAllow, gate, ...settings }: TestSettings = {},
+  databaseUrl?: string,
+): Promise<TestApi> {
   await using resources = new AsyncDisposableStack();
   const folder = resources.use(temporaryFolder("hexahub-api"));
   const caFile = join(folder.path, "ca.pem");
   await writeFile(caFile, "-----BEGIN CERTIFICATE-----\n");
-  const store = resources.use(await openStore({ dataDir: join(folder.path, "data"), databaseUrl }));
-  const masterKey = await loadMasterKey(join(folder.path, "data"));
+  const dataDir = join(folder.path, "data");
+  if (databaseUrl === undefined) await layTables(dataDir);
+  const store = resources.use(await openStore({ dataDir, databaseUrl }));
+  const masterKey = await loadMasterKey(dataDir);
   const keys = await loadSigningKeys(store.db, masterKey);
   const telemetry = createTelemetryStore(store);
   const published: BusMessage[] = [];
@@ -109,7 +147,7 @@ export async function startTestApi({ smtp, ...settings }: TestSettings = {}, dat
     void logged.push({ level, data: data as Record<string, unknown>, message });
   const logs: Log = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
   const access = resources.use(await loadAccessDirectory(store.db, logs));
-  const bus: Bus = { publish: async (message) => void published.push(message), subscribe: () => ({ [Symbol.dispose]: () => undefined }) };
+  const bus = busOfOne(published);
   const metrics = createMetrics();
   const cache = resources.use(new TwoLevelCache({ db: store.db, shared: undefined, metrics, log: logs }));
   let mailer: HubMailer | undefined;
@@ -117,21 +155,68 @@ export async function startTestApi({ smtp, ...settings }: TestSettings = {}, dat
     const duties = createDuties(undefined, logs);
     mailer = resources.use(createMailer({ db: store.db, keys, duties, bus, deliver: createSmtp(smtp), log: logs, metrics, clock }));
   }
+  const streamReaders = new StreamReaders({ db: store.db, bus, log: logs, clock, ...(streamPace ? { pace: streamPace } : {}) });
+  const commands: ApiContext["commands"] = {
+    async send(request) {
+      sent.push(request);
+      return await commandAnswer.next(request);
+    },
+    accept: async (request) => ({ commandId: request.commandId ?? newId(), taskId: null }),
+  };
+  const events: EventSink = { emit: async (happened) => void emitted.push(...happened) };
+  const topics = createTopics();
+  const rules = { db: store.db, keys, bus, topics, commands, events, metrics, log: logs, clock };
+  const timers = resources.use(await openTimers(rules));
+  const organizationOf = (uid: string) => directory.get(uid)?.organizationId;
+  const recentCommands = createRecentCommands();
+  const riskPolicies = resources.use(await loadRiskPolicyDirectory(store.db, logs));
+  const taskKeys = createTaskKeys(masterKey);
+  const {
+    automations,
+    schedules,
+    alerts,
+    tasks: { control: tasks },
+  } = resources.use(
+    await openRules({
+      ...rules,
+      timers,
+      mailer: mailer ?? { isOn: false, wake: () => undefined },
+      organizationOf,
+      // No device is connected here.
+      sessions: { isReachableHere: () => false },
+      policies: riskPolicies,
+      recent: recentCommands,
+      taskKeys,
+      nodeId: () => "",
+      signals: undefined,
+    }),
+  );
+  const destinations = createDestinations({ allow: outboundAllow ?? [], ports: [443] });
+  const webhooks = resources.use(await loadWebhookDirectory(store.db, logs));
+  const encryption = createEncryption(masterKey);
+  const outbound = createOutbound({ destinations });
+  const sending = { db: store.db, timers, encryption, outbound, directory: webhooks, events, log: logs, metrics };
+  resources.use(openWebhooks(gate === undefined ? sending : { ...sending, limits: gate }));
   const context: ApiContext = {
     store,
+    automations,
+    timers,
+    destinations,
+    riskPolicies,
+    recentCommands,
+    webhooks,
+    schedules,
+    alerts,
+    tasks,
     keys,
     keyRotation: createKeyRotation({ db: store.db, masterKey, keys, clock: Date.now, rotateAfterMs: 0 }),
-    encryption: createEncryption(masterKey),
+    taskKeys,
+    passwords: resources.use(createPasswords(passwordCost)),
+    encryption,
     cache,
     telemetry,
     bus,
-    commands: {
-      async send(request) {
-        sent.push(request);
-        return await commandAnswer.next(request);
-      },
-      accept: async (request) => ({ commandId: request.commandId ?? newId() }),
-    },
+    commands,
     sessions: {
       isReachable: async () => false,
       isReachableHere: () => false,
@@ -143,7 +228,7 @@ export async function startTestApi({ smtp, ...settings }: TestSettings = {}, dat
       forgetDevice: async (uid) => void forgotten.push(uid),
       count: () => 0,
     },
-    events: { emit: async (events) => void emitted.push(...events) },
+    events,
     ingest: {
       async accept(device, _type, payload) {
         const now = Date.now();
@@ -153,6 +238,8 @@ export async function startTestApi({ smtp, ...settings }: TestSettings = {}, dat
         await inTransaction(store.db, (trx) => telemetry.insert(trx, readings));
       },
     },
+    // The broker's; what it does is tested with the whole hub.
+    gateway: { poll: async () => [], report: async () => undefined, endWaits: () => undefined },
     storage,
     directory: {
       version: 0,
@@ -166,11 +253,15 @@ export async function startTestApi({ smtp, ...settings }: TestSettings = {}, dat
     deviceCertificates: createDeviceCertificates({ dir: join(folder.path, "tls"), clock: Date.now }),
     demo: { start: async () => [{ uid: "relay-demo000001", name: "Demo", connected: true }], stop: async () => 1, status: async () => [] },
     metrics,
-    topics: createTopics(),
+    topics,
     log: logs,
     clock,
-    rateLimits: createRateLimits({ apiRate: 0, loginFailures: 0, mailAddressRate: 0, mailCallerRate: 0, ...settings }, undefined),
+    rateLimits: createRateLimits(
+      { apiRate: 0, loginFailures: 0, mailAddressRate: 0, mailCallerRate: 0, hookRate: 0, ...settings },
+      undefined,
+    ),
     mailer: mailer ?? { isOn: false, wake: () => undefined },
+    streamReaders,
     security: resources.use(createSecurityEvents({ db: store.db, log: logs, clock })),
     auditChains: createAuditChains(store.db, await loadChainKey(store.db, masterKey, Date.now())),
     setup: { token: SETUP_TOKEN },
@@ -194,12 +285,14 @@ export async function startTestApi({ smtp, ...settings }: TestSettings = {}, dat
     },
   };
   const api = resources.use(await startApi(context));
+  resources.use(streamReaders);
   mailer?.begin(api.url);
+  timers.begin();
   const owned = resources.move();
   return {
     api,
     context,
-    dataDir: join(folder.path, "data"),
+    dataDir,
     published,
     emitted,
     forgotten,
@@ -207,6 +300,7 @@ export async function startTestApi({ smtp, ...settings }: TestSettings = {}, dat
     time,
     storage,
     sent,
+    recentCommands,
     logged,
     commandAnswer,
     ask: (method, path, asked) => ask(api.url, method, path, asked),
@@ -224,6 +318,22 @@ export async function startTestApi({ smtp, ...settings }: TestSettings = {}, dat
       return { token, userId: user.id, organizationId: organization.id };
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** Keeps what is published, and hands it to whoever subscribed to just that topic. */
+function busOfOne(published: BusMessage[]): Bus {
+  const handlers = new Map<string, Set<Parameters<Bus["subscribe"]>[1]>>();
+  return {
+    async publish(message) {
+      published.push(message);
+      for (const handler of handlers.get(message.topic) ?? []) handler(message.topic, Buffer.from(message.payload));
+    },
+    subscribe(filter, handler) {
+      const all = handlers.get(filter) ?? new Set();
+      handlers.set(filter, all.add(handler));
+      return { [Symbol.dispose]: () => void all.delete(handler) };
+    },
   };
 }
 

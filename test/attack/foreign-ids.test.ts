@@ -18,7 +18,15 @@ async function seen(api: ApiClient, asked: { method: string; path: string; body?
 }
 
 /** Lists that want a question, and a file that is no JSON. */
-const ASK_MORE = new Set(["/api/v1/readings", "/api/v1/search", "/api/v1/audit/export"]);
+const ASK_MORE = new Set(["/api/v1/readings", "/api/v1/search", "/api/v1/audit/export", "/api/v1/notifications/stream"]);
+
+async function addAlert(api: ApiClient): Promise<{ rule: { id: string }; alert: { id: string } }> {
+  const condition = { kind: "threshold", key: "t", above: 1_000 };
+  const made = await api.call<{ rule: { id: string } }>("POST", "/api/v1/alert-rules", { name: "Hers", severity: "info", condition });
+  const raised = await api.call<{ alert: { id: string } }>("POST", "/api/v1/alerts", { title: "Hers", severity: "info" });
+  assert.deepEqual([made.status, raised.status], [201, 201]);
+  return { ...made.body, ...raised.body };
+}
 
 async function addContact(api: ApiClient): Promise<{ id: string }> {
   const { status, body } = await api.call<{ contact: { id: string } }>("POST", "/api/v1/contacts", {
@@ -27,6 +35,13 @@ async function addContact(api: ApiClient): Promise<{ id: string }> {
   });
   assert.equal(status, 201, JSON.stringify(body));
   return body.contact;
+}
+
+async function addTemplate(api: ApiClient): Promise<{ id: string }> {
+  const wanted = { name: "Hers", actions: [{ command: "identify" }] };
+  const { status, body } = await api.call<{ template: { id: string } }>("POST", "/api/v1/templates", wanted);
+  assert.equal(status, 201, JSON.stringify(body));
+  return body.template;
 }
 
 for (const { name, skip, open } of databases()) {
@@ -64,8 +79,13 @@ for (const { name, skip, open } of databases()) {
         })
       ).body;
       const contact = await addContact(alice.api);
+      const { rule, alert } = await addAlert(alice.api);
+      const template = await addTemplate(alice.api);
       const foreign: Record<string, string> = {
+        "alert-rules": rule.id,
+        alerts: alert.id,
         contacts: contact.id,
+        templates: template.id,
         users: alice.userId,
         logins: alice.loginId,
         organizations: alice.organizationId,
@@ -87,6 +107,9 @@ for (const { name, skip, open } of databases()) {
             "relationships",
             "entities",
             `contacts/${contact.id}`,
+            `alert-rules/${rule.id}`,
+            `alerts/${alert.id}`,
+            `templates/${template.id}`,
           ].map(async (path) => (await alice.api.call("GET", `/api/v1/${path}`)).body),
         );
       const placesBefore = await ofPlaces();
@@ -158,9 +181,12 @@ for (const { name, skip, open } of databases()) {
       assert.equal((await alice.api.call("PATCH", `/api/v1/devices/${device.uid}`, { room_id: room.id })).status, 200);
       assert.equal((await alice.api.call("POST", `/api/v1/projects/${project.id}/members`, { entity: device.id })).status, 201);
       const contact = await addContact(alice.api);
+      const { rule, alert } = await addAlert(alice.api);
       const setting = { value: { of: "alice's service" } };
       assert.ok((await alice.api.call("PUT", "/api/v1/settings/alerts.mark", setting)).status < 300);
       const secrets = [
+        rule.id,
+        alert.id,
         contact.id,
         setting.value.of,
         site.id,
@@ -182,6 +208,8 @@ for (const { name, skip, open } of databases()) {
       const queries = [
         ...lists.filter(({ path }) => !ASK_MORE.has(path)).map(({ path }) => path),
         ...["alice", "hers", device.uid].map((text) => `/api/v1/search?q=${text}`),
+        `/api/v1/alerts?device=${device.uid}`,
+        `/api/v1/alerts?rule_id=${rule.id}`,
         `/api/v1/entities?search=alice`,
         `/api/v1/entities?property=device_class:relay_controller`,
         `/api/v1/relationships?entity=${device.id}`,

@@ -1,5 +1,6 @@
 import { type ApiClient, type HubProcess, spawnHub } from "../support/hub.ts";
-import { freePort, freshDatabase, postgresMissing, redisMissing, startPostgres, startRedis } from "../support/services.ts";
+import { freePort, freshDatabase, postgresMissing, redisMissing, startRedis } from "../support/services.ts";
+import { sharedPostgres } from "../support/tables.ts";
 import { temporaryFolder } from "../support/wait.ts";
 
 /** Everybody's queue holds what comes while he is away, however long that is. */
@@ -32,9 +33,7 @@ export interface PlaceKind {
 
 /** SQLite, PostgreSQL, and two nodes. */
 export function places(): readonly [PlaceKind, PlaceKind, PlaceKind] {
-  let server: ReturnType<typeof startPostgres> | undefined;
-  // One server a test file; it ends with the process.
-  const database = async (): Promise<string> => freshDatabase(await (server ??= startPostgres()));
+  const database = async (): Promise<string> => freshDatabase(await sharedPostgres());
   return [
     { name: "SQLite", skip: undefined, open: () => startPlace({ hubs: 1 }) },
     { name: "PostgreSQL", skip: postgresMissing(), open: async () => startPlace({ hubs: 1, databaseUrl: await database() }) },

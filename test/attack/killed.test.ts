@@ -24,7 +24,7 @@ describe("kill -9", { concurrency: true }, () => {
   for (const [{ name, skip, open }, plan] of plans) {
     test(`${name}: ${plan.length} times under load loses nothing that was acknowledged and does nothing twice`, {
       skip,
-      timeout: 120_000,
+      timeout: 240_000,
     }, async () => {
       await using place = await open();
       const { kills, acknowledged } = await surviveKills(place, plan);

@@ -69,16 +69,16 @@ test("a payload nested deeper than the databases bear is refused as invalid, and
     protocolVersion: 5,
     reconnectPeriod: 0,
   });
-  const publish = (payload: string): Promise<unknown> =>
-    client.publishAsync(`hexa/${uid}/up/task_result`, payload, { qos: 1 }).then(
+  const publish = (type: string, payload: string): Promise<unknown> =>
+    client.publishAsync(`hexa/${uid}/up/${type}`, payload, { qos: 1 }).then(
       () => 0,
       (error: { code: unknown }) => error.code,
     );
   const nested = (depth: number): string => `${"[".repeat(depth)}${"]".repeat(depth)}`;
-  assert.equal(await publish(`{"task_id":"t","results":${nested(30)}}`), 0);
+  assert.equal(await publish("heartbeat", `{"more":${nested(30)}}`), 0);
   for (const depth of [65, 1_500, 100_000]) {
-    assert.equal(await publish(`{"task_id":"t","results":${nested(depth)}}`), 0x99, `${depth} in results`);
-    assert.equal(await publish(`{"task_id":"t","results":[],"more":${nested(depth)}}`), 0x99, `${depth} in a field of its own`);
+    assert.equal(await publish("task_result", `{"type":"task.result","results":${nested(depth)}}`), 0x99, `${depth} in results`);
+    assert.equal(await publish("heartbeat", `{"more":${nested(depth)}}`), 0x99, `${depth} in a field of its own`);
   }
   assert.deepEqual(errors, []);
   assert.equal(client.connected, true);

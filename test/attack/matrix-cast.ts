@@ -4,6 +4,7 @@ import { createAccessToken, revokeAccessToken } from "../../store/access-tokens.
 import { PLATFORM } from "../../core/principal.ts";
 import { openLogin } from "../../store/logins.ts";
 import { addMember } from "../../store/members.ts";
+import { putNotifications } from "../../store/notification-feeds.ts";
 import { openStore } from "../../store/open.ts";
 import { createOrganization } from "../../store/organizations.ts";
 import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
@@ -29,6 +30,8 @@ export interface CastMember {
   readonly api: ApiClient;
   /** Logins that go on, to be ended. */
   readonly loginIds: string[];
+  /** What they were told, to be removed. */
+  readonly notificationIds: string[];
 }
 
 export interface DeviceOf {
@@ -62,6 +65,14 @@ const ROLES: Readonly<Record<PersonName, Role | null>> = {
   root: "owner",
 };
 const LOGINS = 40;
+const NOTIFICATION = {
+  to: "everybody",
+  severity: "info",
+  title: "Told",
+  body: "",
+  source: { kind: "system", id: "matrix" },
+  correlationId: newId(),
+} as const;
 const SPARE_VIEWERS = 400;
 
 /** A whole hub with two organisations and everybody who may come to it. */
@@ -86,7 +97,11 @@ export async function startCast(databaseUrl: string | undefined, env: Readonly<R
       const loginIds: string[] = [];
       for (let count = 0; count < LOGINS; count++)
         loginIds.push((await openLogin(db, keys, { userId: id, ttlMs: 3_600_000 }, Date.now())).id);
-      made.set(name, { email, userId: id, token, loginIds });
+      const notificationIds: string[] = [];
+      for (let count = 0; count < LOGINS; count++)
+        for (const { notification } of await putNotifications(db, { ...NOTIFICATION, organizationId }, [id], Date.now()))
+          notificationIds.push(notification.id);
+      made.set(name, { email, userId: id, token, loginIds, notificationIds });
     }
     const userId = made.get("owner")?.userId;
     const shared = { kind: "personal", userId, organizationId: ids.ours } as const;

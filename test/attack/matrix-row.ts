@@ -16,10 +16,22 @@ export interface Ids {
   readonly login: string;
   readonly token: string;
   readonly contact: string;
+  readonly event: string;
+  readonly notification: string;
+  readonly webhook: string;
+  readonly hook: string;
   readonly site: string;
   readonly room: string;
   readonly project: string;
   readonly relationship: string;
+  readonly automation: string;
+  readonly scene: string;
+  readonly run: string;
+  readonly schedule: string;
+  readonly template: string;
+  readonly task: string;
+  readonly alertRule: string;
+  readonly alert: string;
 }
 
 export interface Row {

@@ -24,6 +24,29 @@ const SETTING = "settings/matrix.none";
 const SECRET = "settings/matrix.password";
 const FLAG_ID = newId();
 
+/** Of the routes about one's notifications: they are nobody's by a token that is limited. */
+const byWholeAccount = (who: PersonName): number | "open" => (who === "scoped" ? 403 : "open");
+/** The stranger is alone in his organisation: what is a sibling's is his own. */
+const toldTo = (who: PersonName, target: Target): number | "open" =>
+  target === "own" || (who === "stranger" && target === "sibling") ? "open" : 404;
+
+export const NOTIFICATION_ROWS: Readonly<Record<string, Row>> = {
+  "GET /api/v1/notifications": { expects: byWholeAccount },
+  "GET /api/v1/notifications/stream": { expects: byWholeAccount },
+  "GET /api/v1/notifications/unread-count": { expects: byWholeAccount },
+  "POST /api/v1/notifications/read-all": { body: () => ({ up_to: 0 }), expects: byWholeAccount },
+  "POST /api/v1/notifications/:id/read": {
+    uses: ["notification"],
+    path: ({ notification }) => `/api/v1/notifications/${notification}/read`,
+    expects: toldTo,
+  },
+  "DELETE /api/v1/notifications/:id": {
+    uses: ["notification"],
+    path: ({ notification }) => `/api/v1/notifications/${notification}`,
+    expects: toldTo,
+  },
+};
+
 /** Of the routes about preferences, settings, feature flags and contacts. */
 export const SETTINGS_ROWS: Readonly<Record<string, Row>> = {
   "GET /api/v1/preferences": {},

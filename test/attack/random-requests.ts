@@ -66,7 +66,8 @@ export function requestsOf(
     ),
     { requiredKeys: [] },
   );
-  const often = fc.oneof({ weight: 4, arbitrary: fc.constant({}) }, { weight: 1, arbitrary: conditions });
+  const usual: Readonly<Record<string, string>> = "428" in operation.responses ? { "if-match": "*" } : {};
+  const often = fc.oneof({ weight: 4, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: conditions });
   return fc.tuple(inPath, inQuery, bodies, key, often).map(([levels, queries, body, idempotencyKey, conditional]): RandomRequest => {
     let index = 0;
     const filled = path.replace(/\{\w+\}/g, () => levelOf(levels[index++] ?? ""));

@@ -38,6 +38,7 @@ for (const { name, skip, open } of databases()) {
       { "idempotency-key": "k1" },
     );
     secrets.set("a device token", enrolled["device_token"] as string).set("a device JWT", enrolled["device_jwt"] as string);
+    secrets.set("a task key", enrolled["task_key"] as string);
     const registered = await hub.api.call<Record<string, string>>(
       "POST",
       "/api/v1/provision/register",
@@ -55,6 +56,8 @@ for (const { name, skip, open } of databases()) {
     const uid = enrolled["device_uid"] as string;
     const rotated = await hub.api.call<Record<string, string>>("POST", `/api/v1/devices/${uid}/rotate-token`);
     const password = rotated.body["device_token"] as string;
+    const next = await hub.api.call<Record<string, string>>("POST", `/api/v1/devices/${uid}/task-key`, {}, { "idempotency-key": "k3" });
+    secrets.set("the next task key", next.body["task_key"] as string);
     secrets.set("a rotated token", password).set("a rotated JWT", rotated.body["device_jwt"] as string);
 
     const contact = { name: "Caretaker", phone: "+4930555123456", email: "nobody@private.example" };

@@ -20,11 +20,15 @@ export interface HubProcess extends AsyncDisposable {
   readonly startMs: number;
   rssBytes(): number;
   /** Enrolled in the administrator's organisation. */
-  addDevices(deviceClass: "sensor_hub" | "relay_controller", count: number): Promise<Account[]>;
+  addDevices(deviceClass: "sensor_hub" | "relay_controller", count: number): Promise<DeviceAccount[]>;
   addService(name: string): Promise<{ readonly username: string; readonly password: string }>;
   /** As the administrator; rejects with the error's answer. */
   post(path: string, body: object): Promise<Record<string, unknown>>;
   get(path: string): Promise<Record<string, unknown>>;
+}
+
+export interface DeviceAccount extends Account {
+  readonly taskKey: { readonly id: string; readonly key: string };
 }
 
 export interface CertificateFiles {
@@ -112,7 +116,7 @@ export async function startHubProcess(dataDir?: string, settings: Readonly<Recor
     startMs,
     rssBytes: () => rssBytes(pid),
     async addDevices(deviceClass, count) {
-      const devices: Account[] = [];
+      const devices: DeviceAccount[] = [];
       const admin = await token();
       while (devices.length < count) {
         const wanted = Array.from({ length: Math.min(20, count - devices.length) }, (_, index) => ({
@@ -121,10 +125,11 @@ export async function startHubProcess(dataDir?: string, settings: Readonly<Recor
         }));
         const made = await Promise.all(wanted.map((body) => post("/api/v1/devices", body, admin)));
         devices.push(
-          ...made.map(({ device_uid, device_token }) => ({
+          ...made.map(({ device_uid, device_token, task_key_id, task_key }) => ({
             clientId: String(device_uid),
             username: String(device_uid),
             password: String(device_token),
+            taskKey: { id: String(task_key_id), key: String(task_key) },
           })),
         );
       }

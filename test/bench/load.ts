@@ -1,5 +1,6 @@
 import { text } from "node:stream/consumers";
 import { type Account, openAll, openConnection } from "./connection.ts";
+import type { AnswersSpec } from "./answers.ts";
 import { type DurableSpec, runDurable } from "./durable.ts";
 import { type LatencySpec, runLatency } from "./latency.ts";
 import type { QoS } from "./packets.ts";
@@ -17,12 +18,14 @@ export interface IdleSpec extends Target {
 /** Virtual devices with a relay that do what they are told. */
 export interface DevicesSpec extends Target {
   readonly kind: "devices";
-  readonly devices: readonly Account[];
+  readonly devices: readonly (Account & { readonly taskKey?: { readonly id: string; readonly key: string } | undefined })[];
+  /** Tasks as envelopes, for which each needs its key. */
+  readonly knowsTasks?: boolean | undefined;
 }
 export interface SinkSpec extends SinkOptions {
   readonly kind: "sink";
 }
-export type LoadSpec = StreamSpec | LatencySpec | DurableSpec | IdleSpec | DevicesSpec | SinkSpec;
+export type LoadSpec = StreamSpec | AnswersSpec | LatencySpec | DurableSpec | IdleSpec | DevicesSpec | SinkSpec;
 
 /*
  * The generator, a process of its own: one spec as a line of JSON on stdin, one result as a line of JSON on stdout.
@@ -43,6 +46,10 @@ async function main(): Promise<void> {
     case "durable":
       say(await runDurable(spec));
       break;
+    case "answers":
+      // Only here: it brings a whole client, and every other turn would wait for it.
+      say(await (await import("./answers.ts")).runAnswers(spec));
+      break;
     case "sink": {
       const { host, port, transport } = await startSink(spec);
       say({ host, port, transport });
@@ -59,13 +66,14 @@ async function main(): Promise<void> {
     case "devices": {
       // Only here: it brings a whole client, and every other turn would wait for it.
       const { startVirtualDevice } = await import("../../firmware/virtual/device.ts");
-      for (const { clientId, password = "" } of spec.devices)
+      for (const { clientId, password = "", taskKey } of spec.devices)
         await startVirtualDevice({
           url: `mqtt://${spec.host}:${spec.port}`,
           uid: clientId,
           password,
           deviceClass: "relay_controller",
-          capabilities: { relays: 4 },
+          capabilities: spec.knowsTasks ? { relays: 4, tasks: true } : { relays: 4 },
+          taskKey,
         });
       say({ connected: spec.devices.length });
       await ended;

@@ -21,7 +21,7 @@ interface Asked {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
 }
-interface Times {
+export interface Times {
   readonly perS: number;
   readonly p99Ms: number;
 }
@@ -66,7 +66,7 @@ export async function measureApi({ runs, span }: Plan): Promise<Row[]> {
   ];
 }
 
-async function startBareKoa(): Promise<AsyncDisposable & { url: string }> {
+export async function startBareKoa(): Promise<AsyncDisposable & { url: string }> {
   const child = spawn(process.execPath, [new URL("bare-koa.ts", import.meta.url).pathname], { stdio: ["ignore", "pipe", "inherit"] });
   const exited = once(child, "exit");
   const [port] = (await once(createInterface(child.stdout), "line")) as [string];
@@ -80,7 +80,7 @@ async function startBareKoa(): Promise<AsyncDisposable & { url: string }> {
 }
 
 /** One request after the other on each of ten connections. */
-async function drive(url: string, asked: Asked, measureMs: number): Promise<Times> {
+export async function drive(url: string, asked: Asked, measureMs: number): Promise<Times> {
   using agent = Object.assign(new Agent({ keepAlive: true, maxSockets: CONNECTIONS }), {
     [Symbol.dispose]: () => agent.destroy(),
   });

@@ -6,6 +6,9 @@ import { measureDurable } from "./measure-durable.ts";
 import { measureMemory, measureStart } from "./measure-footprint.ts";
 import { measureIdle } from "./measure-idle.ts";
 import { measureNodes } from "./measure-nodes.ts";
+import { measureRules } from "./measure-rules.ts";
+import { measureTasks } from "./measure-tasks.ts";
+import { measureTimers } from "./measure-timers.ts";
 import { measureLatency, measureMqtt5, measurePattern, measureTransport } from "./measure-traffic.ts";
 import { mosquittoVersion, natsVersion } from "./peers.ts";
 import { isMet, type Row, table } from "./report.ts";
@@ -23,7 +26,10 @@ const SCENARIOS: Readonly<Record<string, (plan: Plan) => Promise<Row[]>>> = {
   idle: measureIdle,
   durable: measureDurable,
   commands: measureCommands,
+  tasks: measureTasks,
   api: measureApi,
+  rules: measureRules,
+  timers: measureTimers,
   memory: measureMemory,
   start: measureStart,
 };

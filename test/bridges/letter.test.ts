@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type LetterContext, wordsOf } from "../../bridges/mail/letter.ts";
 import type { Mail } from "../../core/mail.ts";
+import type { Notification, Severity } from "../../core/notification.ts";
 
 const TOKEN = `hxv_${"T".repeat(43)}`;
 const asking = { token: TOKEN, address: "203.0.113.7" };
@@ -35,6 +36,41 @@ for (const { mail, hasAccount, page, says } of cases) {
     assert.match(words.subject, /^[\x20-\x7e]{5,60}$/);
   });
 }
+
+test("notifications are told one by one or together, the gravest first, and those that are too many are counted", () => {
+  const one = (title: string, severity: Severity, count: number): Notification => ({
+    id: title,
+    userId: "u",
+    organizationId: "o",
+    seq: 1,
+    severity,
+    title,
+    body: "A long line that has to be broken somewhere, since it has more letters than fit.\nAnother line.",
+    data: null,
+    source: { kind: "alert", id: "a" },
+    count,
+    correlationId: "c",
+    causationId: null,
+    createdAt: "2026-11-22T10:00:00.000Z",
+    updatedAt: "2026-11-22T10:20:00.000Z",
+    readAt: null,
+  });
+  const mail = { kind: "notifications", userId: "u", organizationId: "o", ids: [], more: 0 } as const;
+  const words = (notifications: readonly Notification[], more = 0) =>
+    wordsOf({ ...about, mail: { ...mail, more }, hasAccount: true, notifications });
+  const single = words([one("Wet", "warning", 3)]);
+  assert.equal(single?.subject, "[warning] Wet");
+  assert.match(
+    single.text,
+    /^Hello,\n\nThe Hexahub https:\/\/hub\.example has a notification for you\.\n\n\[warning\] Wet\nA long line .*\n.*fit\.\nAnother line\.\n2026-11-22 10:20 UTC, 3 times\n\n/,
+  );
+  const digest = words([one("Fire", "critical", 1), one("Wet", "info", 1)], 7);
+  assert.equal(digest?.subject, "9 notifications, the gravest critical: Fire");
+  assert.match(digest.text, /\[critical\] Fire\n[^]*\[info\] Wet\n[^]*2026-11-22 10:20 UTC\n\nAnd 7 more\.\n/);
+  for (const line of digest.text.split("\n")) assert.ok(line.length <= 72, line);
+  // Read by everybody, or of somebody who has left.
+  assert.equal(words([]), undefined);
+});
 
 test("a reset for an address that nobody has says nothing to anybody", () => {
   assert.equal(wordsOf({ ...about, mail: { kind: "password_reset", ...asking }, hasAccount: false }), undefined);

@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import WebSocket, { type ClientOptions, WebSocketServer } from "ws";
 import { ConnectionRates } from "../../broker/connection-rates.ts";
-import { isAllowedOrigin, openWebSocketDoor } from "../../broker/websocket.ts";
+import { isAllowedOrigin, mqttPath, openWebSocketDoor } from "../../broker/websocket.ts";
 import { type WebSocketDuplex, webSocketStream } from "../../broker/websocket-stream.ts";
 import { until } from "../support/wait.ts";
 import { openDoors } from "./open-doors.ts";
@@ -324,8 +324,8 @@ describe("a WebSocket upgrade", () => {
     );
     const { port } = http.address() as AddressInfo;
     const door = openWebSocketDoor(
-      { http, rates, turnAway: () => undefined, maxPayloadBytes: 1_000, origins: [], addressOf: () => "127.0.0.1", checkMs: 100 },
-      (stream) => void stream.resume(),
+      { http, rates, turnAway: () => undefined, maxPayloadBytes: 1_000, addressOf: () => "127.0.0.1", checkMs: 100 },
+      [mqttPath({ origins: [] }, (stream) => void stream.resume())],
     );
     const [lively, deaf] = await Promise.all([opened(port), opened(port, { autoPong: false })]);
     let pings = 0;

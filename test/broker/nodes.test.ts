@@ -103,59 +103,62 @@ describe("two nodes", () => {
   });
 });
 
-test("what a killed node had, the other takes: sessions with their queues, and wills once", async () => {
-  await using ground = await startGround();
-  await using folder = temporaryFolder();
-  await using a = await startHub(ground);
-  await using b = await spawnHub({ ...ground, dataDir: folder.path });
-  const account = await addAccount(a);
-  const queue = `${account.prefix}/left`;
-  const last = `${account.prefix}/last-words`;
-  const witness = await connectTo(a, account, { clientId: "witness" });
-  await witness.client.subscribeAsync(last, { qos: 1 });
-  const away = await connectTo(b, account, { clientId: "away", ...LASTING });
-  await away.client.subscribeAsync(queue, { qos: 1 });
-  await away.client.endAsync();
-  const doomed = await connectTo(b, account, {
-    clientId: "doomed",
-    will: { topic: last, payload: Buffer.from("gone"), qos: 1, retain: false },
+// Each has a database, a Redis and hubs of its own, and waits.
+describe("a node that loses the other, or Redis", { concurrency: true }, () => {
+  test("what a killed node had, the other takes: sessions with their queues, and wills once", async () => {
+    await using ground = await startGround();
+    await using folder = temporaryFolder();
+    await using a = await startHub(ground);
+    await using b = await spawnHub({ ...ground, dataDir: folder.path });
+    const account = await addAccount(a);
+    const queue = `${account.prefix}/left`;
+    const last = `${account.prefix}/last-words`;
+    const witness = await connectTo(a, account, { clientId: "witness" });
+    await witness.client.subscribeAsync(last, { qos: 1 });
+    const away = await connectTo(b, account, { clientId: "away", ...LASTING });
+    await away.client.subscribeAsync(queue, { qos: 1 });
+    await away.client.endAsync();
+    const doomed = await connectTo(b, account, {
+      clientId: "doomed",
+      will: { topic: last, payload: Buffer.from("gone"), qos: 1, retain: false },
+    });
+    doomed.client.on("error", () => undefined);
+    await witness.client.publishAsync(queue, "before", { qos: 1 });
+    await b.kill9();
+    await witness.client.publishAsync(queue, "meanwhile", { qos: 1 });
+    const back = await connectTo(a, account, { clientId: "away", ...LASTING });
+    assert.equal(back.sessionPresent, true);
+    await until(() => new Set(back.seen.map(({ text }) => text)).size === 2, { what: "both messages", timeoutMs: 20_000 });
+    await until(() => witness.seen.length > 0, { what: "the will of the dead node's client", timeoutMs: 30_000 });
+    await witness.synced();
+    assert.deepEqual(
+      witness.seen.map(({ text }) => text),
+      ["gone"],
+    );
+    for (const { client } of [witness, back]) await client.endAsync();
   });
-  doomed.client.on("error", () => undefined);
-  await witness.client.publishAsync(queue, "before", { qos: 1 });
-  await b.kill9();
-  await witness.client.publishAsync(queue, "meanwhile", { qos: 1 });
-  const back = await connectTo(a, account, { clientId: "away", ...LASTING });
-  assert.equal(back.sessionPresent, true);
-  await until(() => new Set(back.seen.map(({ text }) => text)).size === 2, { what: "both messages", timeoutMs: 20_000 });
-  await until(() => witness.seen.length > 0, { what: "the will of the dead node's client", timeoutMs: 30_000 });
-  await witness.synced();
-  assert.deepEqual(
-    witness.seen.map(({ text }) => text),
-    ["gone"],
-  );
-  for (const { client } of [witness, back]) await client.endAsync();
-});
 
-test("without Redis each node goes on alone, and what waited for the other arrives when it is back", async () => {
-  await using ground = await startGround();
-  await using a = await startHub(ground);
-  await using b = await startHub(ground);
-  const account = await addAccount(a);
-  const topic = `${account.prefix}/outage`;
-  const here = await connectTo(a, account, { clientId: "outage-a" });
-  const there = await connectTo(b, account, { clientId: "outage-b" });
-  await here.client.subscribeAsync(topic, { qos: 1 });
-  await there.client.subscribeAsync(topic, { qos: 1 });
-  const port = ground.redis.port;
-  await killService(ground.redis);
-  await here.client.publishAsync(topic, "alone", { qos: 1 });
-  await here.has("alone");
-  const fresh = await connectTo(a, account, { clientId: "outage-new" });
-  await fresh.client.subscribeAsync(topic, { qos: 1 });
-  await fresh.client.publishAsync(topic, "newcomer", { qos: 1 });
-  await fresh.has("newcomer");
-  await using _redis = await startRedis([], port);
-  await until(() => there.seen.length >= 2, { what: "what waited for Redis", timeoutMs: 30_000 });
-  await there.has("alone", "newcomer");
-  for (const { client } of [here, there, fresh]) await client.endAsync();
+  test("without Redis each node goes on alone, and what waited for the other arrives when it is back", async () => {
+    await using ground = await startGround();
+    await using a = await startHub(ground);
+    await using b = await startHub(ground);
+    const account = await addAccount(a);
+    const topic = `${account.prefix}/outage`;
+    const here = await connectTo(a, account, { clientId: "outage-a" });
+    const there = await connectTo(b, account, { clientId: "outage-b" });
+    await here.client.subscribeAsync(topic, { qos: 1 });
+    await there.client.subscribeAsync(topic, { qos: 1 });
+    const port = ground.redis.port;
+    await killService(ground.redis);
+    await here.client.publishAsync(topic, "alone", { qos: 1 });
+    await here.has("alone");
+    const fresh = await connectTo(a, account, { clientId: "outage-new" });
+    await fresh.client.subscribeAsync(topic, { qos: 1 });
+    await fresh.client.publishAsync(topic, "newcomer", { qos: 1 });
+    await fresh.has("newcomer");
+    await using _redis = await startRedis([], port);
+    await until(() => there.seen.length >= 2, { what: "what waited for Redis", timeoutMs: 30_000 });
+    await there.has("alone", "newcomer");
+    for (const { client } of [here, there, fresh]) await client.endAsync();
+  });
 });

@@ -1,7 +1,8 @@
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
 import type { TestHub } from "../support/hub.ts";
 import { ApiClient } from "../support/hub.ts";
-import { freshDatabase, type Service, startPostgres, startRedis } from "../support/services.ts";
+import { freshDatabase, type Service, startRedis } from "../support/services.ts";
+import { sharedPostgres } from "../support/tables.ts";
 import { until } from "../support/wait.ts";
 
 /** A key that all nodes of one cluster have. */
@@ -14,15 +15,11 @@ export interface Ground extends AsyncDisposable {
   readonly env: Readonly<Record<string, string>>;
 }
 
-let postgres: Promise<Service> | undefined;
-
 /** A Redis of its own, and an empty database. */
 export async function startGround(): Promise<Ground> {
   await using stack = new AsyncDisposableStack();
-  // One server a test file; it ends with the process.
-  postgres ??= startPostgres();
   const redis = stack.use(await startRedis());
-  const databaseUrl = await freshDatabase(await postgres);
+  const databaseUrl = await freshDatabase(await sharedPostgres());
   const running = stack.move();
   const env = { REDIS_URL: redis.url, HEXA_MASTER_KEY: MASTER_KEY };
   return { databaseUrl, redis, env, [Symbol.asyncDispose]: () => running.disposeAsync() };

@@ -35,6 +35,17 @@ test("the changes alone lead to the same state as the whole report", () => {
   );
 });
 
+test("an output that is reported twice is changed once, to what was said last", () => {
+  const twice = fc.record({ relays: fc.array(fc.record({ index, state: onOff }, { noNullPrototype: true })), lights: fc.array(light) });
+  fc.assert(
+    fc.property(state, twice, (known, reported) => {
+      const { relays, lights } = changesBetween(known, reported);
+      for (const list of [relays, lights]) assert.equal(new Set(list.map((one) => one.index)).size, list.length);
+      assert.deepEqual(mergeState(known, { relays, lights }), mergeState(known, reported));
+    }),
+  );
+});
+
 test("merging keeps every output once, sorted by index", () => {
   fc.assert(
     fc.property(state, state, (known, changes) => {

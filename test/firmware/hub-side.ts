@@ -1,6 +1,7 @@
 import { Socket } from "node:net";
 import mqtt from "mqtt";
 import type { Ack } from "../../core/payloads.ts";
+import type { TaskResultEnvelope } from "../../core/task-envelope.ts";
 import { createTopics } from "../../core/topics.ts";
 import { type VirtualDevice, type VirtualDeviceOptions, startVirtualDevice } from "../../firmware/virtual/device.ts";
 import { until } from "../support/wait.ts";
@@ -21,6 +22,7 @@ export interface HubSide extends AsyncDisposable {
   command(uid: string, fields: { readonly command_id: string; readonly command: string } & Record<string, unknown>): Promise<void>;
   down(uid: string, type: "config" | "error" | "task", payload: object, retain?: boolean): Promise<void>;
   untilAcks(uid: string, count: number): Promise<Ack[]>;
+  untilResults(uid: string, count: number): Promise<TaskResultEnvelope[]>;
 }
 
 const topics = createTopics();
@@ -58,6 +60,10 @@ export async function startHubSide(url: string): Promise<HubSide> {
     down: async (uid, type, payload, retain) => down(uid, type, payload, retain),
     untilAcks: async (uid, count) =>
       until(() => up(uid, "ack").length >= count && (up(uid, "ack") as unknown as Ack[]), { what: `${count} acknowledgements of ${uid}` }),
+    untilResults: async (uid, count) =>
+      until(() => up(uid, "task_result").length >= count && (up(uid, "task_result") as unknown as TaskResultEnvelope[]), {
+        what: `${count} results of tasks of ${uid}`,
+      }),
     async [Symbol.asyncDispose]() {
       await client.endAsync(true);
       if (failures.length > 0) throw new AggregateError(failures, "the hub's side could not answer a registration");

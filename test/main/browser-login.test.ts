@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
 import { test } from "node:test";
 import { connectAsync, type MqttClient } from "mqtt";
 import { ADMIN, startHub, type TestHub } from "../support/hub.ts";
+import { freePort } from "../support/services.ts";
 
 const OTHER = "https://app.example";
 
@@ -60,12 +59,3 @@ test("behind a proxy the public URL's pages are the hub's own", async () => {
   await (await come(behind, { cookie, origin: "https://hub.example" })).endAsync();
   await assert.rejects(come(behind, { cookie, origin: "http://hub.example" }), { code: 135 });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}

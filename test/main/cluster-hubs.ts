@@ -1,13 +1,12 @@
 import mqtt from "mqtt";
 import { startVirtualDevice, type VirtualDevice, type VirtualDeviceOptions } from "../../firmware/virtual/device.ts";
 import { ADMIN, type HubOptions, startHub, type TestHub } from "../support/hub.ts";
-import { freshDatabase, postgresMissing, redisMissing, type Service, startPostgres, startRedis } from "../support/services.ts";
+import { freshDatabase, postgresMissing, redisMissing, type Service, startRedis } from "../support/services.ts";
+import { sharedPostgres } from "../support/tables.ts";
 import { until } from "../support/wait.ts";
 
 /** Why a cluster cannot be started here, for `{ skip: clusterMissing() }`. */
 export const clusterMissing = (): string | undefined => postgresMissing() ?? redisMissing();
-
-let postgres: Promise<Service> | undefined;
 
 /** What the nodes of one cluster have in common: an empty database and a Redis of its own. */
 export interface Ground extends AsyncDisposable {
@@ -22,10 +21,8 @@ export async function startGround(): Promise<Ground> {
   return { databaseUrl, redisUrl: redis.url, redis, [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose]() };
 }
 
-/** One server a test file; it ends with the process. */
 export async function emptyDatabase(): Promise<string> {
-  postgres ??= startPostgres();
-  return freshDatabase(await postgres);
+  return await freshDatabase(await sharedPostgres());
 }
 
 export interface Hubs extends AsyncDisposable {

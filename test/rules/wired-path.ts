@@ -17,6 +17,7 @@ import { loadDeviceDirectory } from "../../store/device-directory.ts";
 import { createDevice, getDevice } from "../../store/devices.ts";
 import { openStore, type Store } from "../../store/open.ts";
 import { createOrganization } from "../../store/organizations.ts";
+import { createPasswords } from "../../store/passwords.ts";
 import { loadMasterKey, loadSigningKeys } from "../../store/secrets.ts";
 import { createSecurityEvents } from "../../store/security-events.ts";
 import { createTelemetryStore } from "../../store/telemetry.ts";
@@ -61,6 +62,7 @@ export async function startWiredPath({ databaseUrl }: { databaseUrl?: string | u
     await startBroker({
       store,
       keys,
+      passwords: stack.use(createPasswords(10)),
       telemetry,
       directory,
       access,
@@ -139,12 +141,14 @@ function recordFor(ref: DeviceRef, fields: Partial<CommandRecord>): CommandRecor
     id,
     deviceId: ref.id,
     organizationId: ref.organizationId,
+    taskId: null,
     command: { command: "set_relay", relay: 0, state: "ON" },
     status: "sent",
     actor: SYSTEM,
     source: "rest",
     correlationId: id,
     causationId: null,
+    ruleVersion: null,
     error: null,
     latencyMs: null,
     createdAt: new Date().toISOString(),

@@ -64,6 +64,16 @@ const ATTACKS: readonly {
     found: ({ ids }: Scene) => ({ kind: "changed", id: column === "id" ? "0000" : (ids[3] as string), seq: 4 }) as const,
   })),
   {
+    what: "a row's details hold a number that is no number any more",
+    async act({ db }) {
+      const { details } = (await rowAt(db, A, 4).first("details")) as { details: unknown };
+      const text = typeof details === "string" ? details : JSON.stringify(details);
+      assert.match(text, /null/);
+      await rowAt(db, A, 4).update({ details: text.replace("null", "1e999") });
+    },
+    found: ({ ids }) => ({ kind: "changed", id: ids[3] as string, seq: 4 }),
+  },
+  {
     what: "a row in the middle is deleted",
     act: ({ db }) => rowAt(db, A, 4).del(),
     found: () => ({ kind: "missing", id: null, seq: 4 }),

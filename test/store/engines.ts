@@ -1,8 +1,7 @@
-import { randomBytes } from "node:crypto";
-import { after, before, describe, test } from "node:test";
-import pg from "pg";
+import { before, describe, test } from "node:test";
 import { type Db, openStore, type Store, type StoreOptions } from "../../store/open.ts";
-import { freshDatabase, postgresMissing, type Service, startPostgres } from "../support/services.ts";
+import { freshDatabase, postgresMissing } from "../support/services.ts";
+import { layTables, sharedPostgres, tablesOn } from "../support/tables.ts";
 import { temporaryFolder } from "../support/wait.ts";
 
 /** A place for one test's data: an empty folder, and an empty database on PostgreSQL. */
@@ -20,33 +19,22 @@ export interface EngineUnderTest {
 
 /** Declares the same tests for both engines; PostgreSQL's share one server and are skipped where it is not installed. */
 export function forEachEngine(declare: (under: EngineUnderTest) => void): void {
-  describe("on SQLite", () => declare(engineUnderTest("sqlite", emptyFolder, emptyFolder)));
+  describe("on SQLite", () => declare(engineUnderTest("sqlite", emptyFolder, migratedFolder)));
   describe("on PostgreSQL", { skip: postgresMissing() ?? false }, () => {
-    let server: Service | undefined;
-    let template: string | undefined;
-    const running = (): Service => {
-      if (!server) throw new Error("PostgreSQL is not running");
-      return server;
-    };
+    let server: { readonly url: string } | undefined;
+    let withTables: (() => Promise<string>) | undefined;
     before(async () => {
-      server = await startPostgres();
+      server = await sharedPostgres();
+      withTables = tablesOn(server);
     });
-    after(async () => {
-      await server?.[Symbol.asyncDispose]();
-    });
-    const emptyPlace = async (): Promise<Place> => placeAt(await freshDatabase(running()));
-    /** A copy of a migrated database takes a quarter of the time of a migration. */
-    const migratedPlace = async (): Promise<Place> => {
-      if (template === undefined) {
-        const place = await emptyPlace();
-        await (await openStore(place.options))[Symbol.asyncDispose]();
-        await place[Symbol.asyncDispose]();
-        template = new URL(place.options.databaseUrl ?? "").pathname.slice(1);
-      }
-      return placeAt(await copyOf(running(), template));
-    };
+    const emptyPlace = async (): Promise<Place> => placeAt(await freshDatabase(server ?? notRunning()));
+    const migratedPlace = async (): Promise<Place> => placeAt(await (withTables ?? notRunning())());
     declare(engineUnderTest("postgres", emptyPlace, migratedPlace));
   });
+}
+
+function notRunning(): never {
+  throw new Error("PostgreSQL is not running");
 }
 
 function engineUnderTest(engine: Store["engine"], emptyPlace: () => Promise<Place>, migratedPlace: () => Promise<Place>): EngineUnderTest {
@@ -66,21 +54,13 @@ async function emptyFolder(): Promise<Place> {
   return placeAt(undefined);
 }
 
+async function migratedFolder(): Promise<Place> {
+  const place = await emptyFolder();
+  await layTables(place.options.dataDir);
+  return place;
+}
+
 function placeAt(databaseUrl: string | undefined): Place {
   const folder = temporaryFolder();
   return { options: { dataDir: folder.path, databaseUrl }, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
-}
-
-async function copyOf(server: Service, template: string): Promise<string> {
-  const name = `hexahub_${randomBytes(8).toString("hex")}`;
-  const client = new pg.Client({ connectionString: server.url });
-  await client.connect();
-  try {
-    await client.query(`create database ${name} template ${template}`);
-  } finally {
-    await client.end();
-  }
-  const url = new URL(server.url);
-  url.pathname = `/${name}`;
-  return url.href;
 }

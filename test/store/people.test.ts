@@ -9,11 +9,13 @@ import {
   listAccessTokens,
   revokeAccessToken,
 } from "../../store/access-tokens.ts";
+import { isForeignKeyViolation } from "../../store/database-errors.ts";
+import { addMember } from "../../store/members.ts";
 import { issueDeviceJwt } from "../../store/credentials.ts";
 import { issueUserJwt, openLogin } from "../../store/logins.ts";
 import { createOrganization, findOrganization, firstOrganization } from "../../store/organizations.ts";
-import { hashPassword, spendPasswordTime, verifyPassword } from "../../store/passwords.ts";
-import { countUsers, createUser, findUser, findUserWithPassword, listUsers } from "../../store/users.ts";
+import { createPasswords, openPasswords } from "../../store/passwords.ts";
+import { countUsers, createUser, findUser, findUserWithPassword, getUser, listUsers } from "../../store/users.ts";
 import { forEachEngine } from "./engines.ts";
 import { device, signingKeys, tenant } from "./fixtures.ts";
 
@@ -42,10 +44,18 @@ forEachEngine(({ test }) => {
     assert.equal(await findUserWithPassword(db, "bob@example.org"), undefined);
   });
 
+  test("who refers to somebody that is not there is told apart from other failures", async (db) => {
+    const { id } = await createOrganization(db, { name: "One" });
+    await assert.rejects(addMember(db, id, newId(), "viewer"), isForeignKeyViolation);
+    await assert.rejects(db("no_such_table"), (error) => !isForeignKeyViolation(error));
+  });
+
   test("users of another organisation are not listed", async (db) => {
     const [a, b] = [await tenant(db, "a"), await tenant(db, "b")];
-    assert.deepEqual(await listUsers(db, a.scope), [a.user]);
-    assert.deepEqual(await listUsers(db, PLATFORM), [a.user, b.user]);
+    assert.deepEqual(await listUsers(db, a.scope, { limit: 9 }), { items: [a.user], next: null });
+    assert.deepEqual(await listUsers(db, PLATFORM, { limit: 9 }), { items: [a.user, b.user], next: null });
+    assert.deepEqual(await getUser(db, a.scope, a.user.id), a.user);
+    await assert.rejects(getUser(db, a.scope, b.user.id), { code: "not_found" });
   });
 
   test("a user's JWT works until its end and while the user is active", async (db) => {
@@ -141,33 +151,70 @@ forEachEngine(({ test }) => {
     assert.equal(await revokeAccessToken(db, owner.scope, row.id, Date.now()), true);
     assert.match((await createAccessToken(db, keys, wanted)).token, /^hxs_/);
   });
+
+  test("every check takes the time of the dearest password that there is", async (db) => {
+    const { id: organizationId } = await createOrganization(db, { name: "One" });
+    for (const cost of [10, 12]) {
+      await using made = await openPasswords(db, cost);
+      const passwordHash = await made.hash("correct horse");
+      await createUser(db, { email: `${cost}@example.org`, passwordHash, role: "user", memberRole: "owner", organizationId });
+    }
+    await createUser(db, { email: "none@example.org", passwordHash: "none", role: "user", memberRole: "owner", organizationId });
+    await using passwords = await openPasswords(db, 10);
+    const cheap = await findUserWithPassword(db, "10@example.org");
+    const dear = await findUserWithPassword(db, "12@example.org");
+    assert.ok(cheap !== undefined && dear !== undefined);
+    assert.ok(cheap.passwordHash.startsWith("$2b$10$") && dear.passwordHash.startsWith("$2b$12$"));
+    assert.match(await passwords.hash("correct horse"), /^\$2b\$10\$/);
+    const check = (user: typeof cheap) => timeOf(async () => assert.ok(await passwords.verify("correct horse", user.passwordHash)));
+    const dearMs = Math.min(await check(dear), await check(dear));
+    // A cost of 10 alone is a quarter of it.
+    for (const ms of [await check(cheap), await timeOf(() => passwords.spendTime())]) assert.ok(ms > dearMs * 0.4, `${dearMs}, ${ms} ms`);
+  });
 });
 
 plainTest("a password is verified against its own hash only", async () => {
-  const hash = await hashPassword("correct horse");
-  assert.match(hash, /^\$2[aby]\$12\$/);
-  assert.deepEqual(await Promise.all([verifyPassword("correct horse", hash), verifyPassword("correct house", hash)]), [true, false]);
+  await using passwords = createPasswords(10);
+  const hash = await passwords.hash("correct horse");
+  assert.match(hash, /^\$2[aby]\$10\$/);
+  assert.deepEqual(
+    await Promise.all([passwords.verify("correct horse", hash), passwords.verify("correct house", hash), passwords.verify("", hash)]),
+    [true, false, false],
+  );
 });
 
 plainTest("passwords that are too short or that bcrypt would cut are refused", async () => {
-  await assert.rejects(hashPassword("1234567"), { code: "validation_error" });
-  await assert.rejects(hashPassword("ü".repeat(37)), { code: "validation_error" });
+  await using passwords = createPasswords(10);
+  await assert.rejects(passwords.hash("1234567"), { code: "validation_error" });
+  await assert.rejects(passwords.hash("ü".repeat(37)), { code: "validation_error" });
   const longest = "x".repeat(72);
-  const hash = await hashPassword(longest);
-  assert.deepEqual(await Promise.all([verifyPassword(longest, hash), verifyPassword(`${longest}y`, hash)]), [true, false]);
+  const hash = await passwords.hash(longest);
+  assert.deepEqual(await Promise.all([passwords.verify(longest, hash), passwords.verify(`${longest}y`, hash)]), [true, false]);
 });
 
 plainTest("the main loop goes on while a password is checked, which takes as long for nobody's", async () => {
-  const hash = await hashPassword("correct horse");
+  await using passwords = createPasswords(12);
+  const hash = await passwords.hash("correct horse");
   let turns = 0;
   const turn = setInterval(() => turns++, 5);
-  const start = performance.now();
-  await verifyPassword("wrong horse", hash);
-  const middle = performance.now();
+  const known = await timeOf(() => passwords.verify("wrong horse", hash));
   const turnsMeanwhile = turns;
-  await spendPasswordTime();
+  const unknown = await timeOf(() => passwords.spendTime());
   clearInterval(turn);
-  const [known, unknown] = [middle - start, performance.now() - middle];
   assert.ok(turnsMeanwhile > known / 5 / 4, `${turnsMeanwhile} turns in ${known} ms`);
   assert.ok(unknown > known / 3 && unknown < known * 3, `${known} ms for a user, ${unknown} ms for nobody`);
 });
+
+plainTest("an end while a password is checked is an error to who waits, and nothing is checked after it", async () => {
+  const passwords = createPasswords(10);
+  const waiting = assert.rejects(passwords.hash("correct horse"), { code: "unavailable" });
+  await passwords[Symbol.asyncDispose]();
+  await waiting;
+  await assert.rejects(passwords.spendTime(), { code: "unavailable" });
+});
+
+const timeOf = async (work: () => Promise<unknown>): Promise<number> => {
+  const startedAt = performance.now();
+  await work();
+  return performance.now() - startedAt;
+};

@@ -1,25 +1,25 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { freshDatabase, postgresMissing, startPostgres } from "./services.ts";
+import { postgresMissing } from "./services.ts";
+import { sharedPostgres, tablesOn } from "./tables.ts";
 import { until } from "./wait.ts";
 
-/** A database for one hub: `url` is undefined for the embedded one. */
+/** A database for one hub, with its tables: `url` is undefined for the embedded one, which the hub has in its folder. */
 export interface TestDatabase extends AsyncDisposable {
   readonly url: string | undefined;
 }
 
 /** Both engines, for suites that every store must pass: `for (const { name, skip, open } of databases()) test(…, { skip }, …)`. */
 export function databases(): readonly { name: string; skip: string | undefined; open: () => Promise<TestDatabase> }[] {
-  let server: ReturnType<typeof startPostgres> | undefined;
+  let making: Promise<() => Promise<string>> | undefined;
   return [
     { name: "SQLite", skip: undefined, open: async () => ({ url: undefined, async [Symbol.asyncDispose]() {} }) },
     {
       name: "PostgreSQL",
       skip: postgresMissing(),
       open: async () => {
-        // One server a test file; it ends with the process.
-        server ??= startPostgres();
-        return { url: await freshDatabase(await server), async [Symbol.asyncDispose]() {} };
+        making ??= sharedPostgres().then(tablesOn);
+        return { url: await (await making)(), async [Symbol.asyncDispose]() {} };
       },
     },
   ];

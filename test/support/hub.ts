@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import { readConfig } from "../../core/config.ts";
 import type { Log } from "../../core/bus.ts";
 import { type Hub, type Pace, startHub as startHubIn } from "../../main.ts";
+import { layTables } from "./tables.ts";
 import { temporaryFolder } from "./wait.ts";
 
 export const ADMIN = { email: "admin@example.test", password: "correct horse battery" };
@@ -34,6 +35,7 @@ const WITHOUT_RATES = {
   HEXA_LOGIN_FAILURES: "0",
   HEXA_MAIL_ADDRESS_RATE: "0",
   HEXA_MAIL_CALLER_RATE: "0",
+  HEXA_HOOK_RATE: "0",
 };
 
 export interface TestHub extends AsyncDisposable {
@@ -65,6 +67,8 @@ function environment({ databaseUrl, redisUrl, env }: HubOptions, dataDir: string
     HEXA_MQTTS_PORT: "0",
     HEXA_ADMIN_EMAIL: ADMIN.email,
     HEXA_ADMIN_PASSWORD: ADMIN.password,
+    // The least: what most tests wait for is something else.
+    HEXA_PASSWORD_COST: "10",
     DEVICE_PROVISION_KEY: PROVISION_KEY,
     ...WITHOUT_RATES,
     ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
@@ -78,6 +82,7 @@ function environment({ databaseUrl, redisUrl, env }: HubOptions, dataDir: string
 export async function startHub(options: HubOptions = {}): Promise<TestHub> {
   await using stack = new AsyncDisposableStack();
   const dataDir = options.dataDir ?? stack.use(temporaryFolder()).path;
+  if (options.dataDir === undefined && options.databaseUrl === undefined) await layTables(dataDir);
   const hub: Hub = stack.use(
     await startHubIn(
       readConfig(environment(options, dataDir), () => ""),
@@ -166,7 +171,9 @@ export class ApiClient {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    const text = await response.text();
+    // A stream has no end: that it was opened is the answer.
+    const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") === true;
+    const text = isStream ? ((await response.body?.cancel().then(() => "")) ?? "") : await response.text();
     const isFile = /csv|ndjson/.test(response.headers.get("content-type") ?? "");
     return { status: response.status, headers: response.headers, body: (isFile ? text : text === "" ? {} : JSON.parse(text)) as T };
   }
@@ -181,13 +188,12 @@ export class ApiClient {
   /** Enrols a device into the caller's organisation. */
   async addDevice(
     device: { name?: string; device_class?: string; capabilities?: object } = {},
-  ): Promise<{ uid: string; id: string; token: string }> {
-    const { status, body } = await this.call<{ device_uid: string; device_token: string; device: { id: string } }>(
-      "POST",
-      "/api/v1/devices",
-      { name: "Test device", device_class: "relay_controller", ...device },
-    );
+  ): Promise<{ uid: string; id: string; token: string; taskKey: { id: string; key: string } }> {
+    const { status, body } = await this.call<
+      Record<"device_uid" | "device_token" | "task_key" | "task_key_id", string> & { device: { id: string } }
+    >("POST", "/api/v1/devices", { name: "Test device", device_class: "relay_controller", ...device });
     if (status !== 201) throw new Error(`enrolment answered ${status}: ${JSON.stringify(body)}`);
-    return { uid: body.device_uid, id: body.device.id, token: body.device_token };
+    const taskKey = { id: body.task_key_id, key: body.task_key };
+    return { uid: body.device_uid, id: body.device.id, token: body.device_token, taskKey };
   }
 }

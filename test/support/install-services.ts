@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
+import { faketimeMissing } from "./fake-clock.ts";
 import { findProgram, mosquittoMissing, pahoMissing, postgresMissing, redisMissing } from "./services.ts";
 
 /** The servers and clients that some suites need, and the Debian packages that bring them. */
@@ -8,6 +9,7 @@ const NEEDS = [
   { name: "Redis", missing: redisMissing, packages: ["redis-server"] },
   { name: "mosquitto", missing: mosquittoMissing, packages: ["mosquitto", "mosquitto-clients"] },
   { name: "paho-mqtt", missing: pahoMissing, packages: ["python3-paho-mqtt"] },
+  { name: "libfaketime", missing: faketimeMissing, packages: ["libfaketime"] },
 ] as const;
 
 /**

@@ -8,7 +8,11 @@ export type Report =
   | { kind: "passed"; path: string[]; durationMs: number }
   | { kind: "skipped"; path: string[]; reason: string }
   | { kind: "failed"; path: string[]; where: string; error: string }
-  | { kind: "stray"; message: string };
+  | { kind: "stray"; message: string }
+  | { kind: "measured"; message: string };
+
+/** What node:test says of a file as a whole. */
+const COUNT = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
 
 /** A node:test reporter: loaded by `--test-reporter` in the process of the test file; it prints nothing itself. */
 export default async function* report(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
@@ -43,9 +47,8 @@ function toReport(event: TestEvent, names: readonly string[]): Report | undefine
       return { kind: "failed", path, where, error: inspect(error.cause ?? error, { depth: 6, breakLength: 120 }) };
     }
     case "test:diagnostic":
-      return event.data.message.includes("asynchronous activity after the test ended")
-        ? { kind: "stray", message: event.data.message }
-        : undefined;
+      if (event.data.message.includes("asynchronous activity after the test ended")) return { kind: "stray", message: event.data.message };
+      return COUNT.test(event.data.message) ? undefined : { kind: "measured", message: event.data.message };
     default:
       return undefined;
   }

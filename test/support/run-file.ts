@@ -20,6 +20,8 @@ export interface FileResult {
   readonly skipped: readonly { name: string; reason: string }[];
   /** `name` is the path of the test, or what went wrong with the file as a whole. */
   readonly failed: readonly { name: string; details: string }[];
+  /** What its tests found out besides, as they say it. */
+  readonly measured: readonly string[];
   /** The end of what the file printed. */
   readonly output: string;
   readonly durationMs: number;
@@ -40,10 +42,11 @@ export async function runFile(
   // A group of its own, so that everything the file started can be found and ended.
   const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe", "ipc"], detached: true });
   const output = keepTail(child);
-  const seen: { passed: number; skipped: { name: string; reason: string }[]; failed: { name: string; details: string }[] } = {
+  const seen = {
     passed: 0,
-    skipped: [],
-    failed: [],
+    skipped: [] as { name: string; reason: string }[],
+    failed: [] as { name: string; details: string }[],
+    measured: [] as string[],
   };
   const watch = startWatch(child, limits);
   child.on("message", (message) => {
@@ -52,6 +55,7 @@ export async function runFile(
     if (report.kind === "passed") seen.passed += 1;
     if (report.kind === "skipped") seen.skipped.push({ name: nameOf(report.path), reason: report.reason });
     if (report.kind === "failed") seen.failed.push({ name: nameOf(report.path), details: `${relative(report.where)}\n${report.error}` });
+    if (report.kind === "measured") seen.measured.push(report.message);
     if (report.kind === "stray") seen.failed.push({ name: "(work went on after its test ended)", details: report.message });
   });
   const abort = () => endGroup(child);

@@ -1,10 +1,9 @@
 import { execFile, spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { once } from "node:events";
 import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -102,13 +101,28 @@ export async function startPostgres(settings: readonly string[] = []): Promise<S
   });
 }
 
-/** Makes an empty database on the server and returns its URL. */
-export async function freshDatabase(server: { readonly url: string }): Promise<string> {
-  const name = `hexahub_${randomBytes(8).toString("hex")}`;
+/** In the environment of a test file: with what the names of its databases begin, so that they can be removed when it has ended. */
+export const DATABASE_PREFIX = "TEST_DATABASE_PREFIX";
+
+/** Removes all databases of that prefix. */
+export async function dropDatabases(server: { readonly url: string }, prefix: string): Promise<void> {
   const client = new pg.Client({ connectionString: server.url });
   await client.connect();
   try {
-    await client.query(`create database ${name}`);
+    const { rows } = await client.query<{ datname: string }>("select datname from pg_database where starts_with(datname, $1)", [prefix]);
+    for (const { datname } of rows) await client.query(`drop database if exists ${datname} with (force)`);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Makes a database on the server, empty or with what `model` has in it, and returns its URL. Nobody may be connected to the model. */
+export async function freshDatabase(server: { readonly url: string }, model = "template1"): Promise<string> {
+  const name = `${process.env[DATABASE_PREFIX] ?? "hexahub_"}${randomBytes(8).toString("hex")}`;
+  const client = new pg.Client({ connectionString: server.url });
+  await client.connect();
+  try {
+    await client.query(`create database ${name} template ${model}`);
   } finally {
     await client.end();
   }
@@ -177,14 +191,23 @@ export async function startMosquitto(configLines: readonly string[] = []): Promi
   });
 }
 
+/** Below those that the kernel gives to connections and to whoever asks for any port: a server that comes back finds it free again. */
+const OWN_PORTS = { from: 10_000, to: 32_000 } as const;
+
 /** A port that was free a moment ago. Prefer port 0 where the server can say what it got. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = randomInt(OWN_PORTS.from, OWN_PORTS.to);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }
 
 interface Account {

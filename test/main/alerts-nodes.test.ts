@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { until } from "../support/wait.ts";
+import { AlertsScene } from "./alerts-scene.ts";
+import { clusterMissing, startPair } from "./cluster-hubs.ts";
+
+test("of two nodes one raises and the other ends it: a device that moves, a rule that is made elsewhere, and one site lost at both", {
+  skip: clusterMissing(),
+}, async () => {
+  await using pair = await startPair();
+  const [atA, atB] = [new AlertsScene(pair.a), new AlertsScene(pair.b)];
+  const sensor = await atA.addSensor();
+  await atA.rule({ condition: { kind: "threshold", key: "t", above: 30 }, for_s: 0.1, resolve_after_s: 0.2 });
+  // The other node hears of the rule within a second.
+  await until(
+    async () => {
+      await atB.report(sensor, { t: 40 });
+      return (await atB.alerts()).length > 0;
+    },
+    { what: "the alert of a rule that was made at the other node" },
+  );
+  const raised = await atA.alert("firing");
+  await until(
+    async () => {
+      await atA.report(sensor, { t: 20 });
+      return (await atA.alerts("&status=open")).length === 0;
+    },
+    { what: "its end, by readings at the other node" },
+  );
+  const [over] = (await atB.alerts()).filter(({ id }) => id === raised.id);
+  assert.equal(over?.resolution, "fine");
+
+  const { site } = (await pair.a.api.call<{ site: { id: string } }>("POST", "/api/v1/sites", { name: "Villa", time_zone: "UTC" })).body;
+  const { room } = (await pair.a.api.call<{ room: { id: string } }>("POST", "/api/v1/rooms", { name: "Attic", site_id: site.id })).body;
+  const sensors = await Promise.all(Array.from({ length: 6 }, (_, index) => atA.addSensor(`Sensor ${index}`)));
+  for (const { uid } of sensors) assert.equal((await pair.a.api.call("PATCH", `/api/v1/devices/${uid}`, { room_id: room.id })).status, 200);
+  const rule = await atB.rule({ name: "Away", condition: { kind: "device_offline", gather_s: 2 } });
+  const clients = await Promise.all(sensors.map((one, index) => (index % 2 === 0 ? atA : atB).connect(one)));
+  await Promise.all(clients.map((client) => client.endAsync()));
+  const parent = await until(
+    async () => (await atA.alerts(`&rule_id=${rule.id}`)).find(({ title }) => title === "Site Villa lost: 6 of 6 devices"),
+    {
+      what: "the loss",
+      timeoutMs: 20_000,
+    },
+  );
+  assert.equal((await atB.alerts(`&parent_id=${parent.id}`)).length, 6);
+  assert.deepEqual(
+    (await atB.told()).filter((title) => title.includes("Away: ")),
+    [],
+    "one by one",
+  );
+});
