@@ -1,3 +1,5 @@
+import * as alertRuleVersions from "./alerts/versions.ts";
+import * as scheduleVersions from "./schedules/versions.ts";
 import * as alerts from "./alerts/alerts.ts";
 import * as alertRules from "./alerts/rules.ts";
 import { simulate as simulateAlerts } from "./alerts/simulate.ts";
@@ -181,10 +183,7 @@ export const ROUTES: readonly Route[] = [
   trial,
   runs.start,
   runs.ofAutomation,
-  automationVersions.list,
-  automationVersions.show,
-  automationVersions.diff,
-  automationVersions.restore,
+  ...automationVersions.routes,
   runs.list,
   runs.show,
   runs.cancel,
@@ -214,7 +213,7 @@ export const ROUTES: readonly Route[] = [
   schedules.show,
   schedules.update,
   schedules.remove,
-  schedules.versions,
+  ...scheduleVersions.routes,
   scheduleRuns.ofSchedule,
   scheduleRuns.start,
   templates.list,
@@ -228,17 +227,14 @@ export const ROUTES: readonly Route[] = [
   previewTemplate,
   templateExchange.exportOne,
   templateExchange.copy,
-  templateVersions.list,
-  templateVersions.show,
-  templateVersions.diff,
-  templateVersions.restore,
+  ...templateVersions.routes,
   readings,
   alertRules.list,
   alertRules.create,
   alertRules.show,
   alertRules.update,
   alertRules.remove,
-  alertRules.versions,
+  ...alertRuleVersions.routes,
   alerts.list,
   alerts.raise,
   alerts.show,

@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { boundedCache } from "../core/bounded-cache.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import { sourceOf } from "./addresses.ts";
 import { type Bucket, fullBucket, type Rate, takeToken } from "./token-bucket.ts";
@@ -42,7 +42,7 @@ export class ConnectionRates implements Disposable {
   readonly #addressRate: Rate;
   readonly #node: Line;
   /** Lines in which nobody stands, by address. */
-  readonly #quiet = new LRUCache<string, Line>({ max: MAX_ADDRESSES });
+  readonly #quiet = boundedCache<Line>(MAX_ADDRESSES);
   /** The others, which are never forgotten. */
   readonly #busy = new Map<string, Line>();
   #open = 0;

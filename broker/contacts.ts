@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { boundedCache } from "../core/bounded-cache.ts";
 import type { Principal } from "../core/principal.ts";
 import { keyOf } from "./authorize.ts";
 
@@ -24,7 +24,7 @@ const ANSWER_MS = 30_000;
  * says it is a repeat was never here, should it look like the one before byte for byte.
  */
 export class Contacts {
-  readonly #known = new LRUCache<string, Known>({ max: MAX_CLIENTS });
+  readonly #known = boundedCache<Known>(MAX_CLIENTS);
 
   /** A connection begins. `present` is to be kept up to date; `answered`: what was taken then is answered. */
   begin(clientId: string, principal: Principal, now: number): { readonly present: Contact; readonly answered: Contact | undefined } {

@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { boundedCache } from "../core/bounded-cache.ts";
 import type { Log, Metrics } from "../core/bus.ts";
 import type { Principal } from "../core/principal.ts";
 import type { MqttLimits } from "../core/settings.ts";
@@ -40,7 +40,7 @@ export function createFlapping({ limits, clock, log, metrics, onFlapping }: Flap
   const { mqttFlappingCount: perMinute, mqttFlappingBanS } = limits;
   const rate: Rate = { perSecond: perMinute / 60, burst: perMinute };
   const banMs = mqttFlappingBanS * 1_000;
-  const clients = new LRUCache<string, Connects>({ max: MAX_CLIENTS });
+  const clients = boundedCache<Connects>(MAX_CLIENTS);
 
   function ban(connects: Connects, clientId: string, principal: Principal): void {
     const now = clock();

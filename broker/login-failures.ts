@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { boundedCache } from "../core/bounded-cache.ts";
 import { sourceOf } from "./addresses.ts";
 import { type Bucket, fullBucket, hasToken, type Rate, takeToken } from "./token-bucket.ts";
 
@@ -15,7 +15,7 @@ const MAX_ADDRESSES = 10_000;
 /** An address that failed `perMinute` times may try again as often as a minute brings it another `perMinute` tries; 0 never blocks. */
 export function createLoginFailures(perMinute: number, clock: () => number): LoginFailures {
   const rate: Rate = { perSecond: perMinute / 60, burst: perMinute };
-  const buckets = new LRUCache<string, Bucket>({ max: MAX_ADDRESSES });
+  const buckets = boundedCache<Bucket>(MAX_ADDRESSES);
   return {
     failed(remoteAddress) {
       if (perMinute === 0) return;

@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { boundedCache } from "../core/bounded-cache.ts";
 import type { Bus, DeviceGateway } from "../core/bus.ts";
 import { HubError } from "../core/errors.ts";
 import { HUB_TOPICS } from "../core/hub-topics.ts";
@@ -38,7 +38,7 @@ export function createPolls(context: PollsContext): Polls {
   /** By the device's id, as the next. */
   const devices = new Map<string, PolledDevice>();
   /** Of a monotonic clock. */
-  const polledAt = new LRUCache<string, number>({ max: MAX_REMEMBERED });
+  const polledAt = boundedCache<number>(MAX_REMEMBERED);
   let isStopping = false;
 
   function onEnd(device: PolledDevice): void {

@@ -8,6 +8,10 @@ export const SENSITIVITIES = ["low", "normal", "high", "critical"] as const;
 export const Sensitivity = Type.Enum([...SENSITIVITIES], { title: "Sensitivity" });
 export type Sensitivity = Static<typeof Sensitivity>;
 
+/** Whether commands that `before` made wait for an approval may go through after the change. */
+export const isLessSensitive = (after: Sensitivity, before: Sensitivity): boolean =>
+  SENSITIVITIES.indexOf(after) < SENSITIVITIES.indexOf(before);
+
 export const Unit = Type.String({ maxLength: 16, description: "As Home Assistant writes it: °C, %, W, kWh, lx" });
 
 export const SensorCapability = Type.Object(

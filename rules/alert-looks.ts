@@ -9,7 +9,7 @@ import {
   newestReadings,
   type PlacedDevice,
 } from "../store/alert-facts.ts";
-import { listAlertStates } from "../store/alert-states.ts";
+import { listAlertStates, readBad } from "../store/alert-states.ts";
 import type { Db } from "../store/open.ts";
 import { isAbout, type WatchingRule } from "./alert-index.ts";
 import type { TurnsContext } from "./alert-record.ts";
@@ -31,7 +31,7 @@ const timer = ({ rule }: WatchingRule, key: string, dueAt: number, payload: Reco
   payload: { ...payload, rule: rule.id, version: rule.version },
 });
 
-/** A rule that is new has to see what is there already. */
+/** A rule that is new has to see what is there already, and what happened on a node that had not heard of it yet. */
 export const surveyTimer = (rule: WatchingRule, dueAt: number, after = ""): NewTimer =>
   timer(rule, `${rule.rule.id} survey`, dueAt, { what: "survey", after });
 
@@ -51,9 +51,13 @@ export async function survey(context: TurnsContext, trx: Db, rule: WatchingRule,
       if (isBeyond(condition, value, false)) await bad(context, trx, rule, device, { device: device.uid, key: condition.key, value });
     }
   } else if (condition.kind === "device_offline") {
-    // One that was never there is not lost.
-    for (const device of devices)
-      if (device.presence === "offline" && device.lastSeenAt !== null) await bad(context, trx, rule, device, { device: device.uid });
+    const known = (await readBad(trx, [rule.rule.id])).get(rule.rule.id);
+    for (const device of devices) {
+      // One that was never there is not lost.
+      const isAway = device.presence === "offline" && device.lastSeenAt !== null;
+      if (isAway) await bad(context, trx, rule, device, { device: device.uid });
+      else if (known?.has(device.uid)) await context.apply(trx, { rule, subject: device.uid, signal: { kind: "fine" } });
+    }
   } else {
     const heard = condition.key === undefined ? await lastReadingsAt(trx, ids) : await newestReadings(trx, ids, condition.key);
     // Of any device those that have sent it before; of one device that one, also when it never has.

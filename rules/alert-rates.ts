@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { boundedCache } from "../core/bounded-cache.ts";
 import type { ConditionOf } from "../core/alert-rule.ts";
 import { type Point, rateOf, withPoint } from "../core/alert-signals.ts";
 import type { DeviceReading } from "../core/bus.ts";
@@ -23,7 +23,7 @@ interface RateWanted {
  * table, once.
  */
 export class AlertRates {
-  readonly #windows = new LRUCache<string, { points: readonly Point[] }>({ max: MOST_SERIES });
+  readonly #windows = boundedCache<{ points: readonly Point[] }>(MOST_SERIES);
 
   clear(): void {
     this.#windows.clear();

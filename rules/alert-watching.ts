@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { boundedCache } from "../core/bounded-cache.ts";
 import { counted, isBeyond, isTooFast } from "../core/alert-signals.ts";
 import type { DeviceReading } from "../core/bus.ts";
 import type { HubEvent } from "../core/event.ts";
@@ -31,8 +31,8 @@ const MOST_DEVICES = 50_000;
 export class AlertWatching {
   readonly #context: WatchingContext;
   readonly #rates = new AlertRates();
-  readonly #newest = new LRUCache<string, number>({ max: MOST_DEVICES });
-  readonly #places = new LRUCache<string, { siteId: string | null; roomId: string | null }>({ max: MOST_DEVICES, ttl: PLACE_MS });
+  readonly #newest = boundedCache<number>(MOST_DEVICES);
+  readonly #places = boundedCache<{ siteId: string | null; roomId: string | null }>(MOST_DEVICES, { ttlMs: PLACE_MS });
 
   constructor(context: WatchingContext) {
     this.#context = context;

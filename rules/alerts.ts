@@ -14,7 +14,7 @@ import { witnessEvents } from "../store/events.ts";
 import { takeBackFuture } from "../store/clock-step.ts";
 import type { Db } from "../store/open.ts";
 import { seenTime } from "../store/timers.ts";
-import { afterCommit } from "../store/transaction.ts";
+import { afterCommit, inTransaction } from "../store/transaction.ts";
 import { AlertIndex, watchingRule, type WatchingRule } from "./alert-index.ts";
 import { silenceIsOver, silenceTimer, survey, surveyTimer } from "./alert-looks.ts";
 import { actorOfRule, change, type TurnsContext, type Wanted } from "./alert-record.ts";
@@ -64,6 +64,7 @@ class FollowedAlerts implements Alerts {
   #counting: Promise<void> | undefined;
   #isOutdated = false;
   #takingBack: Promise<void> | undefined;
+  readonly #surveying = new Set<Promise<void>>();
 
   constructor(context: AlertsContext) {
     this.#context = context;
@@ -82,7 +83,7 @@ class FollowedAlerts implements Alerts {
       what: "changed alert rules",
       read: (ids) => this.#read(ids),
       known: () => this.#index.ids(),
-      apply: (id, rule) => this.#apply(id, rule),
+      apply: (id, rule) => this.#learn(id, rule),
       log: context.log,
     });
     witnessEvents(context.db, (trx, events) => this.#witnessEvents(trx, events));
@@ -153,6 +154,7 @@ class FollowedAlerts implements Alerts {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#rows[Symbol.asyncDispose]();
+    await Promise.all(this.#surveying);
     await this.#counting;
     await this.#takingBack;
   }
@@ -168,6 +170,18 @@ class FollowedAlerts implements Alerts {
       if (rule) rules.set(id, rule);
     }
     return rules;
+  }
+
+  /** What happened before this node heard of a rule, nobody has held against it. */
+  #learn(id: string, rule: WatchingRule | undefined): void {
+    const isNew = rule !== undefined && this.#index.get(id)?.rule.version !== rule.rule.version;
+    this.#apply(id, rule);
+    if (!isNew) return;
+    const { db, timers, log } = this.#context;
+    const surveyed = inTransaction(db, (trx) => timers.put(trx, [surveyTimer(rule, timers.now())]))
+      .catch((error: unknown) => log.error({ err: error, alertRuleId: id }, "an alert rule has not seen what is there already"))
+      .finally(() => this.#surveying.delete(surveyed));
+    this.#surveying.add(surveyed);
   }
 
   #apply(id: string, rule: WatchingRule | undefined): void {

@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { boundedCache } from "../core/bounded-cache.ts";
 import { type CommandRecord, effectOf } from "../core/command.ts";
 import type { Capabilities } from "../core/device.ts";
 import { type DeviceState, mergeState } from "../core/state.ts";
@@ -18,7 +18,7 @@ interface Staged {
  * commands that are on their way will. Nothing of a transaction reaches the cache before {@link DeviceStates.commit}.
  */
 export class DeviceStates {
-  readonly #committed = new LRUCache<string, DeviceState>({ max: CACHED_DEVICES });
+  readonly #committed = boundedCache<DeviceState>(CACHED_DEVICES);
   readonly #isShared: boolean;
   /** Acknowledgements and reports of one group commit see each other's changes here. */
   readonly #staged = new WeakMap<Db, Staged>();

@@ -1,4 +1,5 @@
-import { LRUCache } from "lru-cache";
+import type { LRUCache } from "lru-cache";
+import { boundedCache } from "../core/bounded-cache.ts";
 import type { CommandStatus } from "../core/command.ts";
 import type { Actor } from "../core/principal.ts";
 import type { RecentCommandMemory } from "../core/risk.ts";
@@ -20,10 +21,10 @@ const LIMITS: RecentCommandLimits = { actors: 5_000, devices: 20_000, pairs: 50_
  * was not heard of for longest is forgotten.
  */
 export function createRecentCommands(limits: RecentCommandLimits = LIMITS): RecentCommandMemory {
-  const byActor = new LRUCache<string, SlidingCount>({ max: limits.actors });
-  const byDevice = new LRUCache<string, SlidingCount>({ max: limits.devices });
-  const failures = new LRUCache<string, SlidingCount>({ max: limits.devices });
-  const pairs = new LRUCache<string, true>({ max: limits.pairs });
+  const byActor = boundedCache<SlidingCount>(limits.actors);
+  const byDevice = boundedCache<SlidingCount>(limits.devices);
+  const failures = boundedCache<SlidingCount>(limits.devices);
+  const pairs = boundedCache<true>(limits.pairs);
   return {
     of(actor, deviceId, now) {
       const key = keyOf(actor);

@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { boundedCache } from "../core/bounded-cache.ts";
 import { PLATFORM } from "../core/principal.ts";
 import { assess, type RecentCommandMemory, type Risk } from "../core/risk.ts";
 import type { ApprovalPolicy } from "../core/risk-policy.ts";
@@ -28,13 +28,13 @@ export interface ApprovalTerms {
   readonly timeoutMs: number;
 }
 
-const ZONES_KEPT = { max: 2_000, ttl: 60_000, ttlResolution: 1_000 } as const;
+const ZONES_KEPT = 2_000;
 
 /** How risky something is that is asked of a device, by the policy of its organisation. */
 export class RiskDesk {
   readonly #context: RiskDeskContext;
   /** Of sites. */
-  readonly #zones = new LRUCache<string, string>(ZONES_KEPT);
+  readonly #zones = boundedCache<string>(ZONES_KEPT, { ttlMs: 60_000, ttlResolutionMs: 1_000 });
 
   constructor(context: RiskDeskContext) {
     this.#context = context;

@@ -1,6 +1,6 @@
 import type { Fleet } from "../core/alert-groups.ts";
 import type { Db } from "./open.ts";
-import { idsParameter, rowsOf, toJson } from "./sql.ts";
+import { engineOf, idsParameter, rowsOf, toJson } from "./sql.ts";
 import { sensorValue } from "./state.ts";
 
 /** From the gateway to what is behind it. */
@@ -26,9 +26,9 @@ export async function findPlacedDevice(db: Db, uid: string): Promise<PlacedDevic
   return (await rowsOf<PlacedDevice>(db, `${DEVICES} where d.uid = ?`, [uid]))[0];
 }
 
-/** Those of the organisation that a rule is about, by id, after `after`. */
+/** Those of the organisation that a rule is about, by id, after `after`; none of them comes or goes until the transaction ends. */
 export async function listWatchedDevices(
-  db: Db,
+  trx: Db,
   organizationId: string,
   { device, siteId, roomId }: { device?: string | undefined; siteId?: string | undefined; roomId?: string | undefined },
   { after, limit }: { after: string; limit: number },
@@ -39,9 +39,10 @@ export async function listWatchedDevices(
     ["d.room_id", roomId],
   ];
   const given = wanted.filter(([, value]) => value !== undefined) as [string, string][];
+  const lock = engineOf(trx) === "postgres" ? " for share of d" : "";
   return await rowsOf<PlacedDevice>(
-    db,
-    `${DEVICES} where d.organization_id = ? and d.id > ? ${given.map(([column]) => `and ${column} = ?`).join(" ")} order by d.id limit ?`,
+    trx,
+    `${DEVICES} where d.organization_id = ? and d.id > ? ${given.map(([column]) => `and ${column} = ?`).join(" ")} order by d.id limit ?${lock}`,
     [organizationId, after, ...given.map(([, value]) => value), limit],
   );
 }

@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { boundedCache } from "../core/bounded-cache.ts";
 import type { Log } from "../core/bus.ts";
 import { newAudit } from "../core/event.ts";
 import { SYSTEM } from "../core/principal.ts";
@@ -32,7 +32,7 @@ interface Counted {
 
 /** A hostile client can cause some rows a minute, whatever it does. Disposing waits for those on their way. */
 export function createSecurityEvents({ db, log, clock }: SecurityEventsContext): SecurityEvents & AsyncDisposable {
-  const counts = new LRUCache<string, Counted>({ max: MAX_KEYS });
+  const counts = boundedCache<Counted>(MAX_KEYS);
   const strangers: Counted = { since: 0, written: 0, untold: 0 };
   const writing = new Set<Promise<void>>();
 

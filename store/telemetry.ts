@@ -1,4 +1,5 @@
-import { LRUCache } from "lru-cache";
+import type { LRUCache } from "lru-cache";
+import { boundedCache } from "../core/bounded-cache.ts";
 import type { SensorValue } from "../core/payloads.ts";
 import type { Db, Store } from "./open.ts";
 import { engineOf, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
@@ -51,7 +52,7 @@ interface DeviceSeries {
 }
 
 export function createTelemetryStore(store: Store, clock: () => number = Date.now): TelemetryStore {
-  const cache = new LRUCache<string, DeviceSeries>({ max: CACHED_DEVICES });
+  const cache = boundedCache<DeviceSeries>(CACHED_DEVICES);
   const days = new Set<number>();
 
   async function ensure(db: Db, timestamps: readonly number[]): Promise<void> {

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
+import { boundedCache } from "../core/bounded-cache.ts";
 import type { Bus, Log, Metrics, SharedCache } from "../core/bus.ts";
 import { HUB_TOPICS } from "../core/hub-topics.ts";
 import type { Db } from "./open.ts";
@@ -64,7 +65,7 @@ export class TwoLevelCache implements AsyncDisposable {
   readonly #options: TwoLevelCacheOptions;
   readonly #memory: LRUCache<string, Entry>;
   /** The oldest revision that may still be answered, by key. */
-  readonly #floors = new LRUCache<string, number>({ max: MAX_FLOORS });
+  readonly #floors = boundedCache<number>(MAX_FLOORS);
   readonly #flights = new Map<string, Flight>();
   /** Changes that the shared cache has not heard of. */
   readonly #owed = new Map<string, number>();

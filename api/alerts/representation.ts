@@ -3,7 +3,6 @@ import { AlertRuleDefinition, type AlertRuleInput } from "../../core/alert-rule.
 import { type Alert, ALERT_STATUSES, type AlertEntry } from "../../core/alert.ts";
 import { SEVERITIES } from "../../core/notification.ts";
 import { versionOf } from "../../core/version.ts";
-import type { DefinitionVersion } from "../../store/definition-versions.ts";
 import type { AlertRule, AlertRuleFields } from "../../store/alert-rules.ts";
 import { nullable } from "../fields.ts";
 import { Description, Name } from "../places/fields.ts";
@@ -32,19 +31,6 @@ export const AlertRuleView = Type.Object(
     updated_at: Type.String(),
   },
   { title: "AlertRule" },
-);
-
-export const AlertRuleVersionView = Type.Object(
-  {
-    version: Type.Integer(),
-    name: Type.String(),
-    description: nullable("string"),
-    definition: AlertRuleDefinition,
-    changed_at: Type.String(),
-    changed_by: Type.Object({ kind: Type.String(), id: Type.String() }),
-    note: nullable("string"),
-  },
-  { title: "AlertRuleVersion" },
 );
 
 export const Severity = Type.Enum([...SEVERITIES]);
@@ -114,16 +100,6 @@ export const ruleJson = ({ id, organizationId, name, description, isEnabled, ver
 });
 
 export const ruleVersion = ({ id, version }: AlertRule): string => versionOf([id, version]);
-
-export const ruleVersionJson = ({ version, name, description, definition, changedAt, actor, note }: DefinitionVersion) => ({
-  version,
-  name,
-  description,
-  definition,
-  changed_at: changedAt,
-  changed_by: actor,
-  note,
-});
 
 export const alertJson = (alert: Alert) => ({
   id: alert.id,

@@ -8,29 +8,19 @@ import {
   deleteAlertRule,
   getAlertRule,
   listAlertRules,
-  alertRuleVersions,
   lockAlertRule,
   updateAlertRule,
 } from "../../store/alert-rules.ts";
 import { devicesByUid, idsOf } from "../../store/named-things.ts";
 import type { Db } from "../../store/open.ts";
 import { checkActions } from "../automations/check.ts";
-import { EditNote } from "../automations/representation.ts";
 import { Cursor, IdParams, Limit, pageOf } from "../fields.ts";
 import { changeable, Search } from "../places/fields.ts";
-import { type AuditNote, defineRoute } from "../route.ts";
-import {
-  AlertRuleRequest,
-  AlertRuleVersionView,
-  AlertRuleView,
-  definitionOf,
-  fieldsOf,
-  ruleJson,
-  ruleVersion,
-  ruleVersionJson,
-} from "./representation.ts";
+import { type AuditNote, defineRoute, type Effect } from "../route.ts";
+import { type ChangeReason, type Changing, EditNote } from "../versions.ts";
+import { AlertRuleRequest, AlertRuleView, definitionOf, fieldsOf, ruleJson, ruleVersion } from "./representation.ts";
 
-const OneRule = Type.Object({ rule: AlertRuleView }, { title: "OneAlertRule" });
+export const OneRule = Type.Object({ rule: AlertRuleView }, { title: "OneAlertRule" });
 const Body = Type.Object({ ...AlertRuleRequest.properties, note: EditNote }, { additionalProperties: false, title: "NewAlertRule" });
 const change = changeable(AlertRuleRequest, "AlertRule");
 const Patch = Type.Unsafe<Record<string, unknown>>({
@@ -127,16 +117,11 @@ export const update = defineRoute({
       const kept = patch["condition"] === undefined ? { condition } : {};
       const named = { name: before.name, description: before.description, is_enabled: before.isEnabled };
       const wanted = change.apply({ ...definition, ...kept, ...named }, patch);
-      await checkRule(db, before.organizationId, wanted);
-      const edit = { actor: actorOf(principal), now: context.clock(), note: typeof reason === "string" ? reason : undefined };
-      const after = await updateAlertRule(db, before, fieldsOf(wanted), edit);
-      await context.alerts.plan(db, after.id);
-      const details = { changed: Object.keys(patch), version: after.version };
-      return {
-        answer: answerOf(after, 200),
-        audit: [{ ...note(after, "alert_rule.update", details), before: before.definition, after: after.definition }],
-        afterwards: () => context.alerts.changed(after.id),
-      };
+      return await changeTo({ context, db, principal }, before, wanted, {
+        action: "alert_rule.update",
+        details: { changed: Object.keys(patch) },
+        reason: typeof reason === "string" ? reason : undefined,
+      });
     }),
 });
 
@@ -165,29 +150,22 @@ export const remove = defineRoute({
     }),
 });
 
-export const versions = defineRoute({
-  method: "GET",
-  path: "/api/v1/alert-rules/:id/versions",
-  tag: "Alerts",
-  summary: "What an alert rule was",
-  access: "automation.read",
-  params: IdParams,
-  query: Type.Object(
-    {
-      limit: Limit(200, 50),
-      cursor: Type.Optional(Type.Integer({ minimum: 1, maximum: 2_147_483_647, description: "next_cursor of the page before" })),
-    },
-    { additionalProperties: false },
-  ),
-  replies: { 200: { description: "Newest first", schema: pageOf(AlertRuleVersionView, "AlertRuleVersionPage") } },
-  errors: ["not_found"],
-  async handler({ context, scope, params, query: { limit = 50, cursor: after } }) {
-    const { db } = context.store;
-    const rule = await getAlertRule(db, scope, params.id.toLowerCase());
-    const page = await alertRuleVersions.list(db, rule.id, { limit, after });
-    return { status: 200, body: { data: page.items.map(ruleVersionJson), next_cursor: page.next } };
-  },
-});
+/** What a change leaves behind, whoever makes it: a patch, or the way back to a former version. */
+export async function changeTo(
+  { context, db, principal }: Changing,
+  before: AlertRule,
+  wanted: AlertRuleRequest,
+  { action, details, reason }: ChangeReason,
+): Promise<Effect> {
+  await checkRule(db, before.organizationId, wanted);
+  const after = await updateAlertRule(db, before, fieldsOf(wanted), { actor: actorOf(principal), now: context.clock(), note: reason });
+  await context.alerts.plan(db, after.id);
+  return {
+    answer: answerOf(after, 200),
+    audit: [{ ...note(after, action, { ...details, version: after.version }), before: before.definition, after: after.definition }],
+    afterwards: () => context.alerts.changed(after.id),
+  };
+}
 
 /** Throws `validation_error` for what cannot be, and for what is not the organisation's. */
 async function checkRule(db: Db, organizationId: string, request: AlertRuleRequest): Promise<void> {

@@ -1,6 +1,6 @@
 import Type from "typebox";
 import { MOST_AUTOMATIONS, parseDefinition } from "../../core/automation.ts";
-import { actorOf, type Member } from "../../core/principal.ts";
+import { actorOf } from "../../core/principal.ts";
 import {
   type Automation,
   createAutomation,
@@ -11,17 +11,16 @@ import {
   type PlacedAutomation,
   updateAutomation,
 } from "../../store/automations.ts";
-import type { Db } from "../../store/open.ts";
 import { openRunIds } from "../../store/runs.ts";
-import type { ApiContext } from "../context.ts";
 import { Cursor, IdParams, Limit, pageOf } from "../fields.ts";
 import { changeable, Search } from "../places/fields.ts";
 import { type AuditNote, defineRoute, type Effect } from "../route.ts";
+import { type ChangeReason, type Changing, EditNote } from "../versions.ts";
 import { checkedDefinition, nextRunsOf } from "./check.ts";
-import { AutomationRequest, automationJson, automationVersion, AutomationView, EditNote, fieldsOf } from "./representation.ts";
+import { AutomationRequest, automationJson, automationVersion, AutomationView, fieldsOf } from "./representation.ts";
 
 const NEXT_RUNS = 5;
-const OneAutomation = Type.Object(
+export const OneAutomation = Type.Object(
   { automation: AutomationView, next_runs: Type.Array(Type.String(), { description: "The next five times of its schedules" }) },
   { title: "OneAutomation" },
 );
@@ -167,10 +166,10 @@ export const remove = defineRoute({
 
 /** What a change leaves behind, whoever makes it: a patch, or the way back to a former version. */
 export async function changeTo(
-  { context, db, principal }: { readonly context: ApiContext; readonly db: Db; readonly principal: Member },
+  { context, db, principal }: Changing,
   before: PlacedAutomation,
   wanted: AutomationRequest,
-  { action, details, reason }: { readonly action: string; readonly details: Record<string, unknown>; readonly reason: string | undefined },
+  { action, details, reason }: ChangeReason,
 ): Promise<Effect> {
   await checkedDefinition(db, context.topics, before.organizationId, wanted);
   const edit = { actor: actorOf(principal), now: context.clock(), note: reason };

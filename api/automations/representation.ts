@@ -2,9 +2,8 @@ import Type, { type Static } from "typebox";
 import { AutomationDefinition } from "../../core/automation.ts";
 import { RUN_STATUSES, type Run } from "../../core/run.ts";
 import { versionOf } from "../../core/version.ts";
-import type { DefinitionVersion } from "../../store/definition-versions.ts";
 import type { Automation, AutomationFields } from "../../store/automations.ts";
-import { line, nullable } from "../fields.ts";
+import { nullable } from "../fields.ts";
 import { Description, Name } from "../places/fields.ts";
 
 export const AutomationRequest = Type.Object(
@@ -17,8 +16,6 @@ export const AutomationRequest = Type.Object(
   { additionalProperties: false, title: "AutomationRequest" },
 );
 export type AutomationRequest = Static<typeof AutomationRequest>;
-
-export const EditNote = Type.Optional(line(200, "What the change is for; stands beside the version"));
 
 export const AutomationView = Type.Object(
   {
@@ -36,19 +33,6 @@ export const AutomationView = Type.Object(
     updated_at: Type.String(),
   },
   { title: "Automation" },
-);
-
-export const VersionView = Type.Object(
-  {
-    version: Type.Integer(),
-    name: Type.String(),
-    description: nullable("string"),
-    definition: AutomationDefinition,
-    changed_at: Type.String(),
-    changed_by: Type.Object({ kind: Type.String(), id: Type.String() }),
-    note: nullable("string"),
-  },
-  { title: "AutomationVersion" },
 );
 
 export const RunView = Type.Object(
@@ -105,24 +89,6 @@ export function automationJson(one: Automation, nextRunAt: string | null): Recor
 
 /** What people change: firing makes no other one of it. */
 export const automationVersion = ({ id, version, isEnabled }: Automation): string => versionOf([id, version, isEnabled]);
-
-export const versionJson = ({
-  version,
-  name,
-  description,
-  definition,
-  changedAt,
-  actor,
-  note,
-}: DefinitionVersion): Record<string, unknown> => ({
-  version,
-  name,
-  description,
-  definition,
-  changed_at: changedAt,
-  changed_by: actor,
-  note,
-});
 
 export const runJson = (run: Run): Record<string, unknown> => ({
   id: run.id,

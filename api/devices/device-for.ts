@@ -1,6 +1,6 @@
 import type { Device } from "../../core/device.ts";
 import { HubError } from "../../core/errors.ts";
-import { type Access, mayOn, type Permission, scopeOf } from "../../core/permissions.ts";
+import { type Access, may, mayOn, type Permission, scopeOf } from "../../core/permissions.ts";
 import { getDevice } from "../../store/devices.ts";
 import type { Db } from "../../store/open.ts";
 
@@ -13,4 +13,10 @@ export async function deviceFor(rights: Access, permission: Permission, db: Db, 
   if (!mayOn(rights, permission, device))
     throw new HubError("forbidden", `this takes the permission ${permission} on the device`, { details: { permission } });
   return device;
+}
+
+/** Throws `forbidden` for who has the permission on the device alone, or not at all. */
+export function requireEverywhere(rights: Access, permission: Permission, { organizationId }: Pick<Device, "organizationId">): void {
+  if (!may(rights, permission, organizationId))
+    throw new HubError("forbidden", `this takes the permission ${permission}`, { details: { permission } });
 }

@@ -1,9 +1,9 @@
 import Type from "typebox";
-import { type Device, DeviceClass, DeviceSettings, Presence, Sensitivity } from "../../core/device.ts";
+import { type Device, DeviceClass, DeviceSettings, isLessSensitive, Presence, Sensitivity } from "../../core/device.ts";
 import { mergePatch, mergePatchOf } from "../../core/merge-patch.ts";
 import { newEvent } from "../../core/event.ts";
 import { HubError } from "../../core/errors.ts";
-import { type Access, may } from "../../core/permissions.ts";
+import type { Access } from "../../core/permissions.ts";
 import { actorOf } from "../../core/principal.ts";
 import { deleteDevice, getDevice, listDevices, lockDevice, updateDevice } from "../../store/devices.ts";
 import type { Db } from "../../store/open.ts";
@@ -14,7 +14,7 @@ import { describeState, readSensorState, stateOf } from "../../store/state.ts";
 import type { ApiContext } from "../context.ts";
 import { Cursor, DeviceParams, Limit, line, pageOf, Uuid } from "../fields.ts";
 import { defineRoute } from "../route.ts";
-import { deviceFor } from "./device-for.ts";
+import { deviceFor, requireEverywhere } from "./device-for.ts";
 import { DeviceDetail, deviceJson, deviceVersion, reasonJson, DeviceView } from "./representation.ts";
 
 export const list = defineRoute({
@@ -85,7 +85,7 @@ export const update = defineRoute({
   tag: "Devices",
   summary: "Rename a device, change its settings or sensitivity, or put it into a room",
   description:
-    "A merge patch: settings that are not named stay as they are, null takes one away. The device receives them as retained `down/config`. To say where it is takes the permission place.manage, since grants on sites follow within a second. `sensitivity` says how much harm a wrong command can do: docs/approvals.md tells what it makes of them, and what waits for an approval already goes on waiting.",
+    "A merge patch: settings that are not named stay as they are, null takes one away. The device receives them as retained `down/config`. To say where it is takes the permission place.manage, since grants on sites follow within a second. `sensitivity` says how much harm a wrong command can do: docs/approvals.md tells what it makes of them, and what waits for an approval already goes on waiting. To lower it takes the permission organization.manage, as to change the policy.",
   access: "device.manage",
   match: "optional",
   params: DeviceParams,
@@ -108,6 +108,9 @@ export const update = defineRoute({
       const place = roomId === undefined ? undefined : await lockPlaceOf(rights, db, found);
       const before = await lockDevice(db, found);
       match(deviceVersion(before));
+      // As who changes the policy: else whoever may not approve could make what is risky harmless.
+      if (sensitivity !== undefined && isLessSensitive(sensitivity, before.sensitivity))
+        requireEverywhere(rights, "organization.manage", before);
       const moved = place && (await placeDevice(db, place, roomId?.toLowerCase() ?? null));
       const device = await updateDevice(db, scope, before.id, {
         name,
@@ -193,8 +196,7 @@ export const remove = defineRoute({
 /** Who says where a device is gives and takes what is granted on sites. Throws `forbidden` and `device_not_claimed`. */
 async function lockPlaceOf(rights: Access, db: Db, { id, organizationId }: Device): Promise<{ id: string; organizationId: string }> {
   if (organizationId === null) throw new HubError("device_not_claimed", "the device belongs to nobody");
-  if (!may(rights, "place.manage", organizationId))
-    throw new HubError("forbidden", "this takes the permission place.manage", { details: { permission: "place.manage" } });
+  requireEverywhere(rights, "place.manage", { organizationId });
   await lockOrganization(db, organizationId);
   return { id, organizationId };
 }

@@ -1,4 +1,5 @@
 import Type from "typebox";
+import { isLessSensitive } from "../../core/device.ts";
 import { HubError } from "../../core/errors.ts";
 import { newEvent } from "../../core/event.ts";
 import { newClaimCode } from "../../core/id.ts";
@@ -10,7 +11,7 @@ import { siteOfDevice } from "../../store/rooms.ts";
 import { usersGrantedOn } from "../../store/site-grants.ts";
 import { DeviceParams } from "../fields.ts";
 import { defineRoute } from "../route.ts";
-import { deviceFor } from "./device-for.ts";
+import { deviceFor, requireEverywhere } from "./device-for.ts";
 import { deviceJson, DeviceView } from "./representation.ts";
 
 export const claim = defineRoute({
@@ -67,7 +68,7 @@ export const release = defineRoute({
   tag: "Devices",
   summary: "Give a device up",
   description:
-    "It leaves the organisation and waits for somebody with the new claim code. Its session ends and its retained messages are taken back; its credentials stay valid.",
+    "It leaves the organisation and waits for somebody with the new claim code. Its session ends and its retained messages are taken back; its credentials stay valid. For a device of high or critical sensitivity it takes the permission organization.manage, too.",
   access: "device.own",
   params: DeviceParams,
   replies: {
@@ -81,6 +82,8 @@ export const release = defineRoute({
       const { organizationId } = before;
       // Nobody puts it into a room, or links it with anything, between this and its release.
       await lockOrganization(db, organizationId);
+      // Claimed again it would be as harmless as any other.
+      if (isLessSensitive("normal", before.sensitivity)) requireEverywhere(rights, "organization.manage", before);
       const granted = await usersGrantedOn(db, [await siteOfDevice(db, before.id)]);
       const claimCode = newClaimCode();
       const device = await releaseDevice(db, { kind: "organization", organizationId }, before.id, claimCode);

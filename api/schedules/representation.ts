@@ -2,7 +2,6 @@ import Type, { type Static } from "typebox";
 import { ScheduleDefinition, type Schedule } from "../../core/schedule.ts";
 import { contextOf, nextTimes } from "../../core/schedule-plan.ts";
 import { versionOf } from "../../core/version.ts";
-import type { DefinitionVersion } from "../../store/definition-versions.ts";
 import type { ScheduleFields, StoredSchedule } from "../../store/schedules.ts";
 import { nullable } from "../fields.ts";
 import { Description, Name } from "../places/fields.ts";
@@ -42,19 +41,6 @@ export const ScheduleView = Type.Object(
   { title: "Schedule" },
 );
 
-export const ScheduleVersionView = Type.Object(
-  {
-    version: Type.Integer(),
-    name: Type.String(),
-    description: nullable("string"),
-    definition: ScheduleDefinition,
-    changed_at: Type.String(),
-    changed_by: Type.Object({ kind: Type.String(), id: Type.String() }),
-    note: nullable("string"),
-  },
-  { title: "ScheduleVersion" },
-);
-
 export const fieldsOf = ({ name, description, is_active: isActive = true, ...definition }: ScheduleRequest): ScheduleFields => ({
   name,
   description: description ?? null,
@@ -85,13 +71,3 @@ export function scheduleJson(one: StoredSchedule, schedule: Schedule, now: numbe
 
 /** What people change: a run makes no other one of it. */
 export const scheduleVersion = ({ id, version, isActive }: StoredSchedule): string => versionOf([id, version, isActive]);
-
-export const versionJson = (one: DefinitionVersion): Record<string, unknown> => ({
-  version: one.version,
-  name: one.name,
-  description: one.description,
-  definition: one.definition,
-  changed_at: one.changedAt,
-  changed_by: one.actor,
-  note: one.note,
-});

@@ -1,6 +1,6 @@
 import Type from "typebox";
 import { DeviceUid } from "../../core/condition.ts";
-import { actorOf } from "../../core/principal.ts";
+import { actorOf, PLATFORM } from "../../core/principal.ts";
 import { MOST_SCHEDULES, parseSchedule, type ScheduleDefinition } from "../../core/schedule.ts";
 import { lockOrganization } from "../../store/organizations.ts";
 import { openRunIds } from "../../store/runs.ts";
@@ -9,27 +9,18 @@ import {
   deleteSchedule,
   getSchedule,
   listSchedules,
-  scheduleVersions,
   lockSchedule,
   type StoredSchedule,
   updateSchedule,
 } from "../../store/schedules.ts";
-import { EditNote } from "../automations/representation.ts";
 import { Cursor, IdParams, Limit, pageOf } from "../fields.ts";
 import { changeable, Search } from "../places/fields.ts";
-import { type AuditNote, defineRoute } from "../route.ts";
+import { type AuditNote, defineRoute, type Effect } from "../route.ts";
+import { type ChangeReason, type Changing, EditNote } from "../versions.ts";
 import { checkSchedule } from "./check.ts";
-import {
-  fieldsOf,
-  scheduleJson,
-  ScheduleRequest,
-  scheduleVersion,
-  ScheduleVersionView,
-  ScheduleView,
-  versionJson,
-} from "./representation.ts";
+import { fieldsOf, scheduleJson, ScheduleRequest, scheduleVersion, ScheduleView } from "./representation.ts";
 
-const OneSchedule = Type.Object({ schedule: ScheduleView }, { title: "OneSchedule" });
+export const OneSchedule = Type.Object({ schedule: ScheduleView }, { title: "OneSchedule" });
 const Body = Type.Object({ ...ScheduleRequest.properties, note: EditNote }, { additionalProperties: false, title: "NewSchedule" });
 const change = changeable(ScheduleRequest, "Schedule");
 const Patch = Type.Unsafe<Record<string, unknown>>({
@@ -133,17 +124,11 @@ export const update = defineRoute({
     commit(async (db) => {
       const before = await lockSchedule(db, scope, params.id.toLowerCase());
       match(scheduleVersion(before));
-      const wanted = change.apply(patchable(before, patch), patch);
-      await checkSchedule(db, before.organizationId, wanted);
-      const edit = { actor: actorOf(principal), now: context.clock(), note: typeof reason === "string" ? reason : undefined };
-      await updateSchedule(db, before, fieldsOf(wanted), edit);
-      await context.schedules.plan(db, before.id);
-      const after = await getSchedule(db, scope, before.id);
-      const details = { changed: Object.keys(patch), version: after.version };
-      return {
-        answer: answerOf(after, 200, context.clock()),
-        audit: [{ ...note(after, "schedule.update", details), before: before.definition, after: after.definition }],
-      };
+      return await changeTo({ context, db, principal }, before, change.apply(patchable(before, patch), patch), {
+        action: "schedule.update",
+        details: { changed: Object.keys(patch) },
+        reason: typeof reason === "string" ? reason : undefined,
+      });
     }),
 });
 
@@ -172,26 +157,22 @@ export const remove = defineRoute({
     }),
 });
 
-export const versions = defineRoute({
-  method: "GET",
-  path: "/api/v1/schedules/:id/versions",
-  tag: "Schedules",
-  summary: "The versions of a schedule, newest first",
-  access: "automation.read",
-  params: IdParams,
-  query: Type.Object(
-    { limit: Limit(100, 20), cursor: Type.Optional(Type.Integer({ minimum: 1, maximum: 999_999_999 })) },
-    { additionalProperties: false },
-  ),
-  replies: { 200: { description: "A page", schema: pageOf(ScheduleVersionView, "ScheduleVersionPage") } },
-  errors: ["not_found"],
-  async handler({ context, scope, params, query: { limit = 20, cursor: after } }) {
-    const { db } = context.store;
-    const { id } = await getSchedule(db, scope, params.id.toLowerCase());
-    const page = await scheduleVersions.list(db, id, { limit, after });
-    return { status: 200, body: { data: page.items.map(versionJson), next_cursor: page.next } };
-  },
-});
+/** What a change leaves behind, whoever makes it: a patch, or the way back to a former version. */
+export async function changeTo(
+  { context, db, principal }: Changing,
+  before: StoredSchedule,
+  wanted: ScheduleRequest,
+  { action, details, reason }: ChangeReason,
+): Promise<Effect> {
+  await checkSchedule(db, before.organizationId, wanted);
+  await updateSchedule(db, before, fieldsOf(wanted), { actor: actorOf(principal), now: context.clock(), note: reason });
+  await context.schedules.plan(db, before.id);
+  const after = await getSchedule(db, PLATFORM, before.id);
+  return {
+    answer: answerOf(after, 200, context.clock()),
+    audit: [{ ...note(after, action, { ...details, version: after.version }), before: before.definition, after: after.definition }],
+  };
+}
 
 /** What the patch is merged into: a recurrence of another kind has nothing of the former one. */
 function patchable(before: StoredSchedule, patch: Readonly<Record<string, unknown>>): Record<string, unknown> {

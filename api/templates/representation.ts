@@ -2,7 +2,6 @@ import Type, { type Static } from "typebox";
 import type { Member } from "../../core/principal.ts";
 import { TemplateDefinition } from "../../core/template.ts";
 import { versionOf } from "../../core/version.ts";
-import type { DefinitionVersion } from "../../store/definition-versions.ts";
 import type { TaskTemplate, TemplateFields, TemplateSummary } from "../../store/task-templates.ts";
 import { nullable } from "../fields.ts";
 import { Description, Name } from "../places/fields.ts";
@@ -47,19 +46,6 @@ const TemplateView = Type.Object(
   { title: "Template" },
 );
 export const OneTemplate = Type.Object({ template: TemplateView }, { title: "OneTemplate" });
-
-export const TemplateVersionView = Type.Object(
-  {
-    version: Type.Integer(),
-    name: Type.String(),
-    description: nullable("string"),
-    definition: TemplateDefinition,
-    changed_at: Type.String(),
-    changed_by: Type.Object({ kind: Type.String(), id: Type.String() }),
-    note: nullable("string"),
-  },
-  { title: "TemplateVersion" },
-);
 
 export const fieldsOf = ({ name, description, is_public: isPublic = false, ...definition }: TemplateRequest): TemplateFields => ({
   name,
@@ -112,16 +98,6 @@ export function answerOf(template: TaskTemplate, principal: Member, status: 200 
     body: { template: { ...summaryJson(template, principal), actions: definition.actions, variables: definition.variables ?? [] } },
   };
 }
-
-export const versionJson = (one: DefinitionVersion): Record<string, unknown> => ({
-  version: one.version,
-  name: one.name,
-  description: one.description,
-  definition: one.definition,
-  changed_at: one.changedAt,
-  changed_by: one.actor,
-  note: one.note,
-});
 
 export const note = ({ id, organizationId }: TaskTemplate, action: string, details: Record<string, unknown>): AuditNote => ({
   organizationId,

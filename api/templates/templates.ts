@@ -1,7 +1,6 @@
 import Type from "typebox";
-import { actorOf, type Member } from "../../core/principal.ts";
+import { actorOf } from "../../core/principal.ts";
 import { Label, parseTemplate } from "../../core/template.ts";
-import type { Db } from "../../store/open.ts";
 import {
   createTemplate,
   deleteTemplate,
@@ -11,11 +10,10 @@ import {
   updateTemplate,
 } from "../../store/task-templates.ts";
 import { listCategories, listTemplates, TEMPLATE_ORDERS } from "../../store/template-list.ts";
-import { EditNote } from "../automations/representation.ts";
-import type { ApiContext } from "../context.ts";
 import { Cursor, IdParams, Limit, pageOf } from "../fields.ts";
 import { changeable } from "../places/fields.ts";
 import { defineRoute, type Effect } from "../route.ts";
+import { type ChangeReason, type Changing, EditNote } from "../versions.ts";
 import {
   answerOf,
   fieldsOf,
@@ -218,10 +216,10 @@ export const remove = defineRoute({
 
 /** What a change leaves behind, whoever makes it: a patch, or the way back to a former version. */
 export async function changeTo(
-  { context, db, principal }: { readonly context: ApiContext; readonly db: Db; readonly principal: Member },
+  { context, db, principal }: Changing,
   before: TaskTemplate,
   wanted: TemplateRequest,
-  { action, details, reason }: { readonly action: string; readonly details: Record<string, unknown>; readonly reason: string | undefined },
+  { action, details, reason }: ChangeReason,
 ): Promise<Effect> {
   parseTemplate(wanted);
   const edit = { actor: actorOf(principal), now: context.clock(), note: reason };

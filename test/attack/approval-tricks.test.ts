@@ -169,7 +169,9 @@ for (const { name, skip, open } of databases()) {
         "tasks",
         { device: uid, name: "By hand", actions: [ON] },
       ]);
-      await must(scene.people.admin.api, 200, ["PATCH", `devices/${uid}`, { sensitivity: "low" }]);
+      await must(scene.people.admin.api, 403, ["PATCH", `devices/${uid}`, { sensitivity: "low" }]);
+      await must(scene.people.admin.api, 403, ["POST", `devices/${uid}/release`, {}]);
+      await must(scene.people.owner.api, 200, ["PATCH", `devices/${uid}`, { sensitivity: "low" }]);
       assert.equal(await done(uid, device), 0);
       for (const id of [waiting, task.task.id]) assert.equal((await scene.task(id)).status, "awaiting_confirmation");
       // Neither does another name make it another task.

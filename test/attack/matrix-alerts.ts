@@ -25,6 +25,12 @@ export const ALERT_ROWS: Readonly<Record<string, Row>> = {
   "PATCH /api/v1/alert-rules/:id": { path: rule, body: () => ({ name: "Hotter" }), expects: forPeople(MANAGERS, 428) },
   "DELETE /api/v1/alert-rules/:id": { path: rule, expects: forPeople(MANAGERS, 428) },
   "GET /api/v1/alert-rules/:id/versions": { path: (ids) => `${rule(ids)}/versions`, expects: forPeople(VIEWERS) },
+  "GET /api/v1/alert-rules/:id/versions/:version": { path: (ids) => `${rule(ids)}/versions/1`, expects: forPeople(VIEWERS) },
+  "GET /api/v1/alert-rules/:id/versions/:version/diff": { path: (ids) => `${rule(ids)}/versions/1/diff`, expects: forPeople(VIEWERS) },
+  "POST /api/v1/alert-rules/:id/versions/:version/restore": {
+    path: (ids) => `${rule(ids)}/versions/1/restore`,
+    expects: forPeople(MANAGERS, 428),
+  },
   "GET /api/v1/alerts": {},
   "POST /api/v1/alerts": { body: () => ({ title: "Water", severity: "info", key: "matrix" }) },
   "GET /api/v1/alerts/:id": { path: alert, expects: forPeople(VIEWERS) },

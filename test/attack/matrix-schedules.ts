@@ -33,6 +33,12 @@ export const SCHEDULE_ROWS: Readonly<Record<string, Row>> = {
   "PATCH /api/v1/schedules/:id": { path: schedule, body: () => ({ is_active: true }), expects: open(MANAGERS) },
   "DELETE /api/v1/schedules/:id": { path: schedule, expects: open(MANAGERS) },
   "GET /api/v1/schedules/:id/versions": { path: (ids) => `${schedule(ids)}/versions`, expects: open(READERS) },
+  "GET /api/v1/schedules/:id/versions/:version": { path: (ids) => `${schedule(ids)}/versions/1`, expects: open(READERS) },
+  "GET /api/v1/schedules/:id/versions/:version/diff": { path: (ids) => `${schedule(ids)}/versions/1/diff`, expects: open(READERS) },
+  "POST /api/v1/schedules/:id/versions/:version/restore": {
+    path: (ids) => `${schedule(ids)}/versions/1/restore`,
+    expects: open(MANAGERS),
+  },
   "GET /api/v1/schedules/:id/runs": { path: (ids) => `${schedule(ids)}/runs`, expects: open(READERS) },
   "POST /api/v1/schedules/:id/run": { path: (ids) => `${schedule(ids)}/run`, expects: open(OPERATORS, ["guest"]) },
 };

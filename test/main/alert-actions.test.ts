@@ -123,10 +123,11 @@ for (const { name, skip, open } of databases()) {
       const recalls = await scene.create({
         triggers: [{ kind: "event", type: "custom.rung" }],
         actions: [
-          { kind: "delay", for_s: 0.3 },
+          { kind: "delay", for_s: 1 },
           { kind: "event", type: "custom.ring" },
         ],
       });
+      await alerts.alert("resolved");
       assert.ok((await api.call("POST", "/api/v1/events", { type: "custom.ring", data: {} })).status < 300);
       await until(
         async () => (await (await fetch(new URL("/metrics", scene.hub.http))).text()).includes('held_back_total{reason="depth"} 1'),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { until } from "../support/wait.ts";
-import { AlertsScene } from "./alerts-scene.ts";
+import { AlertsScene, type Sensor } from "./alerts-scene.ts";
 import { clusterMissing, startPair } from "./cluster-hubs.ts";
 
 test("of two nodes one raises and the other ends it: a device that moves, a rule that is made elsewhere, and one site lost at both", {
@@ -34,14 +34,14 @@ test("of two nodes one raises and the other ends it: a device that moves, a rule
   const { room } = (await pair.a.api.call<{ room: { id: string } }>("POST", "/api/v1/rooms", { name: "Attic", site_id: site.id })).body;
   const sensors = await Promise.all(Array.from({ length: 6 }, (_, index) => atA.addSensor(`Sensor ${index}`)));
   for (const { uid } of sensors) assert.equal((await pair.a.api.call("PATCH", `/api/v1/devices/${uid}`, { room_id: room.id })).status, 200);
-  const rule = await atB.rule({ name: "Away", condition: { kind: "device_offline", gather_s: 2 } });
+  const rule = await atB.rule({ name: "Away", condition: { kind: "device_offline", gather_s: 6 } });
   const clients = await Promise.all(sensors.map((one, index) => (index % 2 === 0 ? atA : atB).connect(one)));
   await Promise.all(clients.map((client) => client.endAsync()));
   const parent = await until(
     async () => (await atA.alerts(`&rule_id=${rule.id}`)).find(({ title }) => title === "Site Villa lost: 6 of 6 devices"),
     {
       what: "the loss",
-      timeoutMs: 20_000,
+      timeoutMs: 40_000,
     },
   );
   assert.equal((await atB.alerts(`&parent_id=${parent.id}`)).length, 6);
@@ -50,4 +50,32 @@ test("of two nodes one raises and the other ends it: a device that moves, a rule
     [],
     "one by one",
   );
+});
+
+test("what happens at a node before it hears of a rule is held against the rule all the same, for better or worse", {
+  skip: clusterMissing(),
+}, async () => {
+  await using pair = await startPair();
+  const [atA, atB] = [new AlertsScene(pair.a), new AlertsScene(pair.b)];
+  const [leaves, comes] = [await atA.addSensor("Leaves"), await atA.addSensor("Comes")];
+  const client = await atA.connect(leaves);
+  await (await atA.connect(comes)).endAsync();
+  const presence = async ({ uid }: Sensor): Promise<string> =>
+    (await pair.b.api.call<{ device: { connection_status: string } }>("GET", `/api/v1/devices/${uid}`)).body.device.connection_status;
+  await until(async () => (await presence(leaves)) === "online" && (await presence(comes)) === "offline", { what: "both as they were" });
+
+  process.kill(pair.ground.redis.pid, "SIGSTOP");
+  const rule = await atB.rule({ name: "Away", condition: { kind: "device_offline", gather_s: 0 } });
+  const open = async (): Promise<unknown[]> => (await atB.alerts(`&rule_id=${rule.id}&status=open`)).map(({ uid }) => uid);
+  await until(async () => (await open()).includes(comes.uid), { what: "the alert of a device that was away when the rule was made" });
+  await client.endAsync();
+  const back = await atA.connect(comes);
+  await until(async () => (await presence(leaves)) === "offline" && (await presence(comes)) === "online", { what: "both the other way" });
+  assert.deepEqual(await open(), [comes.uid], "the node has not heard of the rule");
+  process.kill(pair.ground.redis.pid, "SIGCONT");
+  await until(async () => JSON.stringify(await open()) === JSON.stringify([leaves.uid]), {
+    what: "the alerts to be true",
+    timeoutMs: 30_000,
+  });
+  await back.endAsync();
 });
