@@ -29,6 +29,13 @@ export function isForeignKeyViolation(error: unknown): boolean {
   return error instanceof SqliteError ? error.errcode === SQLITE_FOREIGN_KEY : codeOf(error) === "23503";
 }
 
+/** Whether PostgreSQL has ended a transaction for the sake of another one, with which it could not go on: done again, it can. */
+export function isConflict(error: unknown): boolean {
+  if (error instanceof HubError) return isConflict(error.cause);
+  // deadlock_detected, serialization_failure
+  return ["40P01", "40001"].includes(codeOf(error));
+}
+
 /** The contract's error for what the database answers when it cannot work; undefined for everything else. */
 export function hubErrorOf(error: unknown): HubError | undefined {
   if (error instanceof HubError) return error;
@@ -42,6 +49,7 @@ export function hubErrorOf(error: unknown): HubError | undefined {
   if (code === "53100") return new HubError("storage_full", "the database server's disk is full", { cause: error });
   if (code === "22021" || code === "22P05")
     return new HubError("validation_error", "text holds a character that the database cannot store", { cause: error });
+  if (isConflict(error)) return new HubError("unavailable", "others were changing the same", { cause: error });
   if (isConnectionFailure(code, error)) return new HubError("unavailable", "the database does not answer", { cause: error });
   return undefined;
 }

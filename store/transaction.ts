@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Knex } from "knex";
+import { isConflict } from "./database-errors.ts";
 import type { Db } from "./open.ts";
 import { engineOf, rowsOf } from "./sql.ts";
 
@@ -41,22 +42,30 @@ interface Held {
 
 const ROLLBACK_LIMIT_MS = 5_000;
 
+const MOST_CONFLICTS = 4;
+/** Twice as long each time, at most, so that those who were in each other's way come one after the other. */
+const FIRST_PAUSE_MS = 20;
+
 /**
  * All of `work` or nothing of it. Inside a transaction `work` becomes part of it. A statement that fails ends the
- * transaction, whatever `work` makes of its error.
+ * transaction, whatever `work` makes of its error. Where PostgreSQL ends it for the sake of another one, or something that was
+ * believed is not true, `work` is done again: what it changes outside of the database it does after the commit.
  *
  * knex's own transactions make a whole knex for each: 0.4 ms and 18 KB that outlive two young collections, with
  * what `work` holds (docs/decisions/0001).
  */
 export async function inTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): Promise<T> {
   if (db.isTransaction) return await work(db);
-  for (let isSecond = false; ; isSecond = true) {
+  let hasDoubted = false;
+  for (let conflicts = 0; ; ) {
     const beliefs: Held["beliefs"] = [];
     try {
       return await runTransaction(db, work, beliefs);
     } catch (error) {
       for (const forget of beliefs) forget();
-      if (isSecond || beliefs.length === 0) throw error;
+      if (isConflict(error) && conflicts < MOST_CONFLICTS) await pause(Math.random() * FIRST_PAUSE_MS * 2 ** conflicts++);
+      else if (!hasDoubted && beliefs.length > 0) hasDoubted = true;
+      else throw error;
     }
   }
 }
