@@ -23,8 +23,13 @@ export interface ChangeReason {
   readonly reason: string | undefined;
 }
 
+interface Thing {
+  readonly id: string;
+  readonly version: number;
+}
+
 /** One kind of things whose definitions are kept, version by version. */
-interface Versioned<Thing extends { readonly id: string; readonly version: number }> {
+interface Versioned<T extends Thing> {
   /** `/api/v1/automations` */
   readonly path: string;
   readonly tag: string;
@@ -37,12 +42,12 @@ interface Versioned<Thing extends { readonly id: string; readonly version: numbe
   readonly definition: TSchema;
   readonly versions: Pick<ReturnType<typeof versionsIn>, "list" | "get">;
   /** Throws `not_found`, as `lock`, which keeps it until the transaction ends. */
-  readonly find: (db: Db, scope: Scope, id: string, now: number) => Promise<Thing>;
-  readonly lock: (db: Db, scope: Scope, id: string, now: number) => Promise<Thing>;
+  readonly find: (db: Db, scope: Scope, id: string, now: number) => Promise<T>;
+  readonly lock: (db: Db, scope: Scope, id: string, now: number) => Promise<T>;
   /** What If-Match names. */
-  readonly etag: (thing: Thing) => string;
+  readonly etag: (thing: T) => string;
   readonly restored: Reply;
-  readonly restore: (changing: Changing, before: Thing, former: DefinitionVersion, why: ChangeReason) => Promise<Effect>;
+  readonly restore: (changing: Changing, before: T, former: DefinitionVersion, why: ChangeReason) => Promise<Effect>;
 }
 
 /** What is no number is no version, as one that is not there. */
@@ -51,21 +56,23 @@ const numberOf = (version: string): number => (/^[1-9]\d{0,8}$/.test(version) ? 
 const VersionParams = Type.Object({ id: Uuid, version: Version }, { additionalProperties: false });
 
 /** The versions as a list, one of them, what two have different, and the way back to one. */
-export function versionRoutes<Thing extends { readonly id: string; readonly version: number }>(kind: Versioned<Thing>): readonly Route[] {
-  const { path, tag, thing, title, versions, find } = kind;
+export function versionRoutes<T extends Thing>(kind: Versioned<T>): readonly Route[] {
+  return [...readingRoutes(kind), diffRoute(kind), restoreRoute(kind)];
+}
+
+function readingRoutes<T extends Thing>({ path, tag, thing, title, definition, versions, find }: Versioned<T>): readonly Route[] {
   const View = Type.Object(
     {
       version: Type.Integer(),
       name: Type.String(),
       description: nullable("string"),
-      definition: kind.definition,
+      definition,
       changed_at: Type.String(),
       changed_by: Type.Object({ kind: Type.String(), id: Type.String() }),
       note: nullable("string"),
     },
     { title: `${title}Version` },
   );
-
   const list = defineRoute({
     method: "GET",
     path: `${path}/:id/versions`,
@@ -89,7 +96,6 @@ export function versionRoutes<Thing extends { readonly id: string; readonly vers
       return { status: 200, body: { data: page.items.map(versionJson), next_cursor: page.next } };
     },
   });
-
   const show = defineRoute({
     method: "GET",
     path: `${path}/:id/versions/:version`,
@@ -105,8 +111,11 @@ export function versionRoutes<Thing extends { readonly id: string; readonly vers
       return { status: 200, body: { version: versionJson(await versions.get(db, id, numberOf(params.version))) } };
     },
   });
+  return [list, show];
+}
 
-  const diff = defineRoute({
+const diffRoute = <T extends Thing>({ path, tag, thing, title, versions, find }: Versioned<T>): Route =>
+  defineRoute({
     method: "GET",
     path: `${path}/:id/versions/:version/diff`,
     tag,
@@ -128,7 +137,8 @@ export function versionRoutes<Thing extends { readonly id: string; readonly vers
     },
   });
 
-  const restore = defineRoute({
+const restoreRoute = <T extends Thing>({ path, tag, thing, resource, versions, lock, etag, restored, restore }: Versioned<T>): Route =>
+  defineRoute({
     method: "POST",
     path: `${path}/:id/versions/:version/restore`,
     tag,
@@ -137,21 +147,18 @@ export function versionRoutes<Thing extends { readonly id: string; readonly vers
     access: "automation.manage",
     match: "required",
     params: VersionParams,
-    replies: { 200: kind.restored },
+    replies: { 200: restored },
     errors: ["not_found"],
     handler: ({ context, principal, scope, params, match, commit }) =>
       commit(async (db) => {
-        const before = await kind.lock(db, scope, params.id.toLowerCase(), context.clock());
-        match(kind.etag(before));
+        const before = await lock(db, scope, params.id.toLowerCase(), context.clock());
+        match(etag(before));
         const former = await versions.get(db, before.id, numberOf(params.version));
         const { version } = former;
-        const why = { action: `${kind.resource}.restore`, details: { restored: version }, reason: `version ${version} again` };
-        return await kind.restore({ context, db, principal }, before, former, why);
+        const why = { action: `${resource}.restore`, details: { restored: version }, reason: `version ${version} again` };
+        return await restore({ context, db, principal }, before, former, why);
       }),
   });
-
-  return [list, show, diff, restore];
-}
 
 const differencesOf = (title: string): TSchema =>
   Type.Object(

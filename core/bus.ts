@@ -264,6 +264,8 @@ export interface TaskDecision {
   /** What they have seen: anything else than what waits is a conflict. */
   readonly payloadHash?: string | undefined;
   readonly note: string | null;
+  /** They have shown that they know it. */
+  readonly isPinChecked?: boolean | undefined;
   /** ms since 1970 */
   readonly now?: number | undefined;
 }
@@ -276,4 +278,6 @@ export interface TaskControl<Trx> {
   decide(trx: Trx, id: string, decision: TaskDecision): Promise<Task>;
   cancel(trx: Trx, id: string, actor: Actor): Promise<Task>;
   retry(trx: Trx, id: string, actor: Actor): Promise<Task>;
+  /** The device leaves its organisation, or is removed. */
+  endTasksOf(trx: Trx, deviceId: string, actor: Actor): Promise<void>;
 }

@@ -84,6 +84,16 @@ export type SignedEnvelope = { readonly task_id: string; readonly attempt: numbe
 
 type Unsigned = Omit<TaskEnvelope, "signature"> | Omit<TaskResultEnvelope, "signature">;
 
+/** Throws `payload_too_large` for what could never be sent as one envelope: with names as long as they are. */
+export function requireSendable(actions: readonly Command[]): void {
+  const id = "0".repeat(36);
+  const at = new Date(0).toISOString();
+  const named = actions.map((action, index) => ({ action_id: `${id}.1000000.${index}`, ...action }));
+  const head = { type: "task.exec" as const, task_id: id, attempt: 1_000_000, issued_at: at, expires_at: at, key_id: "999999999" };
+  signEnvelope({ ...head, actions: named }, NO_KEY);
+}
+const NO_KEY = Buffer.alloc(32);
+
 /** Throws `payload_too_large` for a task that no device holds, and `validation_error` for what has no canonical JSON. */
 export function signEnvelope<E extends Unsigned>(unsigned: E, key: Buffer): E & { readonly signature: string } {
   const text = signedText(unsigned);

@@ -51,6 +51,8 @@ export function requireTransition(from: TaskStatus, to: TaskStatus): void {
 export const MOST_ACTIONS = 50;
 /** Waiting for their device or for a person, of one organisation. */
 export const MOST_OPEN_TASKS = 10_000;
+/** Of one device, with those that it has already. */
+export const MOST_OPEN_OF_DEVICE = 500;
 export const MOST_DEPENDENCIES = 20;
 export const MOST_RESOURCES = 10;
 
@@ -82,6 +84,8 @@ export function backoffMs({ backoff_s }: RetryPolicy, attempt: number): number {
 
 export interface Approval {
   readonly requestedAt: string;
+  /** Who has put it on its way: whoever asked for it, or tries it again. */
+  readonly requestedBy: Actor;
   readonly expiresAt: string;
   /** Nobody approves what they have asked for. */
   readonly isFourEyes: boolean;

@@ -1,6 +1,7 @@
 import type { HubEvent } from "../core/event.ts";
 import { type Actor, PLATFORM } from "../core/principal.ts";
 import type { Task } from "../core/task.ts";
+import { personBehind } from "../store/authors.ts";
 import { findEvents } from "../store/events.ts";
 import type { Db } from "../store/open.ts";
 import { findRun } from "../store/runs.ts";
@@ -10,17 +11,24 @@ const MOST_CAUSES = 32;
 const WITH_A_RUN: ReadonlySet<string> = new Set(["automation.fired", "schedule.fired"]);
 
 /**
- * Whether that person has asked for the task: directly, by starting by hand the automation or schedule that asks for it, or by an event
- * that set one off.
+ * Whether that person has asked for the task: directly or by a service that they have made, by putting it on its way once more, by
+ * writing the automation, schedule or alert rule that asks for it or starting it by hand, or by an event that set one off.
  */
-export async function hasAskedFor(trx: Db, { actor, causationId }: Pick<Task, "actor" | "causationId">, userId: string): Promise<boolean> {
+export async function hasAskedFor(
+  trx: Db,
+  { actor, approval, causationId, ruleVersion }: Pick<Task, "actor" | "approval" | "causationId" | "ruleVersion">,
+  userId: string,
+): Promise<boolean> {
   const isThem = (one: Partial<Actor> | undefined): boolean => one?.kind === "user" && one.id === userId;
-  if (isThem(actor)) return true;
+  if ((await personBehind(trx, actor, ruleVersion)) === userId) return true;
+  if (approval && (await personBehind(trx, approval.requestedBy, ruleVersion)) === userId) return true;
   let next = causationId;
   for (let count = 0; next !== null && count < MOST_CAUSES; count++) {
     const event: HubEvent | undefined = (await findEvents(trx, [next])).get(next);
     if (!event) return false;
-    if (isThem(event.actor) || isThem(await starterOf(trx, event))) return true;
+    const { version } = event.data;
+    const behind = await personBehind(trx, event.actor, typeof version === "number" ? version : null);
+    if (behind === userId || isThem(await starterOf(trx, event))) return true;
     next = event.causationId;
   }
   return false;

@@ -1,5 +1,4 @@
 import type { TaskControl, TaskDecision } from "../core/bus.ts";
-import type { Device } from "../core/device.ts";
 import { HubError } from "../core/errors.ts";
 import { newId } from "../core/id.ts";
 import { PLATFORM, type Actor } from "../core/principal.ts";
@@ -15,15 +14,18 @@ import {
   requireTransition,
   type Task,
 } from "../core/task.ts";
+import { requireSendable } from "../core/task-envelope.ts";
 import type { Timer } from "../core/timer.ts";
 import { getDevice } from "../store/devices.ts";
 import type { Db } from "../store/open.ts";
 import { isoOf } from "../store/sql.ts";
 import { endExecution } from "../store/task-executions.ts";
-import { dependentTasks, findTaskOfCommand, insertTask, lockTask } from "../store/tasks.ts";
+import { findTaskOfCommand, insertTask, lockTask } from "../store/tasks.ts";
 import { afterCommit } from "../store/transaction.ts";
 import type { RiskDesk } from "./risk-desk.ts";
 import { hasAskedFor } from "./task-askers.ts";
+import { endBereft, endTasksOf, failure, followEnd, isBereft } from "./task-followers.ts";
+import { askApprovers, tellAsker } from "./task-notices.ts";
 import { mustStep, nextAttemptAt, record, step, type TaskRecordContext, type TaskStep, waitsUntil } from "./task-record.ts";
 
 export interface TaskDeskContext extends TaskRecordContext {
@@ -55,11 +57,12 @@ export class TaskDesk implements TaskControl<Db> {
 
   async submitDraft(trx: Db, id: string, actor: Actor): Promise<Task> {
     const task = await lockTask(trx, PLATFORM, id);
-    requireTransition(task.status, "queued");
+    if (task.status !== "draft") throw new HubError("conflict", `the task is ${task.status}`, { details: { status: task.status } });
     return await this.#enter(trx, task, actor);
   }
 
-  async decide(trx: Db, id: string, { verdict, userId, payloadHash, note, now = this.#now() }: TaskDecision): Promise<Task> {
+  async decide(trx: Db, id: string, decision: TaskDecision): Promise<Task> {
+    const { verdict, userId, payloadHash, note, now = this.#now() } = decision;
     const task = await lockTask(trx, PLATFORM, id);
     const { approval } = task;
     requireTransition(task.status, verdict === "approved" ? "queued" : "rejected");
@@ -70,6 +73,9 @@ export class TaskDesk implements TaskControl<Db> {
       throw new HubError("conflict", "the time to decide is over", { details: { status: "expired" } });
     if (payloadHash !== undefined && payloadHash !== approval.payloadHash)
       throw new HubError("conflict", "what waits for approval is something else", { details: { payload_hash: approval.payloadHash } });
+    // It may have begun to wait, or to ask for a PIN, after somebody had looked.
+    if (verdict === "approved" && approval.needsPin && decision.isPinChecked !== true)
+      throw new HubError("pin_required", "the organisation asks for your PIN");
     if (verdict === "approved" && approval.isFourEyes && (await hasAskedFor(trx, task, userId)))
       throw new HubError("forbidden", "somebody else than who has asked for it has to approve it");
     const decided: Approval = { ...approval, decision: verdict, decidedBy: userId, decidedAt: isoOf(now), note };
@@ -91,7 +97,7 @@ export class TaskDesk implements TaskControl<Db> {
             audit: "task.reject",
             event: "task.rejected",
           });
-    await this.#tellAsker(trx, after, verdict === "approved" ? "approved" : "rejected");
+    await tellAsker(this.#context, trx, after, verdict === "approved" ? "approved" : "rejected");
     await this.#follow(trx, after, now);
     return after;
   }
@@ -116,6 +122,10 @@ export class TaskDesk implements TaskControl<Db> {
     return await this.#enter(trx, task, actor);
   }
 
+  async endTasksOf(trx: Db, deviceId: string, actor: Actor): Promise<void> {
+    await endTasksOf(this.#context, trx, deviceId, actor, this.#now());
+  }
+
   #now(): number {
     return Math.floor(this.#context.timers.now());
   }
@@ -125,7 +135,8 @@ export class TaskDesk implements TaskControl<Db> {
     const { device, actions, isDraft } = wanted;
     const at = isoOf(now);
     const id = wanted.id ?? newId();
-    const approval = risk?.isHigh ? await this.#approval(trx, wanted.organizationId, device, actions, now) : null;
+    requireSendable(actions);
+    const approval = risk?.isHigh ? await this.#approval(trx, wanted, wanted.actor, now) : null;
     const task: Task = {
       id,
       organizationId: wanted.organizationId,
@@ -178,7 +189,7 @@ export class TaskDesk implements TaskControl<Db> {
     const now = this.#now();
     const device = await getDevice(trx, PLATFORM, task.deviceId);
     const risk = await this.#context.risk.assess(trx, { ...task, device });
-    const approval = risk.isHigh ? await this.#approval(trx, task.organizationId, device, task.actions, now) : null;
+    const approval = risk.isHigh ? await this.#approval(trx, { ...task, device }, actor, now) : null;
     const change = { risk, approval, error: null, errorCode: null, notBefore: null, sends: 0, queuedAt: approval ? null : isoOf(now) };
     const moved = await mustStep(this.#context, trx, task, {
       ...enteredAs({ ...task, risk, approval }),
@@ -187,21 +198,27 @@ export class TaskDesk implements TaskControl<Db> {
       actor,
       now,
     });
-    if (approval) await this.#askApprovers(trx, moved);
+    if (approval) await askApprovers(this.#context, trx, moved);
     this.#nudgeAfter(trx, moved);
     return moved;
   }
 
   async #written(trx: Db, task: Task, actor: Actor, now: number): Promise<void> {
     await record(this.#context, trx, task, { ...enteredAs(task), to: task.status, actor, now });
-    if (task.approval) await this.#askApprovers(trx, task);
+    if (task.approval) await askApprovers(this.#context, trx, task);
     this.#nudgeAfter(trx, task);
   }
 
-  async #approval(trx: Db, organizationId: string, device: Device, actions: Task["actions"], now: number): Promise<Approval> {
+  async #approval(
+    trx: Db,
+    { organizationId, device, actions }: Pick<NewTask, "organizationId" | "device" | "actions">,
+    requestedBy: Actor,
+    now: number,
+  ): Promise<Approval> {
     const { isFourEyes, needsPin, timeoutMs } = await this.#context.risk.termsOf(trx, organizationId);
     return {
       requestedAt: isoOf(now),
+      requestedBy,
       expiresAt: isoOf(now + timeoutMs),
       isFourEyes,
       needsPin,
@@ -213,12 +230,13 @@ export class TaskDesk implements TaskControl<Db> {
     };
   }
 
-  async #due(trx: Db, { key, payload }: Timer, now: number): Promise<void> {
-    const task = await lockTask(trx, PLATFORM, key).catch((error: unknown) => {
+  async #due(trx: Db, timer: Timer, now: number): Promise<void> {
+    const task = await lockTask(trx, PLATFORM, timer.key).catch((error: unknown) => {
       if (error instanceof HubError && error.code === "not_found") return undefined;
       throw error;
     });
-    if (!task || task.status !== payload["status"]) return;
+    if (!task || task.status !== timer.payload["status"]) return;
+    if (isBereft(timer)) return await endBereft(this.#context, trx, task, now);
     switch (task.status) {
       case "awaiting_confirmation":
         return await this.#end(trx, task, "expired", { now, audit: "task.expire", details: why(task) });
@@ -281,7 +299,7 @@ export class TaskDesk implements TaskControl<Db> {
       ...(audit === undefined ? {} : { audit }),
     });
     if (!after) return;
-    await this.#tellAsker(trx, after, to);
+    await tellAsker(this.#context, trx, after, to);
     await this.#follow(trx, after, now);
   }
 
@@ -291,72 +309,10 @@ export class TaskDesk implements TaskControl<Db> {
     this.#nudgeAfter(trx, task);
   }
 
-  async #askApprovers(trx: Db, task: Task): Promise<void> {
-    await this.#context.notifier.notify(trx, {
-      organizationId: task.organizationId,
-      to: { permission: "approval.decide" },
-      severity: "warning",
-      title: `Waits for approval: ${task.name}`,
-      body: `${task.uid}: ${(task.risk?.reasons ?? []).map(({ text }) => text).join("; ")}`,
-      data: {
-        task_id: task.id,
-        uid: task.uid,
-        payload_hash: task.payloadHash,
-        score: task.risk?.score ?? null,
-        expires_at: task.approval?.expiresAt ?? null,
-      },
-      source: { kind: "task", id: task.id },
-      correlationId: task.correlationId,
-      causationId: task.causationId,
-    });
-    await this.#tellAsker(trx, task, "waits for approval");
-  }
-
-  async #tellAsker(trx: Db, task: Task, what: string): Promise<void> {
-    if (task.actor.kind !== "user") return;
-    await this.#context.notifier.notify(trx, {
-      organizationId: task.organizationId,
-      to: { users: [task.actor.id] },
-      severity: "info",
-      title: `${task.name}: ${what}`,
-      body: task.approval?.note ?? "",
-      data: { task_id: task.id, uid: task.uid, status: task.status, command_id: task.commandId },
-      source: { kind: "task", id: task.id },
-      correlationId: task.correlationId,
-      causationId: task.causationId,
-    });
-  }
-
   #nudgeAfter(trx: Db, { deviceId: id, uid, organizationId, status }: Task): void {
     if (status === "queued") afterCommit(trx, () => this.#context.nudge({ id, uid, organizationId }));
   }
 }
-
-/** Those that wait for it go on where it was completed; where it never will be, they fail, and what waits for them. */
-export async function followEnd(context: TaskRecordContext, trx: Db, ended: Task, now: number): Promise<void> {
-  const isDone = ended.status === "completed";
-  for (const task of await dependentTasks(trx, ended.id)) {
-    if (isDone) {
-      const { deviceId: id, uid, organizationId } = task;
-      afterCommit(trx, () => context.nudge({ id, uid, organizationId }));
-      continue;
-    }
-    // One that could be tried again may still come: only what cannot takes the others with it.
-    const error = `it depends on a task that is ${ended.status}`;
-    const to = task.status === "queued" ? "failed" : "cancelled";
-    const failed = await step(context, trx, task, {
-      to,
-      change: failure("conflict", error),
-      details: { error, depends_on: ended.id },
-      audit: `task.${to === "failed" ? "fail" : "cancel"}`,
-      event: `task.${to}`,
-      now,
-    });
-    if (failed) await followEnd(context, trx, failed, now);
-  }
-}
-
-export const failure = (errorCode: string, error: string) => ({ error, errorCode });
 
 function enteredAs(task: Task): Pick<TaskStep, "audit" | "event" | "details"> {
   if (!task.approval) return { audit: "task.submit", details: why(task) };

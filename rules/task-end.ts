@@ -5,13 +5,15 @@ import { isoOf } from "../store/sql.ts";
 import { endExecution, findExecution, insertTaskLogs } from "../store/task-executions.ts";
 import { lockTask } from "../store/tasks.ts";
 import { afterCommit } from "../store/transaction.ts";
-import { failure, followEnd } from "./task-desk.ts";
+import { failure, followEnd } from "./task-followers.ts";
 import { nextAttemptAt, step, type TaskRecordContext } from "./task-record.ts";
 
 export interface TaskEnd {
   readonly taskId: string;
   readonly attempt: number;
   readonly results: readonly ActionResult[];
+  /** Whether the device has done one of them nobody knows: another attempt could do it twice. */
+  readonly isUnknown?: boolean | undefined;
   /** ms since 1970 */
   readonly now: number;
 }
@@ -23,7 +25,7 @@ export interface TaskEnd {
 export async function finishTask(
   context: TaskRecordContext,
   trx: Db,
-  { taskId, attempt, results, now }: TaskEnd,
+  { taskId, attempt, results, isUnknown = false, now }: TaskEnd,
 ): Promise<Task | undefined> {
   const task = await lockTask(trx, PLATFORM, taskId);
   const execution = await findExecution(trx, taskId, attempt);
@@ -45,7 +47,7 @@ export async function finishTask(
   await endExecution(trx, taskId, attempt, { status: failed ? "failed" : "completed", results, error: failed?.error ?? null, now });
   const { deviceId: id, uid, organizationId } = task;
   afterCommit(trx, () => context.nudge({ id, uid, organizationId }));
-  if (failed && task.sends <= task.retry.attempts)
+  if (failed && !isUnknown && task.sends <= task.retry.attempts)
     return await step(context, trx, task, {
       to: "queued",
       change: { notBefore: nextAttemptAt(task, now) },
@@ -55,7 +57,7 @@ export async function finishTask(
   const to = failed ? "failed" : "completed";
   const ended = await step(context, trx, task, {
     to,
-    change: failed ? failure("device_error", failed.error ?? "the device could not do it") : {},
+    change: failed ? failure(isUnknown ? "command_timeout" : "device_error", failed.error ?? "the device could not do it") : {},
     details: { attempt, ...(failed ? { error: failed.error } : {}) },
     actor: { kind: "device", id: task.deviceId },
     audit: failed ? "task.fail" : "task.complete",

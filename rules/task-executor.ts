@@ -12,10 +12,11 @@ import type { Db } from "../store/open.ts";
 import { readState } from "../store/state.ts";
 import { findExecution, openExecution } from "../store/task-executions.ts";
 import type { TaskKeys } from "../store/task-keys.ts";
-import { dependencyStatuses, holdResources, lockDeviceTasks, lockTask, nextTasks, waitingDevices } from "../store/tasks.ts";
+import { findTask, holdResources, lockDeviceTasks, lockTask, nextTasks, waitingDevices } from "../store/tasks.ts";
+import { timerDueAt } from "../store/timers.ts";
 import { inTransaction } from "../store/transaction.ts";
-import { failure } from "./task-desk.ts";
 import { finishTask } from "./task-end.ts";
+import { endBereft, failTask, failure, lostDependency } from "./task-followers.ts";
 import { commandIdOf, mustStep, step, type TaskDevice, type TaskRecordContext, waitsUntil } from "./task-record.ts";
 import { TaskRoutes } from "./task-routes.ts";
 import { TaskWorkers } from "./task-workers.ts";
@@ -37,6 +38,8 @@ interface Job {
   readonly task: Task;
   readonly execution: TaskExecution;
   readonly device: Device;
+  /** The hub waits for its end until then, in ms since 1970. */
+  readonly until: number;
 }
 
 /** What is looked at for a device in one go; those before it wait for others. */
@@ -132,11 +135,18 @@ export class TaskExecutor implements AsyncDisposable {
     if (underWay.length > 0 && !isBack) return undefined;
     if (this.#routes && !(await this.#routes.isLatest(trx, device.id))) return undefined;
     const [task] = underWay;
-    if (task) {
-      const execution = await findExecution(trx, task.id, task.attempt);
-      return execution && { task, execution, device: await getDevice(trx, PLATFORM, device.id) };
-    }
-    return await this.#takeNext(trx, device);
+    return task ? await this.#takeAgain(trx, task) : await this.#takeNext(trx, device);
+  }
+
+  /** As long as the hub waits for its end and no longer: what the device did later nobody would expect. */
+  async #takeAgain(trx: Db, { id, attempt }: Task): Promise<Job | undefined> {
+    const now = Math.floor(this.#context.timers.now());
+    const task = await lockTask(trx, PLATFORM, id);
+    const device = await getDevice(trx, PLATFORM, task.deviceId);
+    if (task.attempt !== attempt || (await this.#refuse(trx, task, device, now))) return undefined;
+    const execution = await findExecution(trx, id, attempt);
+    const until = await timerDueAt(trx, "task", id);
+    return execution && until !== undefined && until > now ? { task, execution, device, until } : undefined;
   }
 
   async #takeNext(trx: Db, { id }: TaskDevice): Promise<Job | undefined> {
@@ -147,10 +157,9 @@ export class TaskExecutor implements AsyncDisposable {
     for (const task of next) {
       if (waitsUntil(task) <= now) continue;
       if (await this.#refuse(trx, task, device, now)) continue;
-      if (task.dependsOn.length > 0 && (await dependencyStatuses(trx, task.id)).some((status) => status !== "completed")) continue;
       // Cancelled meanwhile, or the device has answered an attempt that had gone back: nobody changes it from here on.
       const locked = await lockTask(trx, PLATFORM, task.id);
-      if (locked.status !== "queued") continue;
+      if (locked.status !== "queued" || (await this.#isBereft(trx, locked, now))) continue;
       if (!(await holdResources(trx, locked))) continue;
       return await this.#assign(trx, locked, device, now);
     }
@@ -169,14 +178,14 @@ export class TaskExecutor implements AsyncDisposable {
           ? failure("forbidden", "it is not what was approved")
           : undefined;
     if (!reason) return false;
-    await step(this.#context, trx, task, {
-      to: "failed",
-      change: reason,
-      details: { code: reason.errorCode, error: reason.error },
-      audit: "task.fail",
-      event: "task.failed",
-      now,
-    });
+    await failTask(this.#context, trx, task, reason, now);
+    return true;
+  }
+
+  /** What it depends on has gone, with its device perhaps: nobody knows that it was done. */
+  async #isBereft(trx: Db, task: Task, now: number): Promise<boolean> {
+    if (task.dependsOn.length === 0 || (await lostDependency(trx, task)) === undefined) return false;
+    await endBereft(this.#context, trx, task, now);
     return true;
   }
 
@@ -194,11 +203,11 @@ export class TaskExecutor implements AsyncDisposable {
       details: { attempt, node_id: nodeId() },
       now,
     });
-    return { task: assigned, execution, device };
+    return { task: assigned, execution, device, until: now + task.timeoutMs };
   }
 
   /** As one signed envelope; the device's answer comes by itself. */
-  async #send({ task, execution, device }: Job): Promise<void> {
+  async #send({ task, execution, device, until }: Job): Promise<void> {
     const { db, bus, topics, keys, timers } = this.#context;
     const now = timers.now();
     const key = await keys.taskKeyOf(db, device.id);
@@ -208,14 +217,14 @@ export class TaskExecutor implements AsyncDisposable {
         task_id: task.id,
         attempt: execution.attempt,
         issued_at: new Date(now).toISOString(),
-        expires_at: new Date(now + task.timeoutMs).toISOString(),
+        expires_at: new Date(until).toISOString(),
         actions: execution.actions.map((action, index) => ({ action_id: actionIdOf(task.id, execution.attempt, index), ...action })),
         key_id: key.id,
       },
       key.secret,
     );
     const topic = topics.build({ kind: "down", uid: device.uid, type: "task" });
-    await bus.publish({ topic, payload: JSON.stringify(envelope), qos: 1, expiresInMs: task.timeoutMs });
+    await bus.publish({ topic, payload: JSON.stringify(envelope), qos: 1, expiresInMs: until - now });
   }
 
   /** One command after the other, for a device that knows no envelopes. False when it could not be brought to its end. */
@@ -227,24 +236,33 @@ export class TaskExecutor implements AsyncDisposable {
         : await inTransaction(db, (trx) => step(this.#context, trx, task, { to: "running", now: Math.floor(timers.now()) }));
     if (!running) return false;
     const results: ActionResult[] = [];
+    let isUnknown = false;
     for (const [index, command] of execution.actions.entries()) {
       const actionId = actionIdOf(task.id, execution.attempt, index);
       if (results.some(({ status }) => status === "error")) results.push({ actionId, status: "skipped" });
       else {
+        if (!(await this.#isAwaited(running))) return false;
         const result = await this.#command(running, { command, actionId, commandId: commandIdOf(task, execution.attempt, index) });
         if (result === "later") return await this.#putBack(running);
+        isUnknown ||= result.isUnknown === true;
         results.push(result);
       }
     }
-    const now = Math.floor(timers.now());
-    await inTransaction(db, (trx) => finishTask(this.#context, trx, { taskId: task.id, attempt: execution.attempt, results, now }));
+    const end = { taskId: task.id, attempt: execution.attempt, results, isUnknown, now: Math.floor(timers.now()) };
+    await inTransaction(db, (trx) => finishTask(this.#context, trx, end));
     return true;
+  }
+
+  /** Its time may be over while the device does what comes before. */
+  async #isAwaited({ id, attempt }: Task): Promise<boolean> {
+    const present = await findTask(this.#context.db, PLATFORM, id);
+    return present?.status === "running" && present.attempt === attempt;
   }
 
   async #command(
     task: Task,
     { command, actionId, commandId }: { readonly command: Command; readonly actionId: string; readonly commandId: string },
-  ): Promise<ActionResult | "later"> {
+  ): Promise<(ActionResult & { readonly isUnknown?: boolean }) | "later"> {
     try {
       const { status, state } = await this.#context.commands.send({
         device: task.deviceId,
@@ -262,7 +280,8 @@ export class TaskExecutor implements AsyncDisposable {
     } catch (error) {
       if (!(error instanceof HubError)) throw error;
       if (error.code === "device_offline" || error.code === "unavailable") return "later";
-      return { actionId, status: "error", error: `${error.code}: ${error.message}` };
+      const isUnknown = error.code === "command_timeout";
+      return { actionId, status: "error", error: `${error.code}: ${error.message}`, ...(isUnknown ? { isUnknown } : {}) };
     }
   }
 

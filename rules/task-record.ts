@@ -3,14 +3,15 @@ import { HubError } from "../core/errors.ts";
 import { type EventType, newAudit, newEvent } from "../core/event.ts";
 import type { Notifier } from "../core/notification.ts";
 import { type Actor, SYSTEM } from "../core/principal.ts";
-import { actionIdOf, backoffMs, type Task, type TaskStatus } from "../core/task.ts";
+import { actionIdOf, backoffMs, FINAL_TASKS, requireTransition, type Task, type TaskStatus } from "../core/task.ts";
 import type { NewTimer, Timers } from "../core/timer.ts";
 import { insertAudit } from "../store/audit.ts";
 import { insertEvents } from "../store/events.ts";
 import type { Db } from "../store/open.ts";
 import { isoOf } from "../store/sql.ts";
 import { insertTaskLogs } from "../store/task-executions.ts";
-import { devicesWaitingForResources, moveTask, releaseResources, type TaskChange } from "../store/tasks.ts";
+import type { TaskChange } from "../store/task-rows.ts";
+import { devicesWaitingForResources, moveTask, releaseResources } from "../store/tasks.ts";
 import { afterCommit } from "../store/transaction.ts";
 
 export interface TaskRecordContext {
@@ -42,13 +43,14 @@ export interface TaskStep {
   readonly now: number;
 }
 
-/** Statuses of which others hear something that they have to do, or that they have waited for. */
-const IS_FINAL: ReadonlySet<TaskStatus> = new Set(["completed", "failed", "cancelled", "rejected", "expired"]);
-
-/** From one status to another, with its line in the log, its audit, its event and its timer; undefined when somebody else was quicker. */
+/**
+ * From one status to another, with its line in the log, its audit, its event and its timer; undefined when somebody else was quicker.
+ * Throws `conflict` for what the table of transitions does not have.
+ */
 export async function step(context: TaskRecordContext, trx: Db, task: Task, wanted: TaskStep): Promise<Task | undefined> {
   const { to, change = {}, now } = wanted;
-  const isFinal = IS_FINAL.has(to);
+  requireTransition(task.status, to);
+  const isFinal = FINAL_TASKS.includes(to);
   const moved = await moveTask(trx, task.id, [task.status], { ...change, status: to, finishedAt: isFinal ? isoOf(now) : null }, now);
   if (!moved) return undefined;
   await record(context, trx, moved, wanted);
@@ -82,13 +84,18 @@ export async function record(
     await insertEvents(trx, happened);
     afterCommit(trx, () => void events.emit(happened));
   }
-  const timer = timerOf(task, now);
-  if (timer) await timers.put(trx, [timer]);
-  else await timers.drop(trx, "task", [task.id]);
+  await rearm({ timers }, trx, task, now);
   afterCommit(trx, () => metrics.count("hexahub_tasks_total", { status: to }));
 }
 
-/** What happens to it if nothing else does. */
+/** What happens to it if nothing else does, from now on. */
+export async function rearm({ timers }: Pick<TaskRecordContext, "timers">, trx: Db, task: Task, now: number): Promise<void> {
+  const timer = timerOf(task, now);
+  if (timer) await timers.put(trx, [timer]);
+  else await timers.drop(trx, "task", [task.id]);
+}
+
+/** undefined for one that waits for nothing. */
 function timerOf(task: Task, now: number): NewTimer | undefined {
   const dueAt = dueOf(task, now);
   if (dueAt === undefined) return undefined;

@@ -43,7 +43,8 @@ export async function acceptResult(
       state,
     }));
     const ended = await finishTask(context, trx, { taskId: task.id, attempt: payload.attempt, results, now: receivedAt });
-    if (!ended) return [];
+    // What came too late was done all the same: the state is what it is.
+    if (!ended && execution.status !== "timeout") return [];
     return await acknowledgements(trx, { task, execution }, message);
   } catch (error) {
     if (!(error instanceof HubError) || !REFUSED.has(error.code)) throw error;

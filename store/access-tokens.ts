@@ -27,6 +27,8 @@ export interface NewAccessToken extends TokenScope {
   /** A service's name is also its MQTT username. */
   readonly name: string;
   readonly userId?: string | null | undefined;
+  /** The person who makes it. */
+  readonly createdBy?: string | null | undefined;
   readonly organizationId: string;
   readonly expiresAt?: string | null | undefined;
 }
@@ -48,6 +50,7 @@ export async function createAccessToken(db: Db, keys: SigningKeys, wanted: NewAc
         kind: wanted.kind,
         name: storableText(wanted.name),
         user_id: wanted.userId ?? null,
+        created_by: wanted.createdBy ?? wanted.userId ?? null,
         organization_id: wanted.organizationId,
         token_hash: tokenHash(keys.active("token_hmac"), token),
         permissions: permissions === undefined ? null : toJson(permissions),

@@ -1,25 +1,17 @@
-import type { CommandSource } from "../core/command.ts";
 import { HubError } from "../core/errors.ts";
-import type { Actor, Scope } from "../core/principal.ts";
-import type { Risk } from "../core/risk.ts";
-import {
-  type Approval,
-  MOST_OPEN_TASKS,
-  type RetryPolicy,
-  type Task,
-  type TaskActions,
-  type TaskStatus,
-  type TaskTemplateUse,
-} from "../core/task.ts";
+import type { Scope } from "../core/principal.ts";
+import { FINAL_TASKS, MOST_OPEN_OF_DEVICE, MOST_OPEN_TASKS, type Task, type TaskStatus } from "../core/task.ts";
 import type { Db } from "./open.ts";
-import { engineOf, fromJson, idsParameter, isoOf, type Page, pageOf, rowsOf, scoped, storableText, toJson } from "./sql.ts";
+import { engineOf, fromJson, idsParameter, isoOf, type Page, pageOf, rowsOf, scoped, toJson } from "./sql.ts";
+import { changedColumns, rowOf, type TaskChange, taskOf, type TaskRow } from "./task-rows.ts";
 
 const SCOPE = { organization: "organization_id", device: "device_id" };
 const KEPT_MS = 90 * 86_400_000;
 const PURGED_AT_ONCE = 5_000;
+const IS_OPEN = "status in ('draft', 'awaiting_confirmation', 'queued', 'assigned', 'running')";
 const IS_UNDER_WAY = "status in ('assigned', 'running')";
 
-/** Throws `quota_exceeded` when too many of the organisation wait. False when its command id is a task's already. */
+/** Throws `quota_exceeded` when too many of the organisation wait, or of the device. False when its command id is a task's already. */
 export async function insertTask(trx: Db, task: Task): Promise<boolean> {
   const [open] = await rowsOf<{ n: number | string }>(
     trx,
@@ -29,6 +21,13 @@ export async function insertTask(trx: Db, task: Task): Promise<boolean> {
   );
   if (Number(open?.n ?? 0) >= MOST_OPEN_TASKS)
     throw new HubError("quota_exceeded", `${MOST_OPEN_TASKS} tasks wait already`, { details: { limit: MOST_OPEN_TASKS } });
+  const [ofDevice] = await rowsOf<{ n: number | string }>(trx, `select count(*) as n from tasks where device_id = ? and ${IS_OPEN}`, [
+    task.deviceId,
+  ]);
+  if (Number(ofDevice?.n ?? 0) >= MOST_OPEN_OF_DEVICE)
+    throw new HubError("quota_exceeded", `${MOST_OPEN_OF_DEVICE} tasks of the device wait already`, {
+      details: { limit: MOST_OPEN_OF_DEVICE },
+    });
   const inserted = (await trx("tasks").insert(rowOf(task)).onConflict().ignore().returning("id")) as unknown[];
   if (inserted.length === 0) return false;
   for (const other of task.dependsOn) await trx("task_dependencies").insert({ task_id: task.id, depends_on: other });
@@ -97,28 +96,6 @@ export async function countTasks(db: Db, scope: Scope): Promise<ReadonlyMap<Task
   return new Map(rows.map(({ status, n }) => [status, Number(n)]));
 }
 
-/** What may change of a task; what it does and for which device never does. */
-export type TaskChange = Partial<
-  Pick<
-    Task,
-    | "status"
-    | "name"
-    | "description"
-    | "priority"
-    | "tags"
-    | "metadata"
-    | "approval"
-    | "risk"
-    | "attempt"
-    | "sends"
-    | "notBefore"
-    | "error"
-    | "errorCode"
-    | "queuedAt"
-    | "finishedAt"
-  >
->;
-
 /** Changes it if it has one of these statuses; undefined when it has not: somebody else was quicker. */
 export async function moveTask(
   trx: Db,
@@ -142,11 +119,28 @@ export async function lockDeviceTasks(trx: Db, deviceId: string): Promise<Task[]
   return rows.map(taskOf);
 }
 
-/** What it may do next, the most urgent first, whatever it waits for besides. */
+/** All that may still come of it, oldest first; nobody else changes them until the transaction ends. */
+export async function lockOpenTasks(trx: Db, deviceId: string): Promise<Task[]> {
+  const rows = (await trx("tasks").where({ device_id: deviceId }).whereRaw(IS_OPEN).orderBy("id").forUpdate()) as TaskRow[];
+  return rows.map(taskOf);
+}
+
+/** Another task has something that this one needs. */
+const LACKS_RESOURCE = {
+  sqlite: `select 1 from json_each(tasks.resources) as w join task_resources as r on r.name = w.value
+    where r.organization_id = tasks.organization_id and r.task_id <> tasks.id`,
+  postgres: `select 1 from task_resources as r where r.organization_id = tasks.organization_id and r.task_id <> tasks.id
+    and jsonb_exists(tasks.resources, r.name)`,
+};
+const WAITS_FOR_OTHERS =
+  "select 1 from task_dependencies as d join tasks as t on t.id = d.depends_on where d.task_id = tasks.id and t.status <> 'completed'";
+
+/** What it may do next, the most urgent first: nothing that waits for another task. */
 export async function nextTasks(trx: Db, deviceId: string, now: number, limit: number): Promise<Task[]> {
   const rows = (await trx("tasks")
     .where({ device_id: deviceId, status: "queued" })
     .whereRaw("(not_before is null or not_before <= ?)", [isoOf(now)])
+    .whereRaw(`not exists (${WAITS_FOR_OTHERS}) and not exists (${LACKS_RESOURCE[engineOf(trx)]})`)
     .orderByRaw("priority desc, queued_at, id")
     .limit(limit)) as TaskRow[];
   return rows.map(taskOf);
@@ -167,25 +161,31 @@ export async function waitingDevices(
   );
 }
 
-/** The statuses of what it depends on. */
-export async function dependencyStatuses(trx: Db, taskId: string): Promise<TaskStatus[]> {
-  const rows = await rowsOf<{ status: TaskStatus }>(
+/** What it depends on, as far as that is there. */
+export async function dependenciesOf(
+  trx: Db,
+  taskId: string,
+): Promise<{ readonly id: string; readonly status: TaskStatus; readonly isLost: boolean }[]> {
+  const rows = await rowsOf<{ id: string; status: TaskStatus }>(
     trx,
-    "select t.status from task_dependencies as d join tasks as t on t.id = d.depends_on where d.task_id = ?",
+    "select t.id, t.status from task_dependencies as d join tasks as t on t.id = d.depends_on where d.task_id = ?",
     [taskId],
   );
-  return rows.map(({ status }) => status);
+  return rows.map(({ id, status }) => ({ id, status, isLost: status !== "completed" && FINAL_TASKS.includes(status) }));
 }
 
 /** Those that wait for it. */
-export async function dependentTasks(trx: Db, taskId: string): Promise<Task[]> {
-  const rows = await rowsOf<TaskRow>(
+export async function dependentTasks(
+  trx: Db,
+  taskId: string,
+): Promise<Pick<Task, "id" | "status" | "deviceId" | "uid" | "organizationId">[]> {
+  return await rowsOf(
     trx,
-    `select t.* from task_dependencies as d join tasks as t on t.id = d.task_id
+    `select t.id, t.status, t.device_id as "deviceId", t.uid, t.organization_id as "organizationId"
+     from task_dependencies as d join tasks as t on t.id = d.task_id
      where d.depends_on = ? and t.status in ('draft', 'awaiting_confirmation', 'queued') order by t.id`,
     [taskId],
   );
-  return rows.map(taskOf);
 }
 
 /** Those of the ids that the scope may see, with their status. */
@@ -241,154 +241,4 @@ export async function purgeTasks(db: Db, now: number): Promise<number> {
   return await db("tasks").whereIn("id", old).del();
 }
 
-interface TaskRow {
-  id: string;
-  organization_id: string;
-  device_id: string;
-  uid: string;
-  name: string;
-  description: string | null;
-  status: TaskStatus;
-  priority: number;
-  actions: unknown;
-  payload_hash: string;
-  retry: unknown;
-  timeout_ms: number | string;
-  wait_ms: number | string;
-  depends_on: unknown;
-  resources: unknown;
-  tags: unknown;
-  metadata: unknown;
-  template: unknown;
-  actor_kind: Actor["kind"];
-  actor_id: string;
-  source: CommandSource;
-  command_id: string | null;
-  risk: unknown;
-  approval: unknown;
-  attempt: number;
-  sends: number;
-  not_before: string | null;
-  error: string | null;
-  error_code: string | null;
-  correlation_id: string;
-  causation_id: string | null;
-  rule_version: number | null;
-  version: number;
-  queued_at: string | null;
-  created_at: string;
-  updated_at: string;
-  finished_at: string | null;
-}
-
-function rowOf(task: Task): TaskRow {
-  return {
-    id: task.id,
-    organization_id: task.organizationId,
-    device_id: task.deviceId,
-    uid: task.uid,
-    name: storableText(task.name),
-    description: task.description === null ? null : storableText(task.description),
-    status: task.status,
-    priority: task.priority,
-    actions: toJson(task.actions),
-    payload_hash: task.payloadHash,
-    retry: toJson(task.retry),
-    timeout_ms: task.timeoutMs,
-    wait_ms: task.waitMs,
-    depends_on: toJson(task.dependsOn),
-    resources: toJson(task.resources),
-    tags: toJson(task.tags),
-    metadata: toJson(task.metadata),
-    template: jsonOrNull(task.template),
-    actor_kind: task.actor.kind,
-    actor_id: task.actor.id,
-    source: task.source,
-    command_id: task.commandId,
-    risk: jsonOrNull(task.risk),
-    approval: jsonOrNull(task.approval),
-    attempt: task.attempt,
-    sends: task.sends,
-    not_before: task.notBefore,
-    error: task.error,
-    error_code: task.errorCode,
-    correlation_id: task.correlationId,
-    causation_id: task.causationId,
-    rule_version: task.ruleVersion,
-    version: task.version,
-    queued_at: task.queuedAt,
-    created_at: task.createdAt,
-    updated_at: task.updatedAt,
-    finished_at: task.finishedAt,
-  };
-}
-
-function taskOf(row: TaskRow): Task {
-  return {
-    id: row.id,
-    organizationId: row.organization_id,
-    deviceId: row.device_id,
-    uid: row.uid,
-    name: row.name,
-    description: row.description,
-    status: row.status,
-    priority: row.priority,
-    actions: fromJson(row.actions) as TaskActions,
-    payloadHash: row.payload_hash,
-    retry: fromJson(row.retry) as RetryPolicy,
-    timeoutMs: Number(row.timeout_ms),
-    waitMs: Number(row.wait_ms),
-    dependsOn: fromJson(row.depends_on) as string[],
-    resources: fromJson(row.resources) as string[],
-    tags: fromJson(row.tags) as string[],
-    metadata: fromJson(row.metadata) as Record<string, unknown>,
-    template: fromJson(row.template) as TaskTemplateUse | null,
-    actor: { kind: row.actor_kind, id: row.actor_id },
-    source: row.source,
-    commandId: row.command_id,
-    risk: fromJson(row.risk) as Risk | null,
-    approval: fromJson(row.approval) as Approval | null,
-    attempt: row.attempt,
-    sends: row.sends,
-    notBefore: row.not_before,
-    error: row.error,
-    errorCode: row.error_code,
-    correlationId: row.correlation_id,
-    causationId: row.causation_id,
-    ruleVersion: row.rule_version,
-    version: row.version,
-    queuedAt: row.queued_at,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-    finishedAt: row.finished_at,
-  };
-}
-
-function changedColumns(change: TaskChange): Partial<TaskRow> {
-  const columns: { [K in keyof Required<TaskChange>]: (value: Required<TaskChange>[K]) => Partial<TaskRow> } = {
-    status: (status) => ({ status }),
-    name: (name) => ({ name: storableText(name) }),
-    description: (text) => ({ description: text === null ? null : storableText(text) }),
-    priority: (priority) => ({ priority }),
-    tags: (tags) => ({ tags: toJson(tags) }),
-    metadata: (metadata) => ({ metadata: toJson(metadata) }),
-    approval: (approval) => ({ approval: jsonOrNull(approval) }),
-    risk: (risk) => ({ risk: jsonOrNull(risk) }),
-    attempt: (attempt) => ({ attempt }),
-    sends: (sends) => ({ sends }),
-    notBefore: (at) => ({ not_before: at }),
-    error: (error) => ({ error: error === null ? null : storableText(error) }),
-    errorCode: (code) => ({ error_code: code }),
-    queuedAt: (at) => ({ queued_at: at }),
-    finishedAt: (at) => ({ finished_at: at }),
-  };
-  return Object.assign(
-    {},
-    ...Object.entries(change)
-      .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => (columns[name as keyof TaskChange] as (value: unknown) => Partial<TaskRow>)(value)),
-  ) as Partial<TaskRow>;
-}
-
-const jsonOrNull = (value: unknown): string | null => (value === null ? null : toJson(value));
 const notFound = (): HubError => new HubError("not_found", "there is no such task");

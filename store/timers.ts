@@ -67,6 +67,13 @@ export async function takeDueTimers(trx: Db, { now, kinds, limit, ids }: DueTime
   return rows.map(timerOf).toSorted((a, b) => a.dueAt - b.dueAt || (a.id < b.id ? -1 : 1));
 }
 
+/** When it comes, in ms since 1970; undefined when there is none, also when somebody is about to fire it. */
+export async function timerDueAt(trx: Db, kind: TimerKind, key: string): Promise<number | undefined> {
+  const lock = engineOf(trx) === "postgres" ? " for share skip locked" : "";
+  const [row] = await rowsOf<{ due_at: string }>(trx, `select due_at from timers where kind = ? and timer_key = ?${lock}`, [kind, key]);
+  return row && Date.parse(row.due_at);
+}
+
 /** Its handler failed: it comes again at `at`. */
 export async function postponeTimer(db: Db, id: string, at: number): Promise<void> {
   await rowsOf(db, "update timers set due_at = ?, attempts = attempts + 1 where id = ?", [isoOf(at), id]);

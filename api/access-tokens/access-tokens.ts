@@ -1,7 +1,9 @@
 import Type, { type Static } from "typebox";
 import { HubError } from "../../core/errors.ts";
 import { DEVICE_PERMISSIONS, may, type Permission, PERMISSIONS } from "../../core/permissions.ts";
+import { actorOf } from "../../core/principal.ts";
 import { type AccessToken, createAccessToken, findAccessToken, listAccessTokens, revokeAccessToken } from "../../store/access-tokens.ts";
+import { personBehind } from "../../store/authors.ts";
 import { requireAccess } from "../authenticate.ts";
 import { Cursor, DeviceReference, IdParams, Limit, nullable, pageOf } from "../fields.ts";
 import { type Call, defineRoute } from "../route.ts";
@@ -103,6 +105,7 @@ export const create = defineRoute({
         name: body.name,
         organizationId,
         userId,
+        createdBy: await personBehind(db, actorOf(principal), null),
         expiresAt,
         ...scope,
       });

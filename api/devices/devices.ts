@@ -151,7 +151,8 @@ export const remove = defineRoute({
   path: "/api/v1/devices/:id",
   tag: "Devices",
   summary: "Remove a device with everything that is known of it",
-  description: "Its session ends, its credentials, state, commands and readings go, its retained messages are taken back.",
+  description:
+    "Its session ends, its credentials, state, commands and readings go, its retained messages are taken back. For a device of high or critical sensitivity it takes the permission organization.manage, too.",
   access: "device.own",
   match: "optional",
   params: DeviceParams,
@@ -161,7 +162,10 @@ export const remove = defineRoute({
     commit(async (db) => {
       const device = await lockDevice(db, await deviceFor(rights, "device.own", db, params.id));
       match(deviceVersion(device));
+      // Made again it would be as harmless as any other.
+      if (isLessSensitive("normal", device.sensitivity)) requireEverywhere(rights, "organization.manage", device);
       const granted = await usersGrantedOn(db, [device.siteId]);
+      await context.tasks.endTasksOf(db, device.id, actorOf(principal));
       if (!(await deleteDevice(db, scope, device.id))) throw new HubError("not_found", "there is no such device");
       const { organizationId } = device;
       return {

@@ -85,6 +85,7 @@ export const release = defineRoute({
       // Claimed again it would be as harmless as any other.
       if (isLessSensitive("normal", before.sensitivity)) requireEverywhere(rights, "organization.manage", before);
       const granted = await usersGrantedOn(db, [await siteOfDevice(db, before.id)]);
+      await context.tasks.endTasksOf(db, before.id, actorOf(principal));
       const claimCode = newClaimCode();
       const device = await releaseDevice(db, { kind: "organization", organizationId }, before.id, claimCode);
       granted.push(...(await removeGrantsOn(db, device.id)));

@@ -69,13 +69,14 @@ const decisionOf = (verb: "approve" | "reject", summary: string) =>
       const { context, principal, scope, params, body, match, commit } = call;
       const { id, approval } = await getTask(context.store.db, scope, params.id.toLowerCase());
       const userId = personOf(principal);
-      if (verb === "approve" && approval?.needsPin) await requirePin(call, userId, (body as { pin?: string }).pin);
+      const isPinChecked = verb === "approve" && approval?.needsPin === true;
+      if (isPinChecked) await requirePin(call, userId, (body as { pin?: string }).pin);
       return await commit(async (db) => {
         const task = await lockTask(db, scope, id);
         match(taskVersion(task));
         const verdict = verb === "approve" ? "approved" : "rejected";
         return await stepped(db, (trx) =>
-          context.tasks.decide(trx, task.id, { verdict, userId, payloadHash: body.payload_hash, note: body.note ?? null }),
+          context.tasks.decide(trx, task.id, { verdict, userId, isPinChecked, payloadHash: body.payload_hash, note: body.note ?? null }),
         );
       });
     },

@@ -21,7 +21,7 @@ import { versionOf } from "../../core/version.ts";
 import type { Db } from "../../store/open.ts";
 import { templateActions } from "../../store/template-actions.ts";
 import { noteUse } from "../../store/template-uses.ts";
-import { countTasks, deleteTask, getTask, listTasks, lockTask, moveTask, taskStatuses } from "../../store/tasks.ts";
+import { countTasks, deleteTask, dependentTasks, getTask, listTasks, lockTask, moveTask, taskStatuses } from "../../store/tasks.ts";
 import { listExecutions, listTaskLogs } from "../../store/task-executions.ts";
 import { nameOf } from "../templates/preview.ts";
 import { deviceFor } from "../devices/device-for.ts";
@@ -275,6 +275,8 @@ export const remove = defineRoute({
       match(taskVersion(task));
       if (task.status !== "draft" && !FINAL_TASKS.includes(task.status))
         throw new HubError("conflict", `the task is ${task.status}: cancel it first`, { details: { status: task.status } });
+      if ((await dependentTasks(db, task.id)).length > 0)
+        throw new HubError("conflict", "other tasks wait for this one: cancel them first");
       await deleteTask(db, task.id);
       return { answer: { status: 204 }, audit: [note(task, "task.delete", { name: task.name, status: task.status })] };
     }),

@@ -1,31 +1,13 @@
 import assert from "node:assert/strict";
-import { createMetrics } from "../../api/metrics.ts";
-import type { BusMessage, Log } from "../../core/bus.ts";
-import type { Device } from "../../core/device.ts";
-import { PLATFORM, SYSTEM } from "../../core/principal.ts";
-import { actionIdOf, type Task } from "../../core/task.ts";
-import { createTopics } from "../../core/topics.ts";
-import { createRecentCommands } from "../../rules/recent-commands.ts";
-import { RiskDesk } from "../../rules/risk-desk.ts";
-import { TaskDesk } from "../../rules/task-desk.ts";
-import { finishTask } from "../../rules/task-end.ts";
-import { TaskExecutor } from "../../rules/task-executor.ts";
-import type { TaskRecordContext } from "../../rules/task-record.ts";
-import { openTimers } from "../../rules/timers.ts";
-import { createDevice } from "../../store/devices.ts";
-import type { Db } from "../../store/open.ts";
-import { createOrganization } from "../../store/organizations.ts";
-import { loadRiskPolicyDirectory } from "../../store/risk-policy-directory.ts";
-import { createTaskKeys } from "../../store/task-keys.ts";
+import { PLATFORM } from "../../core/principal.ts";
 import { isLatestRoute, noteArrivals } from "../../store/task-routes.ts";
 import { listExecutions } from "../../store/task-executions.ts";
 import { getTask } from "../../store/tasks.ts";
-import { inTransaction } from "../../store/transaction.ts";
 import { forEachEngine } from "../store/engines.ts";
 import { until } from "../support/wait.ts";
+import { openTaskScene as openScene, type TaskNode as Node } from "./task-scene.ts";
 
 const ROUNDS = 15;
-const ACTION = { command: "set_relay", relay: 0, state: "ON" } as const;
 
 forEachEngine(({ test }) => {
   test("the later of a device's sessions has the greater number, and one counts alone", async (db) => {
@@ -128,80 +110,3 @@ forEachEngine(({ test }) => {
     assert.deepEqual(errors, []);
   });
 });
-
-interface Node {
-  readonly executor: TaskExecutor;
-  /** `<task id> <attempt>` of each envelope. */
-  readonly sent: readonly string[];
-}
-
-/** A device that each node believes to be its own, and what decides about its tasks. */
-async function openScene(db: Db) {
-  await using stack = new AsyncDisposableStack();
-  const errors: string[] = [];
-  const log: Log = { debug() {}, info() {}, warn() {}, error: (_data, message) => void errors.push(message) };
-  const metrics = createMetrics();
-  const timers = stack.use(await openTimers({ db, log, metrics, clock: Date.now }));
-  const record: TaskRecordContext = {
-    timers,
-    notifier: { notify: async () => {} },
-    events: { emit: async () => {} },
-    metrics,
-    log,
-    nudge: () => {},
-  };
-  const policies = stack.use(await loadRiskPolicyDirectory(db, log));
-  const desk = new TaskDesk({
-    ...record,
-    risk: new RiskDesk({ db, policies, recent: createRecentCommands(), clock: Date.now, isShared: true }),
-  });
-  const { id: organizationId } = await createOrganization(db, { name: "Home" });
-  const device: Device = await createDevice(db, {
-    name: "Pump",
-    deviceClass: "relay_controller",
-    capabilities: { relays: 1, tasks: true },
-    organizationId,
-    ownerId: null,
-  });
-  const nodes = stack.use(new AsyncDisposableStack());
-  const running = stack.move();
-  return {
-    device,
-    errors,
-    node(name: string): Node {
-      const sent: string[] = [];
-      const executor = new TaskExecutor({
-        ...record,
-        db,
-        topics: createTopics(),
-        keys: createTaskKeys(Buffer.alloc(32, 7)),
-        nodeId: () => name,
-        isShared: true,
-        sessions: { isReachableHere: () => true },
-        bus: { publish: async (message) => void sent.push(nameOf(message)), subscribe: () => ({ [Symbol.dispose]() {} }) },
-        commands: {
-          send: () => Promise.reject(new Error("the device knows tasks")),
-          accept: () => Promise.reject(new Error("the device knows tasks")),
-        },
-      });
-      nodes.use(executor);
-      return { executor, sent };
-    },
-    make: (): Promise<Task> =>
-      inTransaction(db, (trx) =>
-        desk.submit(trx, { organizationId, device, name: "Pump", actions: [ACTION], actor: SYSTEM, source: "rest" }),
-      ),
-    cancel: ({ id }: Task): Promise<Task> => inTransaction(db, (trx) => desk.cancel(trx, id, SYSTEM)),
-    finish: async ({ id }: Task): Promise<void> => {
-      const results = [{ actionId: actionIdOf(id, 1, 0), status: "ok" as const }];
-      const ended = await inTransaction(db, (trx) => finishTask(record, trx, { taskId: id, attempt: 1, results, now: Date.now() }));
-      assert.equal(ended?.status, "completed");
-    },
-    [Symbol.asyncDispose]: () => running.disposeAsync(),
-  };
-}
-
-function nameOf({ payload }: BusMessage): string {
-  const { task_id: id, attempt } = JSON.parse(payload.toString()) as { task_id: string; attempt: number };
-  return `${id} ${attempt}`;
-}
