@@ -4,7 +4,7 @@ import { devicesOfCondition, evaluate, type Finding } from "../core/condition.ts
 import { type HubEvent, newEvent } from "../core/event.ts";
 import { newId } from "../core/id.ts";
 import type { Meaning } from "../core/trigger.ts";
-import { holdAutomation, lockMemory, noteFiring, saveMemory } from "../store/automations.ts";
+import { holdAutomation, lockMemory, noteFirings, saveMemory } from "../store/automations.ts";
 import { insertEvents } from "../store/events.ts";
 import { readFacts } from "../store/facts.ts";
 import type { Db } from "../store/open.ts";
@@ -74,7 +74,7 @@ export async function fire(context: FiringContext, trx: Db, rule: Rule, cause: C
     scheduledFor: cause.scheduledFor,
   });
   if (runId === undefined) return refuse(context, trx, rule, "busy");
-  await noteFiring(trx, automation.id, automation.version, cause.now);
+  await noteFirings(trx, [{ id: automation.id, version: automation.version, times: 1 }], cause.now);
   if (hasMemory(definition)) await saveMemory(trx, automation.id, decision.memory);
   await tell(context, trx, rule, { cause, trigger, findings, runId, eventId, correlationId });
   return { runId };

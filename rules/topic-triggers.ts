@@ -5,7 +5,7 @@ import { type Condition, devicesOfCondition, devicesOfOperand, evaluate, type Fa
 import { type HubEvent, newEvent } from "../core/event.ts";
 import type { Timers } from "../core/timer.ts";
 import type { Topics } from "../core/topics.ts";
-import { noteFiring } from "../store/automations.ts";
+import { noteFirings } from "../store/automations.ts";
 import { insertEvents } from "../store/events.ts";
 import type { Db } from "../store/open.ts";
 import { inTransaction } from "../store/transaction.ts";
@@ -172,14 +172,12 @@ export class TopicTriggers implements AsyncDisposable {
     const now = timers.now();
     const firings = some
       .filter(({ fired }) => fired > 0)
-      .map((followed) => ({ ...followed.rule.automation, fired: followed.fired, event: firedEvent(followed, now) }));
+      .map((followed) => ({ ...followed.rule.automation, times: followed.fired, event: firedEvent(followed, now) }));
     if (firings.length === 0) return;
-    // In one order, so that two nodes do not wait for each other in a ring.
-    firings.sort((a, b) => (a.id < b.id ? -1 : 1));
     for (const followed of some) followed.fired = 0;
     const happened = firings.map(({ event }) => event);
     const write = inTransaction(db, async (trx) => {
-      for (const { id, version, fired } of firings) await noteFiring(trx, id, version, now, fired);
+      await noteFirings(trx, firings, now);
       await insertEvents(trx, happened);
     });
     this.#track(

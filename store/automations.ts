@@ -7,7 +7,7 @@ import { type Edit, versionsIn } from "./definition-versions.ts";
 import { checkQuota } from "./entity-rows.ts";
 import type { Db } from "./open.ts";
 import { lockOrganization } from "./organizations.ts";
-import { containing, engineOf, fromJson, isoOf, type Page, pageOf, rowsOf, scoped, storableText, toJson } from "./sql.ts";
+import { containing, engineOf, fromJson, isoOf, type Page, pageOf, rowSource, rowsOf, scoped, storableText, toJson } from "./sql.ts";
 
 /** As it was written; `core/automation.ts` parses the definition. */
 export interface Automation {
@@ -132,14 +132,25 @@ export async function holdAutomation(trx: Db, id: string, version: number): Prom
   );
 }
 
-/** It has fired once more, at `now`; nothing of one that is not there as that version any more. */
-export async function noteFiring(trx: Db, id: string, version: number, now: number, times = 1): Promise<void> {
-  await rowsOf(trx, "update automations set fire_count = fire_count + ?, last_fired_at = ? where id = ? and version = ? and is_enabled", [
-    times,
-    isoOf(now),
-    id,
-    version,
-  ]);
+export interface Firings {
+  readonly id: string;
+  readonly version: number;
+  readonly times: number;
+}
+
+/** They have fired so often more, last at `now`; nothing of one that is not there as that version any more. */
+export async function noteFirings(trx: Db, firings: readonly Firings[], now: number): Promise<void> {
+  const source = rowSource(trx, { id: "text", version: "int", times: "int" });
+  const rows = toJson(firings.map(({ id, version, times }) => ({ id, version, times })));
+  // In one order everywhere, so that two nodes do not wait for each other in a ring.
+  if (engineOf(trx) === "postgres" && firings.length > 1)
+    await rowsOf(trx, `select a.id from automations a join ${source} on r.id = a.id order by a.id for no key update of a`, [rows]);
+  await rowsOf(
+    trx,
+    `update automations set fire_count = fire_count + r.times, last_fired_at = ? from ${source}
+     where automations.id = r.id and automations.version = r.version and is_enabled`,
+    [isoOf(now), rows],
+  );
 }
 
 /** Subject of what an automation remembers of its firings. */
