@@ -1,5 +1,5 @@
 import { PLATFORM } from "../core/principal.ts";
-import type { ActionResult, Task } from "../core/task.ts";
+import type { ActionResult, Task, TaskExecution } from "../core/task.ts";
 import type { Db } from "../store/open.ts";
 import { isoOf } from "../store/sql.ts";
 import { endExecution, findExecution, insertTaskLogs } from "../store/task-executions.ts";
@@ -8,9 +8,20 @@ import { afterCommit } from "../store/transaction.ts";
 import { failure, followEnd } from "./task-followers.ts";
 import { nextAttemptAt, step, type TaskRecordContext } from "./task-record.ts";
 
+/** An attempt of a task that nobody else changes until the transaction ends. */
+export interface Attempted {
+  readonly task: Task;
+  readonly execution: TaskExecution;
+}
+
+/** undefined when there is no such attempt. Throws `not_found` when there is no such task. */
+export async function lockAttempt(trx: Db, taskId: string, attempt: number): Promise<Attempted | undefined> {
+  const task = await lockTask(trx, PLATFORM, taskId);
+  const execution = await findExecution(trx, taskId, attempt);
+  return execution && { task, execution };
+}
+
 export interface TaskEnd {
-  readonly taskId: string;
-  readonly attempt: number;
   readonly results: readonly ActionResult[];
   /** Whether the device has done one of them nobody knows: another attempt could do it twice. */
   readonly isUnknown?: boolean | undefined;
@@ -25,11 +36,11 @@ export interface TaskEnd {
 export async function finishTask(
   context: TaskRecordContext,
   trx: Db,
-  { taskId, attempt, results, isUnknown = false, now }: TaskEnd,
+  { task, execution }: Attempted,
+  { results, isUnknown = false, now }: TaskEnd,
 ): Promise<Task | undefined> {
-  const task = await lockTask(trx, PLATFORM, taskId);
-  const execution = await findExecution(trx, taskId, attempt);
-  const isAwaited = ["assigned", "running", "queued"].includes(task.status) && task.attempt === attempt && execution?.completedAt === null;
+  const { attempt, taskId } = execution;
+  const isAwaited = ["assigned", "running", "queued"].includes(task.status) && task.attempt === attempt && execution.completedAt === null;
   await insertTaskLogs(
     trx,
     results.map(({ actionId, status, error }) => ({

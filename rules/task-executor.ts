@@ -15,7 +15,7 @@ import type { TaskKeys } from "../store/task-keys.ts";
 import { findTask, holdResources, lockDeviceTasks, lockTask, nextTasks, waitingDevices } from "../store/tasks.ts";
 import { timerDueAt } from "../store/timers.ts";
 import { inTransaction } from "../store/transaction.ts";
-import { finishTask } from "./task-end.ts";
+import { finishTask, lockAttempt } from "./task-end.ts";
 import { endBereft, failTask, failure, lostDependency } from "./task-followers.ts";
 import { commandIdOf, mustStep, step, type TaskDevice, type TaskRecordContext, waitsUntil } from "./task-record.ts";
 import { TaskRoutes } from "./task-routes.ts";
@@ -248,8 +248,11 @@ export class TaskExecutor implements AsyncDisposable {
         results.push(result);
       }
     }
-    const end = { taskId: task.id, attempt: execution.attempt, results, isUnknown, now: Math.floor(timers.now()) };
-    await inTransaction(db, (trx) => finishTask(this.#context, trx, end));
+    const end = { results, isUnknown, now: Math.floor(timers.now()) };
+    await inTransaction(db, async (trx) => {
+      const attempted = await lockAttempt(trx, task.id, execution.attempt);
+      if (attempted) await finishTask(this.#context, trx, attempted, end);
+    });
     return true;
   }
 

@@ -3,18 +3,15 @@ import type { CommandRecord } from "../core/command.ts";
 import { HubError } from "../core/errors.ts";
 import { newAudit } from "../core/event.ts";
 import type { Ack } from "../core/payloads.ts";
-import { PLATFORM } from "../core/principal.ts";
-import { type ActionResult, actionIdOf, type Task, type TaskExecution } from "../core/task.ts";
+import { type ActionResult, actionIdOf } from "../core/task.ts";
 import { type TaskResultEnvelope, verifyEnvelope } from "../core/task-envelope.ts";
 import type { Topics } from "../core/topics.ts";
 import { insertAudit } from "../store/audit.ts";
 import { insertCommand } from "../store/commands.ts";
 import type { Db } from "../store/open.ts";
-import { findExecution } from "../store/task-executions.ts";
 import type { TaskKeys } from "../store/task-keys.ts";
-import { findTask } from "../store/tasks.ts";
 import { afterCommit } from "../store/transaction.ts";
-import { finishTask } from "./task-end.ts";
+import { type Attempted, finishTask, lockAttempt } from "./task-end.ts";
 import { commandIdOf, type TaskRecordContext } from "./task-record.ts";
 
 export interface TaskResultsContext extends TaskRecordContext {
@@ -35,17 +32,17 @@ export async function acceptResult(
 ): Promise<UpMessage<Ack>[]> {
   const { device, payload, receivedAt } = message;
   try {
-    const { task, execution } = await verified(context, trx, message);
+    const attempted = await verified(context, trx, message);
     const results: ActionResult[] = payload.results.map(({ action_id: actionId, status, error, state }) => ({
       actionId,
       status,
       error,
       state,
     }));
-    const ended = await finishTask(context, trx, { taskId: task.id, attempt: payload.attempt, results, now: receivedAt });
+    const ended = await finishTask(context, trx, attempted, { results, now: receivedAt });
     // What came too late was done all the same: the state is what it is.
-    if (!ended && execution.status !== "timeout") return [];
-    return await acknowledgements(trx, { task, execution }, message);
+    if (!ended && attempted.execution.status !== "timeout") return [];
+    return await acknowledgements(trx, attempted, message);
   } catch (error) {
     if (!(error instanceof HubError) || !REFUSED.has(error.code)) throw error;
     await refuse(context, trx, { device, taskId: payload.task_id, error, now: receivedAt });
@@ -54,11 +51,6 @@ export async function acceptResult(
 }
 
 const REFUSED: ReadonlySet<string> = new Set(["task_signature_invalid", "task_envelope_stale", "not_found", "validation_error"]);
-
-interface Attempted {
-  readonly task: Task;
-  readonly execution: TaskExecution;
-}
 
 /** Throws what {@link verifyEnvelope} throws, `not_found` for a task that is none of this device's, and `validation_error`. */
 async function verified(
@@ -69,15 +61,15 @@ async function verified(
   const key = await keys.findResultKey(trx, { deviceId: device.id, keyId: payload.key_id, now });
   if (!key) throw new HubError("task_signature_invalid", "the device has no such key");
   verifyEnvelope(payload, key.secret, { now });
-  const task = await findTask(trx, PLATFORM, payload.task_id);
-  const execution = task && (await findExecution(trx, task.id, payload.attempt));
-  if (!task || !execution || task.deviceId !== device.id || task.organizationId !== device.organizationId)
+  const attempted = await lockAttempt(trx, payload.task_id, payload.attempt);
+  const { task, execution } = attempted ?? {};
+  if (!attempted || !task || !execution || task.deviceId !== device.id || task.organizationId !== device.organizationId)
     throw new HubError("not_found", "the device has no such task");
   const isComplete =
     payload.results.length === execution.actions.length &&
     payload.results.every(({ action_id: id }, index) => id === actionIdOf(task.id, execution.attempt, index));
   if (!isComplete) throw new HubError("validation_error", "the results are not those of the task's actions");
-  return { task, execution };
+  return attempted;
 }
 
 async function acknowledgements(

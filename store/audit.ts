@@ -2,7 +2,8 @@ import type { AuditEntry } from "../core/event.ts";
 import { firstIdAt } from "../core/id.ts";
 import type { Actor, Scope } from "../core/principal.ts";
 import type { Db } from "./open.ts";
-import { fromJson, isoOf, type Page, pageOf, rowSource, rowsOf, scoped, toJson } from "./sql.ts";
+import { fromJson, isoOf, type Page, pageOf, rowSource, scoped, toJson } from "./sql.ts";
+import { write } from "./transaction.ts";
 
 const COLUMNS = {
   id: "text",
@@ -24,7 +25,7 @@ const NAMES = Object.keys(COLUMNS).join(", ");
 /** Belongs into the transaction of what it tells. An entry that is there already is left as it is. */
 export async function insertAudit(db: Db, entries: readonly AuditEntry[]): Promise<void> {
   if (entries.length === 0) return;
-  await rowsOf(db, `insert into audit_outbox (${NAMES}) select ${NAMES} from ${rowSource(db, COLUMNS)} where true on conflict do nothing`, [
+  await write(db, `insert into audit_outbox (${NAMES}) select ${NAMES} from ${rowSource(db, COLUMNS)} where true on conflict do nothing`, [
     toJson(entries.map(rowOf)),
   ]);
 }

@@ -2,7 +2,7 @@ import type { SensorValue } from "../core/payloads.ts";
 import type { Actor } from "../core/principal.ts";
 import type { DeviceState, LightState, OnOff } from "../core/state.ts";
 import type { Db } from "./open.ts";
-import { inTransaction } from "./transaction.ts";
+import { inTransaction, write } from "./transaction.ts";
 import { isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
 
 /** Why an output is as it is. */
@@ -124,7 +124,7 @@ async function upsertOutputs(
     column === "brightness" || column === "color_temp"
       ? `${column} = coalesce(excluded.${column}, ${table}.${column})`
       : `${column} = excluded.${column}`;
-  await rowsOf(
+  await write(
     trx,
     `insert into ${table} (${columns.join(", ")}) select ${columns.map((column) => `r.${column}`).join(", ")}
      from ${source} join devices on devices.id = r.device_id where true

@@ -2,7 +2,8 @@ import { newId } from "../core/id.ts";
 import type { Actor } from "../core/principal.ts";
 import type { ActionResult, TaskActions, TaskExecution } from "../core/task.ts";
 import type { Db } from "./open.ts";
-import { fromJson, isoOf, type Page, pageOf, rowSource, rowsOf, storableText, toJson } from "./sql.ts";
+import { fromJson, isoOf, type Page, pageOf, rowSource, storableText, toJson } from "./sql.ts";
+import { write } from "./transaction.ts";
 
 /** The attempt of that number, made if it is not there: what its actions are is decided once. */
 export async function openExecution(
@@ -41,15 +42,11 @@ export interface ExecutionEnd {
 }
 
 export async function endExecution(trx: Db, taskId: string, attempt: number, end: ExecutionEnd): Promise<void> {
-  await trx("task_executions")
-    .where({ task_id: taskId, attempt })
-    .whereNull("completed_at")
-    .update({
-      status: end.status,
-      results: toJson(end.results),
-      error: end.error === null ? null : storableText(end.error),
-      completed_at: isoOf(end.now),
-    });
+  await write(
+    trx,
+    "update task_executions set status = ?, results = ?, error = ?, completed_at = ? where task_id = ? and attempt = ? and completed_at is null",
+    [end.status, toJson(end.results), end.error === null ? null : storableText(end.error), isoOf(end.now), taskId, attempt],
+  );
 }
 
 /** The latest first. */
@@ -84,7 +81,7 @@ const NAMES = Object.keys(COLUMNS).join(", ");
 
 export async function insertTaskLogs(trx: Db, logs: readonly Omit<TaskLog, "id">[]): Promise<void> {
   if (logs.length === 0) return;
-  await rowsOf(trx, `insert into action_logs (${NAMES}) select ${NAMES} from ${rowSource(trx, COLUMNS)}`, [
+  await write(trx, `insert into action_logs (${NAMES}) select ${NAMES} from ${rowSource(trx, COLUMNS)}`, [
     toJson(
       logs.map((log) => ({
         id: newId(),

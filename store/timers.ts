@@ -2,6 +2,7 @@ import { newId } from "../core/id.ts";
 import type { NewTimer, Timer, TimerKind } from "../core/timer.ts";
 import type { Db } from "./open.ts";
 import { engineOf, fromJson, idsParameter, isoOf, rowsOf, rowSource, toJson } from "./sql.ts";
+import { write } from "./transaction.ts";
 
 const COLUMNS = {
   id: "text",
@@ -30,7 +31,7 @@ export async function putTimers(trx: Db, timers: readonly NewTimer[]): Promise<v
     is_relative: timer.isRelative,
     payload: timer.payload,
   }));
-  await rowsOf(
+  await write(
     trx,
     `insert into timers (${NAMES}) select ${NAMES} from ${rowSource(trx, COLUMNS)} where true
      on conflict (kind, timer_key) do update set id = excluded.id, organization_id = excluded.organization_id, due_at = excluded.due_at,
@@ -40,7 +41,7 @@ export async function putTimers(trx: Db, timers: readonly NewTimer[]): Promise<v
 }
 
 export async function dropTimers(trx: Db, kind: TimerKind, keys: readonly string[]): Promise<void> {
-  if (keys.length > 0) await rowsOf(trx, `delete from timers where kind = ? and timer_key in ${idsParameter(trx)}`, [kind, toJson(keys)]);
+  if (keys.length > 0) await write(trx, `delete from timers where kind = ? and timer_key in ${idsParameter(trx)}`, [kind, toJson(keys)]);
 }
 
 export interface DueTimers {

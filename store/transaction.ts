@@ -127,6 +127,11 @@ export async function inOrder(trx: Db, statements: readonly Statement[]): Promis
   }
 }
 
+/** As {@link inOrder}, of one statement; outside of a transaction its end is waited for. */
+export async function write(db: Db, sql: string, bindings: readonly unknown[]): Promise<void> {
+  await (db.isTransaction ? inOrder(db, [{ sql, bindings }]) : rowsOf(db, sql, bindings));
+}
+
 /** A knex on one connection until the transaction is over. */
 function hold(
   parent: Client,

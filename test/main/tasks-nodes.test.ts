@@ -150,15 +150,15 @@ describe("tasks of a node that dies, and without Redis", { skip }, () => {
       },
     },
   ] as const;
-  for (const { how, forMs, begin } of OUTAGES)
-    test(`Redis is ${how}: each node serves its own devices meanwhile, and what the other was asked for is done soon after`, {
+  for (const outage of OUTAGES)
+    test(`Redis is ${outage.how}: each node serves its own devices meanwhile, and what the other was asked for is done soon after`, {
       timeout: 120_000,
     }, async (context) => {
       await using stack = new AsyncDisposableStack();
       const { ground, a, b } = stack.use(await startPair());
       const atA = stack.use(await wanderAt(a));
       const atB = stack.use(await wanderAt(b));
-      const end = await begin(ground, stack);
+      const end = await outage.begin(ground, stack);
       const began = performance.now();
       const crossing = [await createAt(b, atA.uid), await createAt(a, atB.uid)];
       const own: number[] = [];
@@ -167,7 +167,7 @@ describe("tasks of a node that dies, and without Redis", { skip }, () => {
           const from = performance.now();
           await untilAt(hub, (await createAt(hub, uid)).id, "completed");
           own.push(performance.now() - from);
-        } while (performance.now() - began < forMs);
+        } while (performance.now() - began < outage.forMs);
       };
       await Promise.all([serve(a, atA.uid), serve(b, atB.uid)]);
       context.diagnostic(`${own.length} tasks of own devices, the longest ${Math.round(Math.max(...own))} ms`);

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { createMetrics } from "../../api/metrics.ts";
 import type { Commands, Log } from "../../core/bus.ts";
 import type { Device } from "../../core/device.ts";
@@ -8,7 +9,7 @@ import { createTopics } from "../../core/topics.ts";
 import { createRecentCommands } from "../../rules/recent-commands.ts";
 import { RiskDesk } from "../../rules/risk-desk.ts";
 import { TaskDesk } from "../../rules/task-desk.ts";
-import { finishTask } from "../../rules/task-end.ts";
+import { finishTask, lockAttempt } from "../../rules/task-end.ts";
 import { TaskExecutor } from "../../rules/task-executor.ts";
 import type { TaskRecordContext } from "../../rules/task-record.ts";
 import { acceptResult } from "../../rules/task-results.ts";
@@ -119,9 +120,10 @@ export async function openTaskScene(db: Db): Promise<TaskScene> {
       ),
     cancel: ({ id }) => inTransaction(db, (trx) => desk.cancel(trx, id, SYSTEM)),
     finish: ({ id }, attempt = 1) =>
-      inTransaction(db, (trx) =>
-        finishTask(record, trx, { taskId: id, attempt, results: [resultOf(id, attempt)], now: Math.floor(timers.now()) }),
-      ),
+      inTransaction(db, async (trx) => {
+        const attempted = (await lockAttempt(trx, id, attempt)) ?? assert.fail("there is no such attempt");
+        return await finishTask(record, trx, attempted, { results: [resultOf(id, attempt)], now: Math.floor(timers.now()) });
+      }),
     async answer({ id }, attempt = 1) {
       const { secret, id: keyId } = await keys.taskKeyOf(db, device.id);
       const now = Date.now();
