@@ -53,6 +53,8 @@ import * as sites from "./places/sites.ts";
 import * as approvalPin from "./people/approval-pin.ts";
 import * as password from "./people/password.ts";
 import { register, verifyEmail } from "./people/registration.ts";
+import { exportReadings } from "./readings/export.ts";
+import { latest as latestReadings } from "./readings/latest.ts";
 import { readings } from "./readings/readings.ts";
 import { assessRisk } from "./risk/assess.ts";
 import * as riskPolicy from "./risk/risk-policy.ts";
@@ -229,6 +231,8 @@ export const ROUTES: readonly Route[] = [
   templateExchange.copy,
   ...templateVersions.routes,
   readings,
+  latestReadings,
+  exportReadings,
   alertRules.list,
   alertRules.create,
   alertRules.show,

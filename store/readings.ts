@@ -80,7 +80,7 @@ export async function listSeries(db: Db, scope: Scope, deviceId: string): Promis
   }));
 }
 
-interface Window {
+export interface Window {
   readonly from: number;
   readonly to: number;
   readonly limit: number;
@@ -102,7 +102,11 @@ async function findSeries(db: Db, scope: Scope, deviceId: string, key: string): 
 }
 
 /** A device shows the readings of whom it belongs to; a former owner's stay hidden until it comes back. */
-function visible(scope: Scope, condition: string, bindings: readonly string[]): { sql: string; bindings: readonly string[] } {
+export function visible(
+  scope: Scope,
+  condition: string,
+  bindings: readonly (string | number)[],
+): { sql: string; bindings: readonly (string | number)[] } {
   const sql = `${condition} and coalesce(s.organization_id, '') = coalesce(d.organization_id, '')`;
   if (scope.kind === "platform") return { sql, bindings };
   const inOrganization = { sql: `${sql} and d.organization_id = ?`, bindings: [...bindings, scope.organizationId] };
@@ -112,7 +116,11 @@ function visible(scope: Scope, condition: string, bindings: readonly string[]): 
 }
 
 /** Windows that grow, so that a page near the start of a long range does not read the whole of it. They end where a period ends. */
-async function readInWindows(read: (window: Window) => Promise<Row[]>, { from, to, limit }: Window, periodMs: number): Promise<Row[]> {
+export async function readInWindows(
+  read: (window: Window) => Promise<Row[]>,
+  { from, to, limit }: Window,
+  periodMs: number,
+): Promise<Row[]> {
   const rows: Row[] = [];
   let span = Math.max(FIRST_WINDOW_MS, periodMs * limit);
   for (let at = from; at < to && rows.length < limit; span *= WINDOW_GROWTH) {
@@ -123,7 +131,7 @@ async function readInWindows(read: (window: Window) => Promise<Row[]>, { from, t
   return rows;
 }
 
-async function readRaw(db: Db, series: number, window: Window): Promise<Row[]> {
+export async function readRaw(db: Db, series: number, window: Window): Promise<Row[]> {
   const { sql, bindings } = source(db, series, window);
   return await rowsOf<Row>(db, `${sql} order by t.ts limit ?`, [...bindings, window.limit]);
 }
@@ -169,7 +177,7 @@ function source(db: Db, series: number, { from, to }: Window): { sql: string; bi
 }
 
 /** A time after every reading. On SQLite it keeps an open-ended query from visiting empty buckets. */
-async function endOfData(db: Db): Promise<number> {
+export async function endOfData(db: Db): Promise<number> {
   if (engineOf(db) === "postgres") return YEAR_10000;
   const rows = await rowsOf<{ bucket: number | null }>(db, "select max(bucket) as bucket from telemetry");
   return ((rows[0]?.bucket ?? -1) + 1) * SQLITE_BUCKET_MS;

@@ -9,10 +9,14 @@ import { defineRoute } from "../route.ts";
 const DAY_MS = 86_400_000;
 const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;
 
+export const SensorKey = Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" });
+export const Value = Type.Union([Type.Number(), Type.Boolean(), Type.String(), Type.Null()]);
+export const Until = Type.Optional(Type.String({ minLength: 1, maxLength: 40, description: "Exclusive; written as from" }));
+
 const ReadingView = Type.Object(
   {
     ts: Type.String({ description: "The event's time, or the beginning of its bucket" }),
-    value: Type.Union([Type.Number(), Type.Boolean(), Type.String(), Type.Null()]),
+    value: Value,
   },
   { title: "Reading" },
 );
@@ -27,9 +31,9 @@ export const readings = defineRoute({
   query: Type.Object(
     {
       device: DeviceReference,
-      key: Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" }),
+      key: SensorKey,
       from: Type.Optional(Instant),
-      to: Type.Optional(Type.String({ minLength: 1, maxLength: 40, description: "Exclusive; written as from" })),
+      to: Until,
       bucket: Type.Optional(
         Type.String({ pattern: "^[1-9][0-9]{0,6}[smhd]?$", description: "Seconds, or 30s, 5m, 1h, 1d; up to 366 days" }),
       ),
@@ -51,11 +55,7 @@ export const readings = defineRoute({
   errors: ["not_found"],
   async handler({ context, scope, query }) {
     const { db } = context.store;
-    const now = context.clock();
-    // A device's clock may run ahead a little; its latest reading belongs into the answer.
-    const to = query.to === undefined ? now + MAX_AHEAD_MS : parseInstant(query.to, "to");
-    const from = query.from === undefined ? Math.min(to, now) - DAY_MS : parseInstant(query.from, "from");
-    if (from > to) throw invalid("from", "lies after to");
+    const { from, to } = periodOf(query, context.clock());
     if (query.agg !== undefined && query.bucket === undefined) throw invalid("agg", "needs a bucket");
     const bucketMs = query.bucket === undefined ? undefined : parseBucket(query.bucket);
     const device = await getDevice(db, scope, query.device);
@@ -78,6 +78,15 @@ export const readings = defineRoute({
     };
   },
 });
+
+/** Of `from` and `to`, in ms since 1970: the last day without them. Throws `validation_error`. */
+export function periodOf(given: { readonly from?: string | undefined; readonly to?: string | undefined }, now: number) {
+  // A device's clock may run ahead a little; its latest reading belongs into the answer.
+  const to = given.to === undefined ? now + MAX_AHEAD_MS : parseInstant(given.to, "to");
+  const from = given.from === undefined ? Math.min(to, now) - DAY_MS : parseInstant(given.from, "from");
+  if (from > to) throw invalid("from", "lies after to");
+  return { from, to };
+}
 
 function parseBucket(text: string): number {
   const unit = text.at(-1) as keyof typeof UNIT_MS;

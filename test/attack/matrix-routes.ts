@@ -129,6 +129,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   "POST /api/v1/risk-policy/assess": { ...DEVICE, body: ({ device }) => ({ device: device.uid, actions: [GUEST_BODY] }) },
   ...TEMPLATE_ROWS,
   ...TASK_ROWS,
+  "GET /api/v1/readings/latest": { isOnDevice: true, path: ({ device }) => `/api/v1/readings/latest?device=${device.uid}` },
+  "GET /api/v1/readings/export": { isOnDevice: true, path: ({ device }) => `/api/v1/readings/export?device=${device.uid}` },
   "GET /api/v1/readings": { isOnDevice: true, path: ({ device }) => `/api/v1/readings?device=${device.uid}&key=t` },
   "GET /api/v1/events": {},
   "POST /api/v1/events": { ...DEVICE, body: ({ device }) => ({ type: "custom.matrix", data: {}, entity_id: device.id }) },
