@@ -189,6 +189,7 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
   );
   const { bus, cluster, sessions, events, ingest } = broker;
   const duties = hub.createDuties(cluster?.leases, log);
+  stack.use(hub.startRollUps({ db: store.db, duties, log, clock }));
   stack.use(hub.startMaintenance({ db: store.db, telemetry, keyRotation, eventRetentionDays, duties, log, clock }));
   stack.use(audit.startSealing(duties));
   for (const { type, name, help, read, labelNames } of broker.readings) metrics[type](name, help, read, labelNames);

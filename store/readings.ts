@@ -2,6 +2,7 @@ import { HubError } from "../core/errors.ts";
 import type { SensorValue } from "../core/payloads.ts";
 import type { Scope } from "../core/principal.ts";
 import type { Db } from "./open.ts";
+import { readBuckets } from "./rolled-readings.ts";
 import { engineOf, isoOf, rowsOf } from "./sql.ts";
 import { sensorValue } from "./state.ts";
 
@@ -46,7 +47,9 @@ export async function queryReadings(db: Db, scope: Scope, query: ReadingsQuery):
   const agg = query.agg ?? "avg";
   const start = query.after === undefined ? query.from : Math.max(query.from, query.after + (bucketMs ?? 1));
   const read = (window: Window): Promise<Row[]> =>
-    bucketMs === undefined ? readRaw(db, series.id, window) : readBuckets(db, series.id, window, { bucketMs, agg });
+    bucketMs === undefined
+      ? readRaw(db, series.id, window)
+      : readBuckets(db, { series: series.id, window, bucketMs, agg, source: (span) => source(db, series.id, span) });
   const rows = await readInWindows(
     read,
     { from: Math.max(start, series.first_ts), to: Math.min(query.to, await endOfData(db)), limit: limit + 1 },
@@ -85,7 +88,7 @@ export interface Window {
   readonly to: number;
   readonly limit: number;
 }
-interface Row {
+export interface Row {
   readonly ts: number;
   readonly v: number | null;
   readonly json: string | null;
@@ -136,33 +139,8 @@ export async function readRaw(db: Db, series: number, window: Window): Promise<R
   return await rowsOf<Row>(db, `${sql} order by t.ts limit ?`, [...bindings, window.limit]);
 }
 
-async function readBuckets(
-  db: Db,
-  series: number,
-  window: Window,
-  { bucketMs, agg }: { bucketMs: number; agg: Aggregate },
-): Promise<Row[]> {
-  const { sql, bindings } = source(db, series, window);
-  const period = engineOf(db) === "postgres" ? "(ts / ?::bigint) * ?::bigint" : "ts / cast(? as integer) * cast(? as integer)";
-  if (agg === "first" || agg === "last") {
-    return await rowsOf<Row>(
-      db,
-      `select period as ts, v, json from (
-         select period, v, json, row_number() over (partition by period order by ts ${agg === "first" ? "asc" : "desc"}) as place from (select ts, v, json, ${period} as period from (${sql}) as raw) as placed
-       ) as ranked where place = 1 order by period limit ?`,
-      [bucketMs, bucketMs, ...bindings, window.limit],
-    );
-  }
-  const value = agg === "count" ? "count(*)" : `${agg}(v)`;
-  return await rowsOf<Row>(
-    db,
-    `select period as ts, ${value} as v, null as json from (select v, ${period} as period from (${sql}) as raw) as placed group by period order by period limit ?`,
-    [bucketMs, bucketMs, ...bindings, window.limit],
-  );
-}
-
 /** The series' rows of a window as (ts in ms, v, json as text). SQLite visits one ten-minute bucket after the other, as its key lies. */
-function source(db: Db, series: number, { from, to }: Window): { sql: string; bindings: (string | number)[] } {
+function source(db: Db, series: number, { from, to }: Pick<Window, "from" | "to">): { sql: string; bindings: (string | number)[] } {
   if (engineOf(db) === "postgres") {
     return {
       sql: "select round(extract(epoch from t.ts) * 1000)::bigint as ts, t.v, t.json::text as json from telemetry t where t.series_id = ? and t.ts >= ? and t.ts < ?",

@@ -2,11 +2,13 @@ import type { LRUCache } from "lru-cache";
 import { boundedCache } from "../core/bounded-cache.ts";
 import type { SensorValue } from "../core/payloads.ts";
 import type { Db, Store } from "./open.ts";
+import { hourOf, isMarkedFor, markHours } from "./rollups.ts";
 import { engineOf, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
 import { dayOf, makePartitions } from "./telemetry-partitions.ts";
 import { afterCommit, believe, inOrder, inTransaction, type Statement } from "./transaction.ts";
 
 export { listSeries, queryReadings, type ReadingsQuery } from "./readings.ts";
+export { startRollUps } from "./rollups.ts";
 
 export interface SeriesReading {
   readonly deviceId: string;
@@ -39,6 +41,8 @@ const CACHED_DEVICES = 50_000;
 interface Series {
   readonly id: number;
   firstTs: number;
+  /** The hour of its readings that was marked last, to be worked out (store/rollups.ts). */
+  markedHour: number;
 }
 /** A reading on its way into the tables. */
 interface Row {
@@ -86,7 +90,13 @@ export function createTelemetryStore(store: Store, clock: () => number = Date.no
         const seriesOf = await resolveSeries(trx, cache, owners, kept);
         const rows = kept.map((reading) => ({ reading, series: seriesOf(reading) }));
         const upsert = upsertSensorState(trx, rows, { receivedAt: isoOf(clock()), onChanged: (changed) => (newest = changed) });
-        await inOrder(trx, [...(believed ? [checkOwners(believed)] : []), insertTelemetry(trx, rows), ...lowerFirstTs(trx, rows), upsert]);
+        await inOrder(trx, [
+          ...(believed ? [checkOwners(believed)] : []),
+          insertTelemetry(trx, rows),
+          ...mark(trx, rows, clock()),
+          ...lowerFirstTs(trx, rows),
+          upsert,
+        ]);
       });
       return () => newest;
     },
@@ -167,7 +177,7 @@ async function resolveSeries(
       trx,
       [...wanted.values()].toSorted((a, b) => (`${a.device_id} ${a.sensor_key}` < `${b.device_id} ${b.sensor_key}` ? -1 : 1)),
     );
-    for (const row of rows) found.set(`${row.device_id} ${row.sensor_key}`, { id: row.id, firstTs: row.first_ts });
+    for (const row of rows) found.set(`${row.device_id} ${row.sensor_key}`, { id: row.id, firstTs: row.first_ts, markedHour: -1 });
     afterCommit(trx, () => rows.forEach((row) => remember(cache, row, found.get(`${row.device_id} ${row.sensor_key}`))));
   }
   return ({ deviceId, key }) => {
@@ -227,6 +237,19 @@ function insertTelemetry(trx: Db, rows: readonly Row[]): Statement {
          select (e->>0)::int, to_timestamp((e->>1)::float8 / 1000), (e->>2)::float8, (e->>3)::jsonb from jsonb_array_elements(?::jsonb) as e on conflict do nothing`
       : "insert into telemetry select value->>1 / 600000, value->>0, value->>1, value->>2, value->>3 from json_each(?) where true on conflict do nothing";
   return { sql, bindings: [values] };
+}
+
+/** Once an hour and series, as long as what it measures is told as it happens. */
+function mark(trx: Db, rows: readonly Row[], now: number): Statement[] {
+  const marked = new Map<string, { series: Series; seriesId: number; hour: number }>();
+  for (const { reading, series } of rows) {
+    const hour = hourOf(reading.ts);
+    if (series.markedHour === hour && isMarkedFor(hour, now)) continue;
+    marked.set(`${series.id} ${hour}`, { series, seriesId: series.id, hour });
+  }
+  if (marked.size === 0) return [];
+  afterCommit(trx, () => marked.forEach(({ series, hour }) => void (series.markedHour = Math.max(series.markedHour, hour))));
+  return [markHours(trx, [...marked.values()])];
 }
 
 function lowerFirstTs(trx: Db, rows: readonly Row[]): Statement[] {

@@ -51,15 +51,11 @@ for (const { name, skip, open } of databases()) {
         assert.equal((await ask(owner, "PATCH", `devices/${last.id}`, { room_id: room.id })).status, 200);
 
         const all: Json[] = [];
-        for (let cursor: unknown = ""; cursor !== null; ) {
-          const page = await ask(
-            owner,
-            "GET",
-            `readings/latest?limit=4${cursor === "" ? "" : `&cursor=${encodeURIComponent(String(cursor))}`}`,
-          );
+        for (let cursor: string | null = ""; cursor !== null; ) {
+          const page = await ask(owner, "GET", `readings/latest?limit=4${cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`}`);
           assert.equal(page.status, 200, page.text);
           all.push(...(page.json["data"] as Json[]));
-          cursor = page.json["next_cursor"];
+          cursor = page.json["next_cursor"] as string | null;
         }
         assert.equal(new Set(all.map((one) => `${String(one["uid"])} ${String(one["key"])}`)).size, 15);
         const received = all.map((one) => one["received_at"]);
@@ -124,7 +120,7 @@ for (const { name, skip, open } of databases()) {
           rows
             .filter(({ device }) => device === other.uid)
             .map(({ key, value }) => [key, value])
-            .toSorted(),
+            .toSorted(([x], [y]) => ((x as string) < (y as string) ? -1 : 1)),
           [
             ["is_on", true],
             ["text", "=1+1"],

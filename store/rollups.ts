@@ -1,0 +1,178 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { Duties, Log } from "../core/bus.ts";
+import type { Db } from "./open.ts";
+import { engineOf, rowsOf, toJson } from "./sql.ts";
+import { inTransaction, type Statement } from "./transaction.ts";
+
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+
+/** What the readings of one series amount to, by periods of one length. */
+export interface Level {
+  readonly table: "telemetry_minutes" | "telemetry_hours" | "telemetry_days";
+  readonly periodMs: number;
+}
+const MINUTES: Level = { table: "telemetry_minutes", periodMs: MINUTE_MS };
+const HOURS: Level = { table: "telemetry_hours", periodMs: HOUR_MS };
+const DAYS: Level = { table: "telemetry_days", periodMs: DAY_MS };
+/** The longest first. */
+export const LEVELS: readonly Level[] = [DAYS, HOURS, MINUTES];
+
+/** An hour with fewer readings is read as it is: its minutes would be as many. */
+const DENSE = 120;
+/** An hour is worked out so long after its end, when what is on its way by then has been committed. */
+const SETTLED_MS = 5 * 60_000;
+const AT_ONCE = 200;
+const EVERY_MS = 10_000;
+/** Between two groups: whatever else is written goes first. */
+const BREATH_MS = 20;
+
+export const hourOf = (ts: number): number => Math.floor(ts / HOUR_MS);
+
+/**
+ * Whether it is enough that somebody has marked the hour before: until it is over nobody takes the mark away. Later, a mark that is
+ * there may be taken by somebody who does not see the reading yet.
+ */
+export const isMarkedFor = (hour: number, now: number): boolean => now < (hour + 1) * HOUR_MS;
+
+/** The hours are to be worked out (again): part of the transaction of their readings. */
+export function markHours(db: Db, marked: readonly { readonly seriesId: number; readonly hour: number }[]): Statement {
+  const sorted = marked.toSorted((a, b) => a.seriesId - b.seriesId || a.hour - b.hour);
+  const bindings = [toJson(sorted.map(({ seriesId, hour }) => [seriesId, hour]))];
+  const sql =
+    engineOf(db) === "postgres"
+      ? // An update, so that whoever is about to take the mark waits for this transaction.
+        `insert into telemetry_dirty (series_id, hour) select (e->>0)::int, (e->>1)::bigint from jsonb_array_elements(?::jsonb) as e
+         on conflict (series_id, hour) do update set hour = excluded.hour`
+      : "insert into telemetry_dirty (series_id, hour) select value->>0, value->>1 from json_each(?) where true on conflict do nothing";
+  return { sql, bindings };
+}
+
+/** The hours of the series that are not worked out, or not as they are now. */
+export async function dirtyHours(
+  db: Db,
+  seriesId: number,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<number[]> {
+  const rows = await rowsOf<{ hour: number }>(
+    db,
+    "select hour from telemetry_dirty where series_id = ? and hour >= ? and hour <= ? order by hour",
+    [seriesId, hourOf(from), hourOf(to - 1)],
+  );
+  return rows.map(({ hour }) => hour);
+}
+
+/** The hours of the series that have readings and no minutes. */
+export async function sparseHours(
+  db: Db,
+  seriesId: number,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<number[]> {
+  const rows = await rowsOf<{ ts: number }>(
+    db,
+    "select ts from telemetry_hours where series_id = ? and ts >= ? and ts < ? and not has_minutes order by ts",
+    [seriesId, hourOf(from) * HOUR_MS, to],
+  );
+  return rows.map(({ ts }) => hourOf(ts));
+}
+
+interface RollUpContext {
+  readonly db: Db;
+  readonly duties: Duties;
+  readonly log: Log;
+  /** ms since 1970 */
+  readonly clock: () => number;
+}
+
+/** Works out what is over, and what came late: on one node of a cluster, though two at once do no harm. */
+export function startRollUps({ db, duties, log, clock }: RollUpContext): AsyncDisposable {
+  return duties.hold("roll-ups", async (signal) => {
+    while (!signal.aborted) {
+      const done = await rollUp(db, clock()).catch((error: unknown) => {
+        log.error({ err: error }, "readings could not be summed up; it is tried again");
+        return 0;
+      });
+      await pause(done >= AT_ONCE ? BREATH_MS : EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  });
+}
+
+/** Some of the hours that are marked and over at `now`, in ms since 1970. Answers how many. */
+export async function rollUp(db: Db, now: number): Promise<number> {
+  return await inTransaction(db, async (trx) => {
+    const lock = engineOf(trx) === "postgres" ? " for update skip locked" : "";
+    const taken = await rowsOf<{ series_id: number; hour: number }>(
+      trx,
+      `delete from telemetry_dirty where (series_id, hour) in (
+         select series_id, hour from telemetry_dirty where hour < ? order by hour, series_id limit ${AT_ONCE}${lock}
+       ) returning series_id, hour`,
+      [hourOf(now - SETTLED_MS)],
+    );
+    if (taken.length === 0) return 0;
+    const hours = toJson(taken.map(({ series_id: series, hour }) => [series, hour * HOUR_MS]));
+    await renew(trx, MINUTES, hours, HOUR_MS);
+    await renew(trx, HOURS, hours, HOUR_MS);
+    const days = new Map(
+      taken.map(({ series_id: series, hour }) => [`${series} ${Math.floor(hour / 24)}`, [series, Math.floor(hour / 24) * DAY_MS]]),
+    );
+    await renew(trx, DAYS, toJson([...days.values()]), DAY_MS);
+    return taken.length;
+  });
+}
+
+const COLUMNS = "series_id, ts, n, v_n, v_min, v_max, v_sum, first_v, first_json, last_v, last_json";
+
+/** Works out the level anew for spans of a series: days of their hours, the others of the readings. */
+async function renew(trx: Db, { table, periodMs }: Level, spans: string, spanMs: number): Promise<void> {
+  const pairs = pairsOf(trx);
+  await rowsOf(
+    trx,
+    `delete from ${table} where (series_id, ts) in (
+       select r.series_id, r.ts from ${pairs} cross join ${table} as r where r.series_id = p.series_id and r.ts >= p.ts and r.ts < p.ts + ${spanMs})`,
+    [spans],
+  );
+  const source = table === "telemetry_days" ? hoursOf(pairs) : readingsOf(trx, pairs);
+  const isFlagged = table === "telemetry_hours";
+  const condition = table === "telemetry_minutes" ? `where density > ${DENSE}` : "";
+  await rowsOf(
+    trx,
+    `insert into ${table} (${COLUMNS}${isFlagged ? ", has_minutes" : ""})
+     select series_id, period, sum(n), sum(v_n), min(v_min), max(v_max), sum(v_sum),
+       max(case when place = 1 then first_v end), max(case when place = 1 then first_json end),
+       max(case when place_back = 1 then last_v end), max(case when place_back = 1 then last_json end)
+       ${isFlagged ? `, max(density) > ${DENSE}` : ""}
+     from (
+       select s.*, row_number() over (partition by series_id, period order by ts) as place,
+         row_number() over (partition by series_id, period order by ts desc) as place_back,
+         count(*) over (partition by series_id, ts / ${HOUR_MS}) as density
+       from (select r.*, (r.ts / ${periodMs}) * ${periodMs} as period from (${source}) as r) as s
+     ) as ranked ${condition} group by series_id, period`,
+    [spans],
+  );
+}
+
+/** Of one JSON parameter of [series, ms since 1970]. */
+const pairsOf = (trx: Db): string =>
+  engineOf(trx) === "postgres"
+    ? "(select (e->>0)::int as series_id, (e->>1)::bigint as ts from jsonb_array_elements(?::jsonb) as e) as p"
+    : "(select value->>0 as series_id, value->>1 as ts from json_each(?)) as p";
+
+/** Each reading as what it amounts to alone. SQLite visits the six ten-minute buckets of each hour. */
+function readingsOf(trx: Db, pairs: string): string {
+  const one = (
+    v: string,
+    json: string,
+  ): string => `1 as n, case when ${v} is null then 0 else 1 end as v_n, ${v} as v_min, ${v} as v_max, ${v} as v_sum,
+    ${v} as first_v, ${json} as first_json, ${v} as last_v, ${json} as last_json`;
+  if (engineOf(trx) === "postgres")
+    return `select t.series_id, round(extract(epoch from t.ts) * 1000)::bigint as ts, ${one("t.v", "t.json::text")} from ${pairs}
+      join telemetry t on t.series_id = p.series_id and t.ts >= to_timestamp(p.ts / 1000) and t.ts < to_timestamp(p.ts / 1000 + ${HOUR_MS / 1_000})`;
+  const parts = Array.from({ length: 6 }, (_, part) => `select ${part} as part`).join(" union all ");
+  return `select t.series_id, t.ts, ${one("t.v", "t.json")} from ${pairs} cross join (${parts}) as q
+    cross join telemetry as t on t.bucket = p.ts / 600000 + q.part and t.series_id = p.series_id`;
+}
+
+const hoursOf = (pairs: string): string =>
+  `select h.series_id, h.ts, h.n, h.v_n, h.v_min, h.v_max, h.v_sum, h.first_v, h.first_json, h.last_v, h.last_json from ${pairs}
+   cross join telemetry_hours as h where h.series_id = p.series_id and h.ts >= p.ts and h.ts < p.ts + ${DAY_MS}`;
