@@ -27,7 +27,7 @@ export const receive = defineRoute({
   tag: "Webhooks",
   summary: "Tell an organisation something",
   description:
-    "For whoever knows the secret of an inbound webhook. JSON, a form or text, at most 64 KiB. Makes a `webhook.received` event. A Standard Webhooks message that comes again, by its `webhook-id`, has no second effect.",
+    "For whoever knows the secret of an inbound webhook. JSON, a form of at most 1,000 fields or text, at most 64 KiB. Makes a `webhook.received` event. A Standard Webhooks message that comes again, by its `webhook-id`, has no second effect.",
   access: "none",
   idempotent: false,
   params: IdParams,

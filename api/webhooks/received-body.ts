@@ -10,6 +10,7 @@ export interface ReceivedBody {
 }
 
 const MAX_TYPE_CHARS = 200;
+const MAX_FORM_FIELDS = 1_000;
 
 /** Throws `unsupported_media_type`, `bad_json` and `validation_error`. */
 export function receivedBody({ bytes, headers }: IncomingBody): ReceivedBody {
@@ -42,10 +43,14 @@ const textOf = (bytes: Buffer): string => new TextDecoder("utf-8").decode(bytes)
 
 /** Of a field that comes more than once, all values. */
 function formOf(text: string): Record<string, string | string[]> {
-  const fields = new Map<string, string | string[]>();
-  for (const [name, value] of new URLSearchParams(text)) {
-    const before = fields.get(name);
-    fields.set(name, before === undefined ? value : [...[before].flat(), value]);
+  const form = new URLSearchParams(text);
+  if (form.size > MAX_FORM_FIELDS)
+    throw new HubError("validation_error", `the form has ${form.size} fields, ${MAX_FORM_FIELDS} are allowed`);
+  const fields = new Map<string, [string, ...string[]]>();
+  for (const [name, value] of form) {
+    const values = fields.get(name);
+    if (values) values.push(value);
+    else fields.set(name, [value]);
   }
-  return Object.fromEntries(fields);
+  return Object.fromEntries(Array.from(fields, ([name, values]) => [name, values.length === 1 ? values[0] : values]));
 }

@@ -117,10 +117,12 @@ for (const { name, skip, open } of databases()) {
     test("JSON, forms and text are read; what is too large, broken or something else is refused", async () => {
       await inScene(async ({ hookOf, call, received, hub }) => {
         const { id, secret } = await hookOf({ scheme: "token" });
+        const fields = (count: number): string => Array.from({ length: count }, () => "a=1").join("&");
         const send = (body: string, type: string) => call(id, body, { "x-hook-token": secret, "content-type": type });
         for (const [body, type, expected] of [
           ["[1,null]", "application/vnd.x+json; charset=utf-8", [1, null]],
           ["a=1&b=x+y&a=2&__proto__=z", "application/x-www-form-urlencoded", { a: ["1", "2"], b: "x y", ["__proto__"]: "z" }],
+          [fields(1_000), "application/x-www-form-urlencoded", { a: Array.from({ length: 1_000 }, () => "1") }],
           ["Grüße\0", "text/plain", "Grüße\uFFFD"],
           ["", "application/json", null],
         ] as const) {
@@ -130,6 +132,7 @@ for (const { name, skip, open } of databases()) {
         const before = (await received()).length;
         assertEnvelope(await send("{", "application/json"), 400, "bad_json");
         assertEnvelope(await send(`${"[".repeat(100)}${"]".repeat(100)}`, "application/json"), 400, "validation_error");
+        assertEnvelope(await send(fields(1_001), "application/x-www-form-urlencoded"), 400, "validation_error");
         assertEnvelope(await send("x", "application/octet-stream"), 415, "unsupported_media_type");
         assertEnvelope(await send("x".repeat(65_537), "text/plain"), 413, "payload_too_large");
         assert.equal((await send("x".repeat(65_536), "text/plain")).status, 202);
