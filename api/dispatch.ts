@@ -137,10 +137,24 @@ async function runOnce(
     if (!tracked.isFinished) await slot.finish(context.store.db, stored);
     return stored;
   } catch (cause) {
-    const error = asHubError(cause);
-    if (error.status >= 500) await slot.abandon();
-    else await slot.finish(context.store.db, errorAnswer(error.status, envelopeOf(error, request.requestId)));
+    await endFailed(context, slot, { error: asHubError(cause), requestId: request.requestId });
     throw cause;
+  } finally {
+    slot.release();
+  }
+}
+
+/** The caller is to hear what was wrong with the request, not with its key, which whoever repeats the request gets once it is released. */
+async function endFailed(
+  { store, log }: ApiContext,
+  slot: AnswerSlot,
+  { error, requestId }: { readonly error: HubError; readonly requestId: string },
+): Promise<void> {
+  try {
+    if (error.status >= 500) await slot.abandon();
+    else await slot.finish(store.db, errorAnswer(error.status, envelopeOf(error, requestId)));
+  } catch (failure) {
+    log.error({ err: failure, request_id: requestId }, "the end of a request with an idempotency key could not be stored");
   }
 }
 

@@ -1,6 +1,6 @@
 import { createHash, createHmac } from "node:crypto";
 import { HubError } from "../core/errors.ts";
-import { abandonIdempotent, beginIdempotent, finishIdempotent } from "../store/idempotency.ts";
+import { abandonIdempotent, beginIdempotent, finishIdempotent, releaseIdempotent } from "../store/idempotency.ts";
 import type { Db } from "../store/open.ts";
 import { derivedKey, openText, sealText, type SigningKeys } from "../store/secrets.ts";
 import type { ApiContext } from "./context.ts";
@@ -28,6 +28,8 @@ export interface StoredAnswer {
 export interface AnswerSlot {
   finish(db: Db, answer: StoredAnswer): Promise<void>;
   abandon(): Promise<void>;
+  /** The request is over, whatever became of it: who repeats it need not wait. */
+  release(): void;
 }
 
 /** Throws `idempotency_conflict` and `idempotency_in_progress`. */
@@ -54,6 +56,7 @@ export async function beginAttempt(context: Needs, attempt: Attempt): Promise<{ 
               now: context.clock(),
             }),
           abandon: () => abandonIdempotent(db, name),
+          release: () => releaseIdempotent(name),
         },
       };
   }

@@ -6,6 +6,8 @@ const LIVES_MS = 24 * 3_600_000;
 const TAKEOVER_MS = 60_000;
 /** Tells this process's unfinished rows from those that a dead one left. */
 const OWNER = newId();
+/** Of the process, as its name is: how many attempts of each name run in it or ask whether they may. */
+const running = new Map<string, number>();
 
 export interface IdempotencyName {
   readonly principalId: string;
@@ -26,32 +28,26 @@ interface BodyHash {
 }
 
 /**
- * `first` gives the key to the caller, who must finish or abandon it. A key lives 24 hours. One that another process left
- * unfinished for a minute is given away again, to the same request only.
+ * `first` gives the key to the caller, who must finish or abandon it, and then release it. A key lives 24 hours. One that another process
+ * left unfinished for a minute is given away again, to the same request only; one that nothing in this process works on, at once.
  */
 export async function beginIdempotent(db: Db, attempt: IdempotencyName & BodyHash & { readonly now: number }): Promise<IdempotencyAnswer> {
-  const { principalId, endpoint, key, bodyHash, now, otherHashes = [] } = attempt;
-  const hashes = [bodyHash, ...otherHashes];
-  const expired = isoOf(now - LIVES_MS);
-  const taken = await rowsOf(
-    db,
-    `insert into idempotency_keys (principal_id, endpoint, idem_key, request_body_hash, owner, created_at) values (?, ?, ?, ?, ?, ?)
-     on conflict (principal_id, endpoint, idem_key) do update
-       set request_body_hash = excluded.request_body_hash, owner = excluded.owner, created_at = excluded.created_at, status = null, body = null, headers = null
-       where idempotency_keys.created_at <= ?
-          or (idempotency_keys.status is null and idempotency_keys.owner <> excluded.owner and idempotency_keys.created_at <= ? and idempotency_keys.request_body_hash in (${hashes.map(() => "?").join(", ")}))
-     returning idem_key`,
-    [principalId, endpoint, key, bodyHash, OWNER, isoOf(now), expired, isoOf(now - TAKEOVER_MS), ...hashes],
-  );
-  if (taken.length > 0) return { kind: "first" };
-  const row = (await db("idempotency_keys").where(columnsOf(attempt)).first("request_body_hash", "status", "body", "headers")) as
-    | { request_body_hash: string; status: number | null; body: string | null; headers: unknown }
-    | undefined;
-  // The first request was abandoned just now.
-  if (!row) return await beginIdempotent(db, attempt);
-  if (!hashes.includes(row.request_body_hash)) return { kind: "conflict" };
-  if (row.status === null) return { kind: "in_progress" };
-  return { kind: "replay", status: row.status, body: row.body ?? "", headers: fromJson(row.headers ?? {}) as Record<string, string> };
+  const isAlone = !running.has(nameOf(attempt));
+  running.set(nameOf(attempt), (running.get(nameOf(attempt)) ?? 0) + 1);
+  let answer: IdempotencyAnswer | undefined;
+  try {
+    answer = await askForKey(db, attempt, isAlone);
+    return answer;
+  } finally {
+    if (answer?.kind !== "first") releaseIdempotent(attempt);
+  }
+}
+
+/** Nothing in this process works on it any more: unless it is finished, the next attempt may have it. */
+export function releaseIdempotent(name: IdempotencyName): void {
+  const left = (running.get(nameOf(name)) ?? 0) - 1;
+  if (left > 0) running.set(nameOf(name), left);
+  else running.delete(nameOf(name));
 }
 
 /** Belongs into the transaction of the effect, so that effect and answer are kept together or not at all. */
@@ -86,6 +82,38 @@ export async function purgeIdempotencyKeys(db: Db, now: number): Promise<number>
     .where("created_at", "<=", isoOf(now - LIVES_MS))
     .del();
 }
+
+async function askForKey(
+  db: Db,
+  attempt: IdempotencyName & BodyHash & { readonly now: number },
+  isAlone: boolean,
+): Promise<IdempotencyAnswer> {
+  const { principalId, endpoint, key, bodyHash, now, otherHashes = [] } = attempt;
+  const hashes = [bodyHash, ...otherHashes];
+  const expired = isoOf(now - LIVES_MS);
+  const isLeft = "(idempotency_keys.owner <> excluded.owner and idempotency_keys.created_at <= ?)";
+  const taken = await rowsOf(
+    db,
+    `insert into idempotency_keys (principal_id, endpoint, idem_key, request_body_hash, owner, created_at) values (?, ?, ?, ?, ?, ?)
+     on conflict (principal_id, endpoint, idem_key) do update
+       set request_body_hash = excluded.request_body_hash, owner = excluded.owner, created_at = excluded.created_at, status = null, body = null, headers = null
+       where idempotency_keys.created_at <= ?
+          or (idempotency_keys.status is null and (${isAlone ? `idempotency_keys.owner = excluded.owner or ${isLeft}` : isLeft}) and idempotency_keys.request_body_hash in (${hashes.map(() => "?").join(", ")}))
+     returning idem_key`,
+    [principalId, endpoint, key, bodyHash, OWNER, isoOf(now), expired, isoOf(now - TAKEOVER_MS), ...hashes],
+  );
+  if (taken.length > 0) return { kind: "first" };
+  const row = (await db("idempotency_keys").where(columnsOf(attempt)).first("request_body_hash", "status", "body", "headers")) as
+    | { request_body_hash: string; status: number | null; body: string | null; headers: unknown }
+    | undefined;
+  // The first request was abandoned just now.
+  if (!row) return await askForKey(db, attempt, isAlone);
+  if (!hashes.includes(row.request_body_hash)) return { kind: "conflict" };
+  if (row.status === null) return { kind: "in_progress" };
+  return { kind: "replay", status: row.status, body: row.body ?? "", headers: fromJson(row.headers ?? {}) as Record<string, string> };
+}
+
+const nameOf = ({ principalId, endpoint, key }: IdempotencyName): string => JSON.stringify([principalId, endpoint, key]);
 
 function columnsOf({ principalId, endpoint, key }: IdempotencyName): { principal_id: string; endpoint: string; idem_key: string } {
   return { principal_id: principalId, endpoint, idem_key: key };

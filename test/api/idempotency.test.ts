@@ -92,6 +92,29 @@ for (const engine of databases())
       assert.match(hub().sent[0]?.commandId ?? "", /^[A-Za-z0-9._:-]{1,64}$/);
     });
 
+    test("is free again after a failure of which the database could not be told", async () => {
+      const { db } = hub().context.store;
+      const device = field(await hub().ask("POST", "/api/v1/devices", { token: OPERATOR, body: RELAY }), "device_uid");
+      const headers = { "idempotency-key": newId() };
+      const command = () =>
+        hub().ask("POST", `/api/v1/devices/${device}/commands`, {
+          token: OPERATOR,
+          body: { command: "set_relay", relay: 0, state: "ON" },
+          headers,
+        });
+      hub().commandAnswer.next = async () => {
+        await db.schema.renameTable("idempotency_keys", "out_of_reach");
+        throw new HubError("command_timeout", "the device did not answer");
+      };
+      const failed = await command();
+      await db.schema.renameTable("out_of_reach", "idempotency_keys");
+      assertEnvelope(failed, 504, "command_timeout");
+      assert.ok(hub().logged.some(({ level, message }) => level === "error" && message.includes("idempotency key")));
+      hub().commandAnswer.next = async ({ commandId = "" }) => ({ commandId, taskId: null, status: "ok", latencyMs: 3, state: "ON" });
+      const done = await command();
+      assert.deepEqual([done.status, done.headers.get("idempotency-replayed")], [200, null], done.text);
+    });
+
     test("answers a repeated removal as the first", async () => {
       const device = field(await hub().ask("POST", "/api/v1/devices", { token: OPERATOR, body: RELAY }), "device_uid");
       const remove = () =>

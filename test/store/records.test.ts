@@ -5,7 +5,7 @@ import { PLATFORM, SYSTEM } from "../../core/principal.ts";
 import { insertAudit, listAudit } from "../../store/audit.ts";
 import { type BrokerStateChange, loadBrokerState, saveBrokerState } from "../../store/broker-state.ts";
 import { insertEvents, listEvents } from "../../store/events.ts";
-import { abandonIdempotent, beginIdempotent, finishIdempotent, purgeIdempotencyKeys } from "../../store/idempotency.ts";
+import { abandonIdempotent, beginIdempotent, finishIdempotent, purgeIdempotencyKeys, releaseIdempotent } from "../../store/idempotency.ts";
 import type { Db } from "../../store/open.ts";
 import { forEachEngine } from "./engines.ts";
 import { tenant } from "./fixtures.ts";
@@ -121,6 +121,20 @@ forEachEngine(({ test }) => {
     assert.deepEqual(await beginIdempotent(db, attempt), { kind: "replay", status: 200, body: "", headers: {} });
     assert.equal(await purgeIdempotencyKeys(db, NOW + 24 * 60 * MINUTE), 0);
     assert.equal(await purgeIdempotencyKeys(db, NOW + 24 * 60 * MINUTE + MINUTE), 1);
+  });
+
+  test("a key that this process left unfinished is free at once, to one repetition of the same request", async (db) => {
+    const name = { principalId: "u-1", endpoint: "POST /x", key: newId() };
+    const attempt = { ...name, bodyHash: "h", now: NOW };
+    const kindsOfThree = async (): Promise<string[]> =>
+      (await Promise.all([1, 2, 3].map(() => beginIdempotent(db, attempt)))).map(({ kind }) => kind).toSorted();
+    assert.deepEqual(await kindsOfThree(), ["first", "in_progress", "in_progress"]);
+    releaseIdempotent(name);
+    assert.deepEqual(await beginIdempotent(db, { ...attempt, bodyHash: "other" }), { kind: "conflict" });
+    assert.deepEqual(await kindsOfThree(), ["first", "in_progress", "in_progress"]);
+    await finishIdempotent(db, name, { status: 200, body: "", now: NOW });
+    releaseIdempotent(name);
+    assert.deepEqual(await kindsOfThree(), ["replay", "replay", "replay"]);
   });
 
   test("the broker's rows come back in order, the last change of each, as bytes", async (db) => {
