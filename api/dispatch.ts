@@ -124,7 +124,7 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
   };
 }
 
-/** The answer is kept with the effect where the route commits, else right after; an answer of 5xx is not kept. */
+/** The answer is kept with the effect where the route commits, else right after; one that is another later (5xx, 429) is not kept. */
 async function runOnce(
   context: ApiContext,
   slot: AnswerSlot,
@@ -151,7 +151,7 @@ async function endFailed(
   { error, requestId }: { readonly error: HubError; readonly requestId: string },
 ): Promise<void> {
   try {
-    if (error.status >= 500) await slot.abandon();
+    if (error.status >= 500 || error.status === 429) await slot.abandon();
     else await slot.finish(store.db, errorAnswer(error.status, envelopeOf(error, requestId)));
   } catch (failure) {
     log.error({ err: failure, request_id: requestId }, "the end of a request with an idempotency key could not be stored");

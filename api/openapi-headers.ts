@@ -27,7 +27,7 @@ export const PARAMETERS: Readonly<Record<string, Json>> = {
   IdempotencyKey: parameter(
     "idempotency-key",
     255,
-    "A repetition within 24 hours gets the first answer, with the header idempotency-replayed: true",
+    "A repetition within 24 hours gets the first answer but for 429 and 5xx, with the header idempotency-replayed: true",
   ),
 };
 

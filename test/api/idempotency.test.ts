@@ -58,7 +58,7 @@ for (const engine of databases())
       assert.equal(token.status, 201, token.text);
     });
 
-    test("keeps an answer of the 4xx kind and none of the 5xx kind", async () => {
+    test("keeps an answer of the 4xx kind, and none of the 5xx kind or of those that say to come later", async () => {
       const device = field(await hub().ask("POST", "/api/v1/devices", { token: OPERATOR, body: RELAY }), "device_uid");
       const command = (key: string) =>
         hub().ask("POST", `/api/v1/devices/${device}/commands`, {
@@ -72,6 +72,12 @@ for (const engine of databases())
       assertEnvelope(first, 409, "device_offline");
       const again = await command(offline);
       assert.deepEqual([again.text, again.headers.get("idempotency-replayed")], [first.text, "true"]);
+
+      const soon = newId();
+      hub().commandAnswer.next = () => Promise.reject(new HubError("rate_limited", "ask again later"));
+      assertEnvelope(await command(soon), 429, "rate_limited");
+      hub().commandAnswer.next = () => Promise.reject(new HubError("device_offline", "the device is not connected"));
+      assertEnvelope(await command(soon), 409, "device_offline");
 
       const late = newId();
       hub().sent.length = 0;
