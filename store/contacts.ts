@@ -3,6 +3,7 @@ import { HubError } from "../core/errors.ts";
 import { newId } from "../core/id.ts";
 import { type Encrypted, type Encryption, UnreadableText } from "./encryption.ts";
 import type { Db } from "./open.ts";
+import { lockOrganization } from "./organizations.ts";
 import { isoOf, type Page, pageOf, storableText } from "./sql.ts";
 
 /** Somebody whom an organisation calls or writes to. What is encrypted stays so until somebody opens it. */
@@ -33,6 +34,7 @@ export async function createContact(
   { name, phone, email }: NewContact,
   now: number,
 ): Promise<Contact> {
+  await lockOrganization(trx, organizationId);
   await requireRoom(trx, organizationId);
   const [id, at] = [newId(), isoOf(now)];
   const owner = { id, organizationId };

@@ -4,6 +4,7 @@ import { newId } from "../core/id.ts";
 import type { HookScheme } from "../core/webhook.ts";
 import type { Encryption } from "./encryption.ts";
 import type { Db } from "./open.ts";
+import { lockOrganization } from "./organizations.ts";
 import { isoOf, type Page, pageOf, rowsOf, storableText } from "./sql.ts";
 import { firstSecret, nextSecret, openSecrets, type SecretColumns } from "./webhook-secrets.ts";
 
@@ -34,6 +35,7 @@ export async function createHook(
   now: number,
 ): Promise<InboundHook> {
   const { organizationId, createdBy, scheme, secret, name, isActive } = fields;
+  await lockOrganization(trx, organizationId);
   const found = (await hooks(trx).where({ organization_id: organizationId }).count({ count: "*" }).first()) as { count: number };
   if (found.count >= MAX_INBOUND_HOOKS)
     throw new HubError("quota_exceeded", `an organisation has at most ${MAX_INBOUND_HOOKS} inbound webhooks`, {

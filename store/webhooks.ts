@@ -3,6 +3,7 @@ import { newId } from "../core/id.ts";
 import type { DisabledReason, WebhookTarget } from "../core/webhook.ts";
 import type { Encryption } from "./encryption.ts";
 import type { Db } from "./open.ts";
+import { lockOrganization } from "./organizations.ts";
 import { fromJson, idsParameter, isoOf, type Page, pageOf, rowsOf, storableText, toJson } from "./sql.ts";
 import { firstSecret, nextSecret, openSecrets, type SecretColumns } from "./webhook-secrets.ts";
 
@@ -48,6 +49,7 @@ export async function createWebhook(
   now: number,
 ): Promise<Webhook> {
   const { organizationId, createdBy, secret } = fields;
+  await lockOrganization(trx, organizationId);
   const found = (await trx("webhooks").where({ organization_id: organizationId }).count({ count: "*" }).first()) as { count: number };
   if (found.count >= MAX_WEBHOOKS)
     throw new HubError("quota_exceeded", `an organisation has at most ${MAX_WEBHOOKS} webhooks`, { details: { webhooks: MAX_WEBHOOKS } });
