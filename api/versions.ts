@@ -1,6 +1,6 @@
 import Type, { type TSchema } from "typebox";
 import type { Member, Scope } from "../core/principal.ts";
-import type { DefinitionVersion, versionsIn } from "../store/definition-versions.ts";
+import { type DefinitionVersion, isRedefined, type versionsIn } from "../store/definition-versions.ts";
 import type { Db } from "../store/open.ts";
 import type { ApiContext } from "./context.ts";
 import { differences } from "./differences.ts";
@@ -22,6 +22,12 @@ export interface ChangeReason {
   readonly details: Record<string, unknown>;
   readonly reason: string | undefined;
 }
+
+type Switched = Pick<DefinitionVersion, "definition"> & { readonly isOn: boolean };
+
+/** Whether all that the thing names has to be there, as for a new one. Whatever else is changed of it, some of that may be gone. */
+export const asksForWhatItNames = (before: Switched, wanted: Switched): boolean =>
+  (wanted.isOn && !before.isOn) || isRedefined(before, wanted);
 
 interface Thing {
   readonly id: string;

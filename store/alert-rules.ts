@@ -2,7 +2,7 @@ import { HubError } from "../core/errors.ts";
 import { newId } from "../core/id.ts";
 import type { Severity } from "../core/notification.ts";
 import type { Scope } from "../core/principal.ts";
-import { type Edit, versionsIn } from "./definition-versions.ts";
+import { type Edit, siteColumn, versionsIn } from "./definition-versions.ts";
 import { checkQuota } from "./entity-rows.ts";
 import type { Db } from "./open.ts";
 import { lockOrganization } from "./organizations.ts";
@@ -48,6 +48,7 @@ export async function createAlertRule(
     id,
     organization_id: organizationId,
     ...columnsOf(fields),
+    ...siteColumn(fields),
     version: 1,
     created_at: at,
     updated_at: at,
@@ -93,7 +94,7 @@ export async function updateAlertRule(trx: Db, before: AlertRule, fields: AlertR
   const version = before.version + 1;
   await trx("alert_rules")
     .where({ id: before.id })
-    .update({ ...columnsOf(fields), version, updated_at: isoOf(edit.now) });
+    .update({ ...columnsOf(fields), ...siteColumn(fields, before), version, updated_at: isoOf(edit.now) });
   await alertRuleVersions.insert(trx, { id: before.id, version }, fields, edit);
   return await readRule(trx, before.id);
 }
@@ -139,14 +140,12 @@ async function readRule(trx: Db, id: string): Promise<AlertRule> {
 }
 
 function columnsOf({ name, description, isEnabled, severity, definition }: AlertRuleFields) {
-  const siteId = definition["site_id"];
   return {
     name: storableText(name),
     description: description === null ? null : storableText(description),
     is_enabled: isEnabled,
     severity,
     definition: toJson(definition),
-    site_id: typeof siteId === "string" ? siteId.toLowerCase() : null,
   };
 }
 

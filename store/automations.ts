@@ -1,9 +1,8 @@
 import { type Memory, NO_MEMORY } from "../core/automation.ts";
-import { comparableJson } from "../core/canonical-json.ts";
 import { HubError } from "../core/errors.ts";
 import { newId } from "../core/id.ts";
 import type { Scope } from "../core/principal.ts";
-import { type Edit, versionsIn } from "./definition-versions.ts";
+import { type Edit, isRedefined, siteColumn, versionsIn } from "./definition-versions.ts";
 import { checkQuota } from "./entity-rows.ts";
 import type { Db } from "./open.ts";
 import { lockOrganization } from "./organizations.ts";
@@ -53,6 +52,7 @@ export async function createAutomation(
     id,
     organization_id: organizationId,
     ...columnsOf(fields),
+    ...siteColumn(fields),
     version: 1,
     created_at: at,
     updated_at: at,
@@ -99,14 +99,11 @@ export async function listAutomations(
 
 /** Of one that is locked: another definition is another version, and what its triggers saw is forgotten. */
 export async function updateAutomation(trx: Db, before: Automation, fields: AutomationFields, edit: Edit): Promise<Automation> {
-  const isEdited =
-    comparableJson(before.definition) !== comparableJson(fields.definition) ||
-    before.name !== fields.name ||
-    before.description !== fields.description;
+  const isEdited = isRedefined(before, fields) || before.name !== fields.name || before.description !== fields.description;
   const version = before.version + (isEdited ? 1 : 0);
   await trx("automations")
     .where({ id: before.id })
-    .update({ ...columnsOf(fields), version, updated_at: isoOf(edit.now) });
+    .update({ ...columnsOf(fields), ...siteColumn(fields, before), version, updated_at: isoOf(edit.now) });
   if (isEdited) await automationVersions.insert(trx, { id: before.id, version }, fields, edit);
   await trx("automation_states").where({ automation_id: before.id }).del();
   return await readAutomation(trx, before.id);
@@ -229,13 +226,11 @@ async function readAutomation(trx: Db, id: string): Promise<Automation> {
 }
 
 function columnsOf({ name, description, isEnabled, definition }: AutomationFields) {
-  const siteId = definition["site_id"];
   return {
     name: storableText(name),
     description: description === null ? null : storableText(description),
     is_enabled: isEnabled,
     definition: toJson(definition),
-    site_id: typeof siteId === "string" ? siteId.toLowerCase() : null,
   };
 }
 

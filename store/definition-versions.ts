@@ -1,3 +1,4 @@
+import { comparableJson } from "../core/canonical-json.ts";
 import { HubError } from "../core/errors.ts";
 import type { Actor } from "../core/principal.ts";
 import type { Db } from "./open.ts";
@@ -19,6 +20,19 @@ export interface DefinitionVersion {
   readonly changedAt: string;
   readonly actor: Actor;
   readonly note: string | null;
+}
+
+type Defined = Pick<DefinitionVersion, "definition">;
+
+/** Whether the definition is another one, and not the same in another order. */
+export const isRedefined = (before: Defined, fields: Defined): boolean =>
+  comparableJson(before.definition) !== comparableJson(fields.definition);
+
+/** The site of a definition, as a column: it stays while the definition does, since the site may be gone. */
+export function siteColumn({ definition }: Defined, before?: Defined): { site_id?: string | null } {
+  if (before && !isRedefined(before, { definition })) return {};
+  const siteId = definition["site_id"];
+  return { site_id: typeof siteId === "string" ? siteId.toLowerCase() : null };
 }
 
 /** The versions of one kind of definition: `table`, whose column `owner` says of which. */

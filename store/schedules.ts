@@ -1,8 +1,7 @@
-import { comparableJson } from "../core/canonical-json.ts";
 import { HubError } from "../core/errors.ts";
 import { newId } from "../core/id.ts";
 import type { Scope } from "../core/principal.ts";
-import { type Edit, versionsIn } from "./definition-versions.ts";
+import { type Edit, isRedefined, siteColumn, versionsIn } from "./definition-versions.ts";
 import { checkQuota } from "./entity-rows.ts";
 import type { Db } from "./open.ts";
 import { lockOrganization } from "./organizations.ts";
@@ -48,6 +47,7 @@ export async function createSchedule(
     id,
     organization_id: organizationId,
     ...columnsOf(fields),
+    ...siteColumn(fields),
     version: 1,
     created_at: at,
     updated_at: at,
@@ -131,12 +131,11 @@ export async function schedulesOfSite(db: Db, siteId: string): Promise<string[]>
 
 /** Of one that is locked: another definition is another version. */
 export async function updateSchedule(trx: Db, before: StoredSchedule, fields: ScheduleFields, edit: Edit): Promise<void> {
-  const shown = ({ name, description, definition }: ScheduleFields): string => comparableJson({ name, description, definition });
-  const isEdited = shown(before) !== shown(fields);
+  const isEdited = isRedefined(before, fields) || before.name !== fields.name || before.description !== fields.description;
   const version = before.version + (isEdited ? 1 : 0);
   await trx("schedules")
     .where({ id: before.id })
-    .update({ ...columnsOf(fields), version, updated_at: isoOf(edit.now) });
+    .update({ ...columnsOf(fields), ...siteColumn(fields, before), version, updated_at: isoOf(edit.now) });
   if (isEdited) await scheduleVersions.insert(trx, { id: before.id, version }, fields, edit);
 }
 
@@ -196,13 +195,12 @@ const schedules = (db: Db) =>
   db("schedules as c").leftJoin("sites as s", "s.id", "c.site_id").select("c.*", "s.time_zone", "s.latitude", "s.longitude");
 
 function columnsOf({ name, description, isActive, definition }: ScheduleFields) {
-  const { site_id: siteId, device } = definition;
+  const { device } = definition;
   return {
     name: storableText(name),
     description: description === null ? null : storableText(description),
     is_active: isActive,
     definition: toJson(definition),
-    site_id: typeof siteId === "string" ? siteId.toLowerCase() : null,
     device_uid: typeof device === "string" ? device : null,
   };
 }

@@ -17,7 +17,7 @@ import { checkActions } from "../automations/check.ts";
 import { Cursor, IdParams, Limit, pageOf } from "../fields.ts";
 import { changeable, Search } from "../places/fields.ts";
 import { type AuditNote, defineRoute, type Effect } from "../route.ts";
-import { type ChangeReason, type Changing, EditNote } from "../versions.ts";
+import { asksForWhatItNames, type ChangeReason, type Changing, EditNote } from "../versions.ts";
 import { AlertRuleRequest, AlertRuleView, definitionOf, fieldsOf, ruleJson, ruleVersion } from "./representation.ts";
 
 export const OneRule = Type.Object({ rule: AlertRuleView }, { title: "OneAlertRule" });
@@ -117,6 +117,9 @@ export const update = defineRoute({
       const kept = patch["condition"] === undefined ? { condition } : {};
       const named = { name: before.name, description: before.description, is_enabled: before.isEnabled };
       const wanted = change.apply({ ...definition, ...kept, ...named }, patch);
+      const { isEnabled: isOn, definition: redefined } = fieldsOf(wanted);
+      if (asksForWhatItNames({ ...before, isOn: before.isEnabled }, { isOn, definition: redefined }))
+        await checkRule(db, before.organizationId, wanted);
       return await changeTo({ context, db, principal }, before, wanted, {
         action: "alert_rule.update",
         details: { changed: Object.keys(patch) },
@@ -150,14 +153,13 @@ export const remove = defineRoute({
     }),
 });
 
-/** What a change leaves behind, whoever makes it: a patch, or the way back to a former version. */
+/** What a change that was checked leaves behind, whoever makes it: a patch, or the way back to a former version. */
 export async function changeTo(
   { context, db, principal }: Changing,
   before: AlertRule,
   wanted: AlertRuleRequest,
   { action, details, reason }: ChangeReason,
 ): Promise<Effect> {
-  await checkRule(db, before.organizationId, wanted);
   const after = await updateAlertRule(db, before, fieldsOf(wanted), { actor: actorOf(principal), now: context.clock(), note: reason });
   await context.alerts.plan(db, after.id);
   return {
@@ -168,7 +170,7 @@ export async function changeTo(
 }
 
 /** Throws `validation_error` for what cannot be, and for what is not the organisation's. */
-async function checkRule(db: Db, organizationId: string, request: AlertRuleRequest): Promise<void> {
+export async function checkRule(db: Db, organizationId: string, request: AlertRuleRequest): Promise<void> {
   const definition = parseAlertDefinition(definitionOf(request));
   const { device, siteId, roomId, users = [], escalate, actions } = definition;
   if (device !== undefined && !(await devicesByUid(db, organizationId, [device])).has(device))

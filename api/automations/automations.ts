@@ -15,7 +15,7 @@ import { openRunIds } from "../../store/runs.ts";
 import { Cursor, IdParams, Limit, pageOf } from "../fields.ts";
 import { changeable, Search } from "../places/fields.ts";
 import { type AuditNote, defineRoute, type Effect } from "../route.ts";
-import { type ChangeReason, type Changing, EditNote } from "../versions.ts";
+import { asksForWhatItNames, type ChangeReason, type Changing, EditNote } from "../versions.ts";
 import { checkedDefinition, nextRunsOf } from "./check.ts";
 import { AutomationRequest, automationJson, automationVersion, AutomationView, fieldsOf } from "./representation.ts";
 
@@ -129,6 +129,9 @@ export const update = defineRoute({
         { ...before.definition, name: before.name, description: before.description, is_enabled: before.isEnabled },
         patch,
       );
+      const { isEnabled: isOn, definition } = fieldsOf(wanted);
+      if (asksForWhatItNames({ ...before, isOn: before.isEnabled }, { isOn, definition }))
+        await checkedDefinition(db, context.topics, before.organizationId, wanted);
       const details = { changed: Object.keys(patch) };
       return await changeTo({ context, db, principal }, before, wanted, {
         details,
@@ -164,14 +167,13 @@ export const remove = defineRoute({
     }),
 });
 
-/** What a change leaves behind, whoever makes it: a patch, or the way back to a former version. */
+/** What a change that was checked leaves behind, whoever makes it: a patch, or the way back to a former version. */
 export async function changeTo(
   { context, db, principal }: Changing,
   before: PlacedAutomation,
   wanted: AutomationRequest,
   { action, details, reason }: ChangeReason,
 ): Promise<Effect> {
-  await checkedDefinition(db, context.topics, before.organizationId, wanted);
   const edit = { actor: actorOf(principal), now: context.clock(), note: reason };
   const after = await updateAutomation(db, before, fieldsOf(wanted), edit);
   await context.automations.plan(db, after.id);

@@ -16,7 +16,7 @@ import {
 import { Cursor, IdParams, Limit, pageOf } from "../fields.ts";
 import { changeable, Search } from "../places/fields.ts";
 import { type AuditNote, defineRoute, type Effect } from "../route.ts";
-import { type ChangeReason, type Changing, EditNote } from "../versions.ts";
+import { asksForWhatItNames, type ChangeReason, type Changing, EditNote } from "../versions.ts";
 import { checkSchedule } from "./check.ts";
 import { fieldsOf, scheduleJson, ScheduleRequest, scheduleVersion, ScheduleView } from "./representation.ts";
 
@@ -124,7 +124,11 @@ export const update = defineRoute({
     commit(async (db) => {
       const before = await lockSchedule(db, scope, params.id.toLowerCase());
       match(scheduleVersion(before));
-      return await changeTo({ context, db, principal }, before, change.apply(patchable(before, patch), patch), {
+      const wanted = change.apply(patchable(before, patch), patch);
+      const { isActive: isOn, definition } = fieldsOf(wanted);
+      if (asksForWhatItNames({ ...before, isOn: before.isActive }, { isOn, definition }))
+        await checkSchedule(db, before.organizationId, wanted);
+      return await changeTo({ context, db, principal }, before, wanted, {
         action: "schedule.update",
         details: { changed: Object.keys(patch) },
         reason: typeof reason === "string" ? reason : undefined,
@@ -157,14 +161,13 @@ export const remove = defineRoute({
     }),
 });
 
-/** What a change leaves behind, whoever makes it: a patch, or the way back to a former version. */
+/** What a change that was checked leaves behind, whoever makes it: a patch, or the way back to a former version. */
 export async function changeTo(
   { context, db, principal }: Changing,
   before: StoredSchedule,
   wanted: ScheduleRequest,
   { action, details, reason }: ChangeReason,
 ): Promise<Effect> {
-  await checkSchedule(db, before.organizationId, wanted);
   await updateSchedule(db, before, fieldsOf(wanted), { actor: actorOf(principal), now: context.clock(), note: reason });
   await context.schedules.plan(db, before.id);
   const after = await getSchedule(db, PLATFORM, before.id);

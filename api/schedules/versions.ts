@@ -1,6 +1,7 @@
 import { ScheduleDefinition } from "../../core/schedule.ts";
 import { getSchedule, lockSchedule, scheduleVersions } from "../../store/schedules.ts";
 import { versionRoutes } from "../versions.ts";
+import { checkSchedule } from "./check.ts";
 import { type ScheduleRequest, scheduleVersion } from "./representation.ts";
 import { changeTo, OneSchedule } from "./schedules.ts";
 
@@ -16,8 +17,10 @@ export const routes = versionRoutes({
   lock: lockSchedule,
   etag: scheduleVersion,
   restored: { description: "As it is now", schema: OneSchedule },
-  restore: (changing, before, { name, description, definition }, why) => {
-    const wanted = { ...definition, name, ...(description === null ? {} : { description }), is_active: before.isActive };
-    return changeTo(changing, before, wanted as ScheduleRequest, why);
+  restore: async (changing, before, { name, description, definition }, why) => {
+    const former = { ...definition, name, ...(description === null ? {} : { description }), is_active: before.isActive };
+    const wanted = former as ScheduleRequest;
+    await checkSchedule(changing.db, before.organizationId, wanted);
+    return await changeTo(changing, before, wanted, why);
   },
 });

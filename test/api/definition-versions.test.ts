@@ -4,7 +4,7 @@ import { newId } from "../../core/id.ts";
 import { PLATFORM } from "../../core/principal.ts";
 import { listAudit } from "../../store/audit.ts";
 import { databases } from "../support/databases.ts";
-import { inScene, type Json } from "./places-scene.ts";
+import { inScene, type Json, SITE } from "./places-scene.ts";
 import { type Answered, assertEnvelope } from "./test-api.ts";
 
 const etag = (answer: Answered): Record<string, string> => ({ "if-match": answer.headers.get("etag") as string });
@@ -49,6 +49,43 @@ const KINDS = [
       { path: "/name", before: "One", after: "Two" },
       { path: "/condition/above", before: 30, after: 40 },
     ],
+  },
+] as const;
+
+const ON = { command: "set_relay", relay: 0, state: "ON" };
+/** Definitions that name a site and a device. */
+const NAMING = [
+  {
+    path: "automations",
+    member: "automation",
+    off: { is_enabled: false },
+    naming: (site: string, device: unknown) => ({
+      triggers: [{ kind: "schedule", recurrence: { kind: "cron", expression: "0 3 * * *" } }],
+      actions: [{ kind: "command", device, command: ON }],
+      site_id: site,
+    }),
+  },
+  {
+    path: "schedules",
+    member: "schedule",
+    off: { is_active: false },
+    naming: (site: string, device: unknown) => ({
+      recurrence: { kind: "cron", expression: "0 3 * * *" },
+      device,
+      command: ON,
+      site_id: site,
+    }),
+  },
+  {
+    path: "alert-rules",
+    member: "rule",
+    off: { is_enabled: false },
+    naming: (site: string, device: unknown) => ({
+      severity: "info",
+      condition: { kind: "threshold", key: "t", above: 30 },
+      actions: [{ kind: "command", device, command: ON }],
+      site_id: site,
+    }),
   },
 ] as const;
 
@@ -109,6 +146,28 @@ for (const { name, skip, open } of databases()) {
             assertEnvelope(await ask(stranger, method, `${of}/versions${more}`, undefined, etag(restored)), 404, "not_found");
             assertEnvelope(await ask(owner, method, `${path}/${newId()}/versions${more}`, undefined, etag(restored)), 404, "not_found");
           }
+        });
+      });
+    }
+
+    for (const { path, member, off, naming } of NAMING) {
+      test(`${path}: what names something that is gone is switched off and renamed, and neither switched on nor brought back`, async () => {
+        await inScene(open, async ({ ask, make, owner }) => {
+          const [site, device] = [await make("sites", SITE), await make("devices", { name: "Relay", capabilities: { relays: 1 } })];
+          const made = await ask(owner, "POST", path, { name: "One", ...naming(site.id, device["uid"]) });
+          assert.equal(made.status, 201, made.text);
+          const of = `${path}/${(made.json[member] as { id: string }).id}`;
+          for (const gone of [`devices/${device.id}`, `sites/${site.id}`]) assert.equal((await ask(owner, "DELETE", gone)).status, 204);
+          const patch = (body: object) => ask(owner, "PATCH", of, body, { "if-match": "*" });
+          for (const body of [{ name: "Two" }, off, { description: "Of the old house" }]) {
+            const answer = await patch(body);
+            assert.equal(answer.status, 200, answer.text);
+          }
+          const [flag = ""] = Object.keys(off);
+          for (const body of [{ [flag]: true }, { time_zone: "Europe/Rome" }]) assertEnvelope(await patch(body), 400, "validation_error");
+          const back = await ask(owner, "POST", `${of}/versions/1/restore`, undefined, { "if-match": "*" });
+          assertEnvelope(back, 400, "validation_error");
+          assert.equal(((await ask(owner, "GET", of)).json[member] as Json)[flag], false);
         });
       });
     }
