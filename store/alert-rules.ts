@@ -64,8 +64,9 @@ export async function getAlertRule(db: Db, scope: Scope, id: string): Promise<Al
   return ruleOf(row);
 }
 
-/** As {@link getAlertRule}; nobody else changes it until the transaction ends. */
+/** As {@link getAlertRule}; nobody else changes it, or the place it is at, until the transaction ends. */
 export async function lockAlertRule(trx: Db, scope: Scope, id: string): Promise<AlertRule> {
+  await lockOrganization(trx, (await getAlertRule(trx, scope, id)).organizationId);
   const row: unknown = await scoped(trx("alert_rules as a").where("a.id", id), scope, COLUMNS).forUpdate().first("a.id");
   if (!row) throw notFound();
   return await getAlertRule(trx, scope, id);

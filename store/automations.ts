@@ -68,8 +68,9 @@ export async function getAutomation(db: Db, scope: Scope, id: string): Promise<P
   return automationOf(row);
 }
 
-/** As {@link getAutomation}; nobody else changes it until the transaction ends. */
+/** As {@link getAutomation}; nobody else changes it, or the place it is at, until the transaction ends. */
 export async function lockAutomation(trx: Db, scope: Scope, id: string): Promise<PlacedAutomation> {
+  await lockOrganization(trx, (await getAutomation(trx, scope, id)).organizationId);
   const row: unknown = await scoped(trx("automations as a").where("a.id", id), scope, COLUMNS).forUpdate().first("a.id");
   if (!row) throw notFound();
   return await getAutomation(trx, scope, id);

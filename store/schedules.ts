@@ -63,8 +63,9 @@ export async function getSchedule(db: Db, scope: Scope, id: string): Promise<Sto
   return scheduleOf(row);
 }
 
-/** As {@link getSchedule}; nobody else changes it until the transaction ends. */
+/** As {@link getSchedule}; nobody else changes it, or the place it is at, until the transaction ends. */
 export async function lockSchedule(trx: Db, scope: Scope, id: string): Promise<StoredSchedule> {
+  await lockOrganization(trx, (await getSchedule(trx, scope, id)).organizationId);
   const row: unknown = await scoped(trx("schedules as c").where("c.id", id), scope, COLUMNS).forUpdate().first("c.id");
   if (!row) throw notFound();
   return await getSchedule(trx, scope, id);

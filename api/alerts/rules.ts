@@ -13,6 +13,7 @@ import {
 } from "../../store/alert-rules.ts";
 import { devicesByUid, idsOf } from "../../store/named-things.ts";
 import type { Db } from "../../store/open.ts";
+import { lockOrganization } from "../../store/organizations.ts";
 import { checkActions } from "../automations/check.ts";
 import { Cursor, IdParams, Limit, pageOf } from "../fields.ts";
 import { changeable, Search } from "../places/fields.ts";
@@ -69,6 +70,7 @@ export const create = defineRoute({
   errors: ["quota_exceeded"],
   handler: ({ context, principal, body: { note: reason, ...body }, commit }) =>
     commit(async (db) => {
+      await lockOrganization(db, principal.organizationId);
       await checkRule(db, principal.organizationId, body);
       const edit = { actor: actorOf(principal), now: context.clock(), note: reason };
       const made = await createAlertRule(db, principal.organizationId, fieldsOf(body), MOST_ALERT_RULES, edit);

@@ -11,6 +11,7 @@ import {
   type PlacedAutomation,
   updateAutomation,
 } from "../../store/automations.ts";
+import { lockOrganization } from "../../store/organizations.ts";
 import { openRunIds } from "../../store/runs.ts";
 import { Cursor, IdParams, Limit, pageOf } from "../fields.ts";
 import { changeable, Search } from "../places/fields.ts";
@@ -81,6 +82,7 @@ export const create = defineRoute({
   errors: ["quota_exceeded"],
   handler: ({ context, principal, body: { note: reason, ...body }, commit }) =>
     commit(async (db) => {
+      await lockOrganization(db, principal.organizationId);
       await checkedDefinition(db, context.topics, principal.organizationId, body);
       const edit = { actor: actorOf(principal), now: context.clock(), note: reason };
       const made = await createAutomation(db, principal.organizationId, fieldsOf(body), MOST_AUTOMATIONS, edit);
