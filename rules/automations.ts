@@ -241,8 +241,9 @@ class FollowedAutomations implements Automations {
   async #scheduled(trx: Db, timers: readonly Timer[], now: number): Promise<undefined> {
     for (const { payload, dueAt } of timers) {
       const { automation, version, index } = payload as unknown as Pick<HoldPayload, "automation" | "version" | "index">;
-      const rule = await this.#currentRule(trx, automation, version);
-      const trigger = rule?.definition.triggers[index];
+      // Its site may be elsewhere, which makes no other version and is told to this node after its commit.
+      const rule = await this.#readRule(trx, automation);
+      const trigger = rule?.automation.version === version ? rule.definition.triggers[index] : undefined;
       if (rule && trigger?.kind === "schedule") await this.#onTime(trx, rule, { index, trigger, dueAt, now });
     }
     return undefined;

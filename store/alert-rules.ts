@@ -111,6 +111,12 @@ export async function readEnabledRules(db: Db, ids?: readonly string[]): Promise
   return new Map(((await query) as Row[]).map((row) => [row.id, ruleOf(row)]));
 }
 
+/** Those that are enabled and go by the clocks of the site. */
+export async function alertRulesOfSite(db: Db, siteId: string): Promise<string[]> {
+  const rows = (await db("alert_rules").where({ site_id: siteId, is_enabled: true }).orderBy("id").select("id")) as { id: string }[];
+  return rows.map(({ id }) => id);
+}
+
 /** Until the transaction ends nobody else has to do with losses of the rule. */
 export async function lockLosses(trx: Db, id: string): Promise<void> {
   if (engineOf(trx) === "postgres") await rowsOf(trx, "select pg_advisory_xact_lock(hashtextextended(?, 0))", [id]);

@@ -121,6 +121,12 @@ export async function readEnabled(db: Db, ids?: readonly string[]): Promise<Map<
   return new Map(((await query) as Row[]).map((row) => [row.id, automationOf(row)]));
 }
 
+/** Those that are enabled and go by the clocks of the site. */
+export async function automationsOfSite(db: Db, siteId: string): Promise<string[]> {
+  const rows = (await db("automations").where({ site_id: siteId, is_enabled: true }).orderBy("id").select("id")) as { id: string }[];
+  return rows.map(({ id }) => id);
+}
+
 /** Nobody changes it, or fires it, until the transaction ends. False when it is not there as that version any more. */
 export async function holdAutomation(trx: Db, id: string, version: number): Promise<boolean> {
   // What an update takes: with less, two that fire at once would wait for each other when they count it.

@@ -1,13 +1,13 @@
 import Type, { type Static } from "typebox";
 import { HubError } from "../../core/errors.ts";
 import { isTimeZone, type Site } from "../../core/place.ts";
-import { schedulesOfSite } from "../../store/schedules.ts";
 import { usersGrantedOn } from "../../store/site-grants.ts";
 import { createSite, deleteSite, getSite, listSites, lockSite, type SiteFields, updateSite } from "../../store/sites.ts";
 import { Cursor, IdParams, Limit, line, pageOf } from "../fields.ts";
 import { type AuditNote, defineRoute } from "../route.ts";
 import { changeable, Description, Name, Search } from "./fields.ts";
 import { placeVersion, siteJson, SiteView } from "./representation.ts";
+import { followersOf, planAnew, tellOfMove } from "./site-followers.ts";
 
 const Body = Type.Object(
   {
@@ -88,8 +88,11 @@ export const update = defineRoute({
       const before = siteJson(await lockSite(db, scope, params.id.toLowerCase()));
       match(placeVersion(before));
       const site = await updateSite(db, before.id, fieldsOf(change.apply(before, body)));
-      if (isElsewhere(site, before)) for (const id of await schedulesOfSite(db, site.id)) await context.schedules.plan(db, id);
-      return { answer: answerOf(site, 200), audit: [note(site, "site.update", { changed: Object.keys(body) })] };
+      const done = { answer: answerOf(site, 200), audit: [note(site, "site.update", { changed: Object.keys(body) })] };
+      if (!isElsewhere(site, before)) return done;
+      const followers = await followersOf(db, site.id);
+      await planAnew(context, db, followers);
+      return { ...done, afterwards: () => tellOfMove(context, followers) };
     }),
 });
 
@@ -109,13 +112,16 @@ export const remove = defineRoute({
       const site = await lockSite(db, scope, params.id.toLowerCase());
       match(placeVersion(siteJson(site)));
       const granted = await usersGrantedOn(db, [site.id]);
-      const schedules = await schedulesOfSite(db, site.id);
+      const followers = await followersOf(db, site.id);
       const gone = await deleteSite(db, site.id);
-      for (const id of schedules) await context.schedules.plan(db, id);
+      await planAnew(context, db, followers);
       return {
         answer: { status: 204 },
         audit: [note(site, "site.delete", { name: site.name, ...gone, grants: granted.length })],
-        afterwards: () => context.access.changed(granted),
+        afterwards: async () => {
+          await context.access.changed(granted);
+          await tellOfMove(context, followers);
+        },
       };
     }),
 });

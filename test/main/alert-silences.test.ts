@@ -42,6 +42,28 @@ for (const { name, skip, open } of databases()) {
       assert.deepEqual(await scene.history(alert.id), ["raised", "resolved"]);
     });
 
+    test("at a time of day by the clocks of its site: where that has moved to, from then on", async () => {
+      await using database = await open();
+      await using hub = await startHub({ databaseUrl: database.url });
+      await hub.api.login();
+      const scene = new AlertsScene(hub);
+      const { site } = (await hub.api.call<{ site: { id: string } }>("POST", "/api/v1/sites", { name: "Villa", time_zone: "UTC" })).body;
+      const { room } = (await hub.api.call<{ room: { id: string } }>("POST", "/api/v1/rooms", { name: "Attic", site_id: site.id })).body;
+      const [before, after] = [await scene.addSensor("Before"), await scene.addSensor("After")];
+      for (const { uid } of [before, after])
+        assert.equal((await hub.api.call("PATCH", `/api/v1/devices/${uid}`, { room_id: room.id })).status, 200);
+      await scene.rule({ ...WARM, site_id: site.id, silences: [{ kind: "recurring", recurrence: aMinuteAgo(7), for_s: 3_600 }] });
+      await scene.report(before, { t: 31 });
+      const loud = await scene.alert("firing", `&device=${before.uid}`);
+      assert.notEqual(loud.told_at, null);
+      const moved = await hub.api.call("PATCH", `/api/v1/sites/${site.id}`, { time_zone: "Asia/Bangkok" });
+      assert.equal(moved.status, 200);
+      await scene.report(after, { t: 31 });
+      assert.equal((await scene.alert("firing", `&device=${after.uid}`)).told_at, null);
+      // What was raised goes on: the rule is the same.
+      assert.deepEqual(await scene.history(loud.id), ["raised", "told"]);
+    });
+
     test("until an instant: what is still so then is told then, and what was over before is not", async () => {
       await using database = await open();
       await using hub = await startHub({ databaseUrl: database.url });
