@@ -1,4 +1,4 @@
-import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
+import { Ajv2020, type ErrorObject, type Options, type ValidateFunction } from "ajv/dist/2020.js";
 import type { Static, TSchema } from "typebox";
 import { HubError } from "./errors.ts";
 
@@ -6,24 +6,42 @@ const COMMON = {
   strict: true,
   strictTuples: false,
   discriminator: true,
-  allErrors: true,
   allowUnionTypes: true,
   // No schema asks for it, and with it every branch of a union is tried, and its errors made, after one has matched.
   unevaluated: false,
 } as const;
+
+/** `quick` stops at the first fault, so that nobody makes more work or errors than a schema's limits allow; `thorough` finds all of them. */
+interface Validators {
+  readonly quick: Ajv2020;
+  readonly thorough: Ajv2020;
+}
+
 /** Bodies and payloads: what arrives must already have the right types. */
-const strict = new Ajv2020(COMMON);
+const strict = validatorsWith({});
 /** Query strings and environment: everything arrives as text. */
-const coercing = new Ajv2020({ ...COMMON, coerceTypes: true, useDefaults: true });
-for (const ajv of [strict, coercing]) {
+const coercing = validatorsWith({ coerceTypes: true, useDefaults: true });
+
+function validatorsWith(options: Options): Validators {
+  // A schema that comes to the second one was checked by the first.
+  const thorough = { allErrors: true, meta: false, validateSchema: false } as const;
+  return { quick: withFormats({ ...COMMON, ...options }), thorough: withFormats({ ...COMMON, ...options, ...thorough }) };
+}
+
+function withFormats(options: Options): Ajv2020 {
+  const ajv = new Ajv2020(options);
   ajv.addFormat(
     "date-time",
     (text: string) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text)),
   );
   ajv.addFormat("email", /^[^\s@]{1,64}@[^\s@]{1,255}$/);
+  return ajv;
 }
 
-/** A parser turns `unknown` into the schema's type or throws `validation_error` with one entry a problem in `details`. */
+/**
+ * A parser turns `unknown` into the schema's type or throws `validation_error` with one entry a problem in `details`: the first hundred, and of
+ * a value of more than 16 KiB the first one.
+ */
 export type Parser<T> = (value: unknown) => T;
 
 export function parserFor<S extends TSchema>(schema: S): Parser<Static<S>> {
@@ -59,16 +77,47 @@ export function requireSmall(
     throw new HubError("validation_error", `${path} ${message}`, { details: [{ path, message }] });
 }
 
-function compile<S extends TSchema>(ajv: Ajv2020, schema: S): Parser<Static<S>> {
+/** A larger value is not looked through for more than its first fault. */
+const MAX_THOROUGH_CHARS = 16_384;
+
+function compile<S extends TSchema>(validators: Validators, schema: S): Parser<Static<S>> {
   // With its first use: compiling all of them at once costs a start 110 ms and 7 MB, most of it for what nobody asks for.
-  let compiled: ValidateFunction<Static<S>> | undefined;
+  let quick: ValidateFunction<Static<S>> | undefined;
+  let thorough: ValidateFunction<Static<S>> | undefined;
+  const copyOf = (value: unknown): unknown =>
+    validators === coercing && typeof value === "object" && value !== null ? { ...value } : value;
   return (value) => {
-    const copy: unknown = ajv === coercing && typeof value === "object" && value !== null ? { ...value } : value;
+    const copy = copyOf(value);
     if (isTooDeep(copy)) throw tooDeep();
-    const validate = (compiled ??= ajv.compile(schema) as ValidateFunction<Static<S>>);
+    const validate = (quick ??= validators.quick.compile(schema) as ValidateFunction<Static<S>>);
     if (validate(copy)) return copy;
-    throw new HubError("validation_error", describe(validate.errors ?? []), { details: (validate.errors ?? []).map(problem) });
+    const errors = validate.errors ?? [];
+    if (charsLeft(value, MAX_THOROUGH_CHARS) < 0) throw refusal(errors);
+    thorough ??= validators.thorough.compile(schema) as ValidateFunction<Static<S>>;
+    const found = thorough(copyOf(value)) ? errors : (thorough.errors ?? errors);
+    // They would be kept until the next value is refused.
+    thorough.errors = null;
+    throw refusal(found);
   };
+}
+
+/** What of so many characters the JSON of the value, about, leaves; less than none as soon as it takes more. */
+function charsLeft(value: unknown, most: number): number {
+  if (typeof value === "string") return most - value.length - 3;
+  if (typeof value !== "object" || value === null) return most - 2;
+  let left = most - 3;
+  if (Array.isArray(value)) {
+    for (const item of value as unknown[]) if ((left = charsLeft(item, left)) < 0) break;
+    return left;
+  }
+  for (const key in value) if ((left = charsLeft((value as Record<string, unknown>)[key], left - key.length - 3)) < 0) break;
+  return left;
+}
+
+const MAX_DETAILS = 100;
+
+function refusal(errors: readonly ErrorObject[]): HubError {
+  return new HubError("validation_error", describe(errors), { details: errors.slice(0, MAX_DETAILS).map(problem) });
 }
 
 function tooDeep(): HubError {
@@ -77,13 +126,18 @@ function tooDeep(): HubError {
 }
 
 function problem(error: ErrorObject): { path: string; message: string } {
-  const extra = error.keyword === "additionalProperties" ? ` (${String(error.params["additionalProperty"])})` : "";
+  const extra = error.keyword === "additionalProperties" ? ` (${brief(String(error.params["additionalProperty"]))})` : "";
   const allowed = error.keyword === "enum" ? `: ${JSON.stringify(error.params["allowedValues"])}` : "";
   const constant = error.keyword === "const" ? `: ${JSON.stringify(error.params["allowedValue"])}` : "";
-  return { path: error.instancePath || "/", message: `${error.message ?? error.keyword}${extra}${allowed}${constant}` };
+  return { path: brief(error.instancePath || "/"), message: `${error.message ?? error.keyword}${extra}${allowed}${constant}` };
 }
 
-function describe(errors: ErrorObject[]): string {
+const MAX_NAME_CHARS = 256;
+
+/** Names that callers have chosen stand in what they and the log are told. */
+const brief = (text: string): string => (text.length > MAX_NAME_CHARS ? `${text.slice(0, MAX_NAME_CHARS)}…` : text);
+
+function describe(errors: readonly ErrorObject[]): string {
   const first = errors[0];
   if (!first) return "does not match its schema";
   const { path, message } = problem(first);

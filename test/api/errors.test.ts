@@ -65,6 +65,20 @@ describe("errors", () => {
     assertEnvelope(await hub.ask("GET", "/api/v1/devices?search=%00", { token: OPERATOR }), 400, "validation_error");
   });
 
+  test("whatever is wrong with a large body, the answer is small", async () => {
+    const unknown = Object.fromEntries(Array.from({ length: 60_000 }, (_, index) => [`member${index}`, 1]));
+    const scene = { name: "x", commands: Array.from({ length: 300_000 }, () => ({})) };
+    const { token } = await hub.member();
+    for (const [path, body] of [
+      ["/api/v1/auth/login", { email: "a@b.c", password: "x", ...unknown }],
+      ["/api/v1/scenes", scene],
+    ] as const) {
+      const answer = await hub.ask("POST", path, { token, body });
+      assertEnvelope(answer, 400, "validation_error");
+      assert.ok(answer.text.length < 2_000, `${answer.text.length} characters`);
+    }
+  });
+
   test("RFC 9457 is for those who ask for it", async () => {
     const answer = await hub.ask("GET", "/api/v1/nothing", { headers: { accept: "application/problem+json" } });
     assert.match(answer.headers.get("content-type") ?? "", /^application\/problem\+json/);

@@ -46,6 +46,46 @@ test("a failure has one entry a problem, and names unknown fields and allowed va
   assert.match(message, /and 2 more$/);
 });
 
+const List = Type.Object({ list: Type.Array(Type.String(), { maxItems: 200, uniqueItems: true }) }, { additionalProperties: false });
+const parseList = parserFor(List);
+
+test("of many problems the first hundred are told, and how many there are", () => {
+  const { details, message } = failureOf(() => parseList({ list: Array.from({ length: 150 }, () => 1) }));
+  assert.deepEqual([details.length, details[0], details[99]?.path], [100, { path: "/list/0", message: "must be string" }, "/list/99"]);
+  assert.match(message, /and 149 more$/);
+});
+
+test("of a large value the first problem alone is told", () => {
+  for (const list of [Array.from({ length: 150 }, () => ["x".repeat(120)]), Array.from({ length: 9_000 }, () => 1)])
+    assert.equal(failureOf(() => parseList({ list })).details.length, 1);
+  const strangers = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`a${index}`, index]));
+  assert.equal(failureOf(() => parseList({ list: [], ...strangers })).details.length, 1);
+});
+
+test("a list that is too long is not looked through for anything else", () => {
+  let reads = 0;
+  const items = Array.from({ length: 2_000 }, (_, index) => `${index} ${"x".repeat(100)}`);
+  const list = new Proxy(items, {
+    get(target, key, receiver) {
+      if (typeof key === "string" && /^\d+$/.test(key)) reads++;
+      return Reflect.get(target, key, receiver) as unknown;
+    },
+  });
+  assert.equal(failureOf(() => parseList({ list })).details[0]?.path, "/list");
+  // Once for its depth, and its beginning for its size.
+  assert.ok(reads >= items.length && reads < items.length * 1.2, `${reads} reads`);
+});
+
+test("a long name is not told in full", () => {
+  const { details, message } = failureOf(() => parse({ name: "x", ["y".repeat(100_000)]: 1 }));
+  assert.ok(JSON.stringify([details, message]).length < 1_000);
+});
+
+test("each problem of a query is told, whatever was coerced before the first", () => {
+  const { details } = failureOf(() => parseText({ limit: "7", on: "no", at: "x" }));
+  assert.deepEqual(details.map(({ path }) => path).toSorted(), ["/at", "/on"]);
+});
+
 test("text becomes what the schema asks for, and what is missing takes its default", () => {
   assert.deepEqual(parseText({ limit: "7", on: "true" }), { limit: 7, on: true });
   assert.deepEqual(parseText({}), { limit: 5, on: false });
