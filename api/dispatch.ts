@@ -41,7 +41,7 @@ interface Asker {
 
 /** Runs a route: who calls, is the input right, was it asked before, do it, answer. */
 export function dispatch(context: ApiContext, route: Route, remoteOf: (request: IncomingMessage) => Remote): Middleware<RequestState> {
-  const sendStream = createStreams(context.log);
+  const sendStream = createStreams(context);
 
   async function serve(ctx: DispatchContext, asker: Asker): Promise<void> {
     const { principal, remote } = asker;
@@ -61,7 +61,7 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
     };
     if (route.method === "GET") {
       const found = await run(callOf(context, { ...from, condition: NO_CONDITION }));
-      return found.stream ? await sendStream(ctx, found.stream) : send(ctx, readAnswer(ctx, found));
+      return found.stream ? await sendStream(ctx, found.stream, principal) : send(ctx, readAnswer(ctx, found));
     }
     const condition = preconditionOf(ctx.req.headers, route.match === "required");
     if (condition.isGiven && route.match === undefined)

@@ -3,29 +3,59 @@ import { pipeline } from "node:stream/promises";
 import type { Context } from "koa";
 import type { Log } from "../core/bus.ts";
 import { HubError } from "../core/errors.ts";
+import type { Principal } from "../core/principal.ts";
 import type { StreamedBody } from "./route.ts";
+import { createPlaces } from "./stream-places.ts";
 
-/** Of one route and node at a time: each holds some pages in memory while its reader is slow. */
-const MOST_AT_ONCE = 10;
-/** A reader that takes nothing for so long is gone. */
+export interface StreamsContext {
+  readonly log: Log;
+  /** How often it is looked what a reader has taken. */
+  readonly tickMs?: number;
+}
+
+const TICK_MS = 10_000;
+/** A reader that takes less in so many ticks, while more waits for it, is gone, or holds a place for nothing. */
+const SLOW_TICKS = 6;
+const SLOW_BYTES = 65_536;
+/** Neither side of the connection does anything for so long. */
 const STALLED_MS = 60_000;
+/** What is handed to a connection at once: what a reader takes is seen in such steps. */
+const STEP_BYTES = 16_384;
 
 /** A proxy that gathers what it sends on would keep it from its reader. */
 const LIVE = { "x-accel-buffering": "no" };
 
 /** Sends bodies piece by piece, as fast as each reader reads. One that ends early takes its connection with it. */
-export function createStreams(log: Log) {
-  let running = 0;
-  return async (ctx: Context, body: StreamedBody): Promise<void> => {
+export function createStreams({ log, tickMs = TICK_MS }: StreamsContext) {
+  const takePlace = createPlaces();
+  return async (ctx: Context, body: StreamedBody, reader: Principal | undefined): Promise<void> => {
     if (body.isLive === true) return await sendStream(ctx, body, log).finally(() => body.end());
-    if (running >= MOST_AT_ONCE)
+    using place = takePlace(reader);
+    if (!place)
       throw new HubError("rate_limited", "too many files are being read at once: ask again later", { details: { retry_after_s: 10 } });
-    running++;
-    try {
-      await sendStream(ctx, body, log);
-    } finally {
-      running--;
-    }
+    using _watch = watchReader(ctx, tickMs);
+    await sendStream(ctx, body, log);
+  };
+}
+
+/** Ends the connection of a reader that is too slow. */
+function watchReader({ req, res }: Context, tickMs: number): Disposable {
+  const isTooSlow = createSlowness();
+  const timer = setInterval(() => {
+    const taken = req.socket.bytesWritten - req.socket.writableLength;
+    if (isTooSlow({ taken, isWaiting: res.writableLength > 0 })) req.socket.destroy();
+  }, tickMs).unref();
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+/** Asked at each tick: how many bytes the reader has taken until then, and whether more waits for it. */
+export function createSlowness(): (seen: { readonly taken: number; readonly isWaiting: boolean }) => boolean {
+  const before: number[] = [];
+  return ({ taken, isWaiting }) => {
+    // It is the source that is slow.
+    if (!isWaiting) before.length = 0;
+    else before.push(taken);
+    return before.length > SLOW_TICKS && taken - (before.shift() as number) < SLOW_BYTES;
   };
 }
 
@@ -56,9 +86,12 @@ async function sendStream(ctx: Context, body: StreamedBody, log: Log): Promise<v
   }
 }
 
-async function* chain(first: IteratorResult<string>, rest: AsyncIterator<string>): AsyncGenerator<string> {
+async function* chain(first: IteratorResult<string>, rest: AsyncIterator<string>): AsyncGenerator<Buffer> {
   try {
-    for (let piece = first; piece.done !== true; piece = await rest.next()) yield piece.value;
+    for (let piece = first; piece.done !== true; piece = await rest.next()) {
+      const bytes = Buffer.from(piece.value);
+      for (let at = 0; at < bytes.length; at += STEP_BYTES) yield bytes.subarray(at, at + STEP_BYTES);
+    }
   } finally {
     await rest.return?.();
   }

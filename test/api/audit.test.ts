@@ -221,7 +221,7 @@ for (const { name, skip, open } of databases()) {
         assertEnvelope(early, 500, "internal_error");
         await db.raw("alter table away rename to audit_outbox");
 
-        const readers = await Promise.all(Array.from({ length: 10 }, () => ask()));
+        const readers = await Promise.all([ask(), ask()]);
         assertEnvelope(await hub.ask("GET", "/api/v1/audit/export", { token: owner.token }), 429, "rate_limited");
         for (const reader of readers) reader.destroy();
         const again = await until(
