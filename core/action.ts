@@ -127,32 +127,50 @@ export type Action = Effect | Delay | Choose | Repeat;
 export const ACTION_LIMITS = { nodes: 200, depth: 6 } as const;
 const parseNode = nodeParser<Node>("an action", SCHEMAS);
 
-/** Throws `validation_error` with the path of the fault. */
-export function parseActions(value: unknown, path: string, budget = new Budget(ACTION_LIMITS), depth = 1): Action[] {
-  if (!Array.isArray(value) || value.length === 0 || value.length > 50) throw fault(path, "has to be a list of 1 to 50 actions");
-  return value.map((one, index) => parseAction(one, `${path}/${index}`, budget, depth));
+/** Of repeats within each other, all in all. */
+const MOST_TIMES = 10_000;
+
+/** Where an action stands: how deep, and how often the repeats around it come to it. */
+interface Place {
+  readonly budget: Budget;
+  readonly depth: number;
+  readonly times: number;
 }
 
-function parseAction(value: unknown, path: string, budget: Budget, depth: number): Action {
-  budget.spend(path, depth);
+/** Throws `validation_error` with the path of the fault. */
+export function parseActions(
+  value: unknown,
+  path: string,
+  place: Place = { budget: new Budget(ACTION_LIMITS), depth: 1, times: 1 },
+): Action[] {
+  if (!Array.isArray(value) || value.length === 0 || value.length > 50) throw fault(path, "has to be a list of 1 to 50 actions");
+  return value.map((one, index) => parseAction(one, `${path}/${index}`, place));
+}
+
+function parseAction(value: unknown, path: string, place: Place): Action {
+  place.budget.spend(path, place.depth);
   const node = parseNode(value, path);
+  const below = { ...place, depth: place.depth + 1 };
   switch (node.kind) {
     case "choose":
       return {
         kind: "choose",
         options: node.options.map(({ condition, actions }, index) => ({
           condition: parseCondition(condition, `${path}/options/${index}/condition`),
-          actions: parseActions(actions, `${path}/options/${index}/actions`, budget, depth + 1),
+          actions: parseActions(actions, `${path}/options/${index}/actions`, below),
         })),
-        ...(node.otherwise === undefined ? {} : { otherwise: parseActions(node.otherwise, `${path}/otherwise`, budget, depth + 1) }),
+        ...(node.otherwise === undefined ? {} : { otherwise: parseActions(node.otherwise, `${path}/otherwise`, below) }),
       };
-    case "repeat":
+    case "repeat": {
+      const times = place.times * node.times;
+      if (times > MOST_TIMES) throw fault(`${path}/times`, `makes more than ${MOST_TIMES} turns with the repeats around it`);
       return {
         kind: "repeat",
         times: node.times,
         ...(node.while === undefined ? {} : { while: parseCondition(node.while, `${path}/while`) }),
-        actions: parseActions(node.actions, `${path}/actions`, budget, depth + 1),
+        actions: parseActions(node.actions, `${path}/actions`, { ...below, times }),
       };
+    }
     case "publish": {
       const { from, ...rest } = node;
       if ((from === undefined) === (rest.payload === undefined)) throw fault(path, "needs payload or from");

@@ -15,7 +15,12 @@ export interface Frame {
 export type Step =
   | { readonly kind: "effect"; readonly path: string; readonly action: Effect; readonly frames: readonly Frame[] }
   | { readonly kind: "delay"; readonly path: string; readonly action: Delay; readonly frames: readonly Frame[] }
-  | { readonly kind: "end" };
+  | { readonly kind: "end" }
+  /** It goes round and round, and finds nothing to do. */
+  | { readonly kind: "endless"; readonly path: string };
+
+/** Turns and conditions on the way to the next effect: nobody else has their turn meanwhile. */
+export const MOST_TURNS = 10_000;
 
 export const BEGIN: readonly Frame[] = [{ list: "/actions", index: 0 }];
 
@@ -29,28 +34,34 @@ export function nextStep(
   holds: (condition: Condition, path: string) => boolean,
 ): Step {
   let stack = [...frames];
+  let turns = 0;
+  const asked: typeof holds = (condition, path) => {
+    turns++;
+    return holds(condition, path);
+  };
   for (;;) {
     const frame = stack.at(-1);
     if (!frame) return { kind: "end" };
+    if (++turns > MOST_TURNS) return { kind: "endless", path: frame.list };
     const outer = stack.slice(0, -1);
     const list = listAt(actions, frame.list);
     const action = list?.[frame.index];
     if (!action) {
-      stack = again(actions, frame, outer, holds);
+      stack = again(actions, frame, outer, asked);
       continue;
     }
     const path = `${frame.list}/${frame.index}`;
     const after: Frame[] = [...outer, { ...frame, index: frame.index + 1 }];
     switch (action.kind) {
       case "choose": {
-        const chosen = action.options.findIndex(({ condition }, index) => holds(condition, `${path}/options/${index}/condition`));
+        const chosen = action.options.findIndex(({ condition }, index) => asked(condition, `${path}/options/${index}/condition`));
         if (chosen >= 0) after.push({ list: `${path}/options/${chosen}/actions`, index: 0 });
         else if (action.otherwise) after.push({ list: `${path}/otherwise`, index: 0 });
         stack = after;
         break;
       }
       case "repeat":
-        if (!action.while || holds(action.while, `${path}/while`))
+        if (!action.while || asked(action.while, `${path}/while`))
           after.push({ list: `${path}/actions`, index: 0, turnsLeft: action.times - 1 });
         stack = after;
         break;

@@ -6,7 +6,7 @@ import { DEFAULT_TIMEOUT_MS } from "../core/command.ts";
 import { HubError } from "../core/errors.ts";
 import { type EventType, newAudit, newEvent } from "../core/event.ts";
 import { newId } from "../core/id.ts";
-import { BEGIN, nextStep, type Step } from "../core/program.ts";
+import { BEGIN, MOST_TURNS, nextStep, type Step } from "../core/program.ts";
 import { MOST_EFFECTS, MOST_STEPS, type Run, type RunSource, type RunStep } from "../core/run.ts";
 import type { Timers } from "../core/timer.ts";
 import { insertAudit } from "../store/audit.ts";
@@ -189,16 +189,8 @@ class StoredRuns implements Runs {
     const step = await this.#next(run);
     if (step.kind !== "effect") return await inTransaction(db, (trx) => this.#rest(trx, run, step));
     if (run.effects >= MOST_EFFECTS) {
-      const code = "quota_exceeded";
-      const last = {
-        path: step.path,
-        kind: step.action.kind,
-        status: "failed",
-        at: this.#now(),
-        code,
-        message: `a run has at most ${MOST_EFFECTS} effects`,
-      } as const;
-      return await inTransaction(db, (trx) => this.#finish(trx, { ...run, steps: [...run.steps, last] }));
+      const ended = this.#tooLong(run, step.path, { kind: step.action.kind, message: `a run has at most ${MOST_EFFECTS} effects` });
+      return await inTransaction(db, (trx) => this.#finish(trx, ended));
     }
     const { done, rest } = await this.#do(run, step);
     const stops = done.status === "failed" && "on_error" in step.action && step.action.on_error === "stop";
@@ -218,6 +210,10 @@ class StoredRuns implements Runs {
   /** Notes where the run is: at an effect that it goes on with, in a delay, or at its end. */
   async #rest(trx: Db, run: Run, step: Step): Promise<Run | undefined> {
     if (step.kind === "end") return await this.#finish(trx, run);
+    if (step.kind === "endless") {
+      const message = `there is nothing to do in ${MOST_TURNS} turns and conditions`;
+      return await this.#finish(trx, this.#tooLong(run, step.path, { kind: "repeat", message }));
+    }
     if (step.kind === "effect") {
       if (!(await this.#save(trx, run))) return undefined;
       await this.#lease(trx, run);
@@ -226,6 +222,11 @@ class StoredRuns implements Runs {
     if (!(await this.#save(trx, { ...run, status: "waiting", frames: step.frames }))) return undefined;
     await this.#lease(trx, run, this.#context.timers.now() + step.action.for_s * 1_000);
     return undefined;
+  }
+
+  #tooLong(run: Run, path: string, { kind, message }: Pick<RunStep, "kind"> & { readonly message: string }): Run {
+    const last: RunStep = { path, kind, status: "failed", at: this.#now(), code: "quota_exceeded", message };
+    return { ...run, steps: [...run.steps, last] };
   }
 
   /** Throws when somebody else has the run: what was done in the transaction is theirs to do. */

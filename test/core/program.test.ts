@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { type Action, parseActions, usesOfActions } from "../../core/action.ts";
 import { HubError } from "../../core/errors.ts";
-import { BEGIN, type Frame, nextStep } from "../../core/program.ts";
+import { BEGIN, type Frame, MOST_TURNS, nextStep } from "../../core/program.ts";
 
 const YES = { kind: "day", days: ["mon"] };
 const NO = { kind: "day", days: ["tue"] };
@@ -17,6 +17,7 @@ function trace(actions: readonly Action[], limit = 1_000): string[] {
   for (let step = 0; step < limit; step++) {
     const next = nextStep(actions, frames, (condition) => condition.kind === "day" && condition.days[0] === "mon");
     if (next.kind === "end") return done;
+    if (next.kind === "endless") return [...done, "endless"];
     done.push(next.kind === "delay" ? "…" : next.action.kind === "publish" ? next.action.name : next.action.kind);
     frames = JSON.parse(JSON.stringify(next.frames)) as Frame[];
   }
@@ -70,6 +71,20 @@ describe("a program of actions", () => {
       );
   });
 
+  test("that finds nothing to do in so many turns says so, and how many it looks at is bounded", () => {
+    const never = { kind: "choose", options: Array.from({ length: 20 }, () => ({ condition: NO, actions: [say("x")] })) };
+    const round = (actions: unknown[]) => ({ kind: "repeat", times: 100, actions });
+    const actions = parseActions([say("a"), round([round([never])])], "/actions");
+    let asked = 0;
+    const step = nextStep(actions, [{ list: "/actions", index: 1 }], () => {
+      asked++;
+      return false;
+    });
+    assert.equal(step.kind, "endless");
+    assert.ok(asked <= MOST_TURNS + 20, `${asked} conditions`);
+    assert.equal(run(round([never]), say("b")), "b");
+  });
+
   test("does what a plain walk through it would do", () => {
     const tree = fc.letrec<{ list: unknown[] }>((tie) => ({
       list: fc.array(
@@ -106,7 +121,9 @@ describe("a program of actions", () => {
 
   test("is refused with the place of the fault", () => {
     const deep = Array.from({ length: 7 }).reduce<unknown>((inner) => ({ kind: "repeat", times: 1, actions: [inner] }), say("a"));
+    const often = Array.from({ length: 3 }).reduce<unknown>((inner) => ({ kind: "repeat", times: 100, actions: [inner] }), say("a"));
     const table: [unknown, RegExp][] = [
+      [[often], /^\/actions\/0\/actions\/0\/actions\/0\/times makes more than 10000 turns/],
       [[], /^\/actions has to be a list/],
       ["x", /^\/actions has to be a list/],
       [[say("a"), { kind: "explode" }], /^\/actions\/1\/kind has to be one of/],
