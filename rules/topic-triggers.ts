@@ -11,7 +11,7 @@ import type { Db } from "../store/open.ts";
 import { inTransaction } from "../store/transaction.ts";
 import type { Rule, Watch } from "./automation-index.ts";
 import type { Cause, Fired } from "./firing.ts";
-import type { MessageDepth } from "./message-depth.ts";
+import type { MessageChain, MessageDepth } from "./message-depth.ts";
 
 export interface TopicTriggersContext {
   readonly db: Db;
@@ -103,7 +103,7 @@ export class TopicTriggers implements AsyncDisposable {
       if (!this.#mayRead(watch.rule, topic)) return;
       const values = { topic, payload: parsedPayload(payload) };
       const one = followed();
-      if (one.publishes) this.#answer(one, one.publishes, values);
+      if (one.publishes) this.#answer(one, one.publishes, { values, chain: this.#context.messageDepth.chainOf(payload) });
       else this.#begin(one, watch, values);
     });
   }
@@ -121,21 +121,28 @@ export class TopicTriggers implements AsyncDisposable {
   }
 
   /** No row, no wait. */
-  #answer(followed: Followed, publishes: readonly Answer[], values: Record<string, unknown>): void {
+  #answer(
+    followed: Followed,
+    publishes: readonly Answer[],
+    { values, chain }: { readonly values: Record<string, unknown>; readonly chain: MessageChain },
+  ): void {
     const { bus, timers, metrics, log, messageDepth } = this.#context;
     const { rule } = followed;
     const { condition } = rule.definition;
     const facts = blindFacts(timers.now(), rule.timeZone, values);
     if (condition && !evaluate(condition, facts).met) return;
-    const depth = messageDepth.now;
+    const { depth, left } = chain;
     if (depth > MAX_CAUSE_DEPTH) {
       metrics.count("hexahub_automations_held_back_total", { reason: "depth" });
       return log.warn({ automationId: rule.automation.id }, "automations set off each other in a circle; this one stops it");
     }
+    // All of it happens within one call: what multiplies at each link would keep everybody waiting.
+    if (left.count < publishes.length) return metrics.count("hexahub_automations_held_back_total", { reason: "flood" });
+    left.count -= publishes.length;
     for (const { topic, publish } of publishes) {
       const message = { topic, payload: payloadOf(publish, facts), qos: publish.qos ?? 0, retain: publish.retain ?? false };
       messageDepth
-        .at(depth + 1, () => bus.publish(message))
+        .within({ depth: depth + 1, left }, () => bus.publish(message))
         .catch((error: unknown) => log.error({ err: error, topic }, "a message could not be published"));
     }
     followed.fired++;

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import mqtt from "mqtt";
+import { databases } from "../support/databases.ts";
+import { ADMIN } from "../support/hub.ts";
+import { until } from "../support/wait.ts";
+import { type AutomationScene, publish, startAutomationScene } from "./automation-scene.ts";
+
+const times = <T>(count: number, one: T): T[] => Array.from({ length: count }, () => one);
+
+for (const { name, skip, open } of databases()) {
+  test(`${name}: of messages that multiply at each link so many come, and the next one has as many again`, { skip }, async () => {
+    await using database = await open();
+    await using scene = await startAutomationScene({ databaseUrl: database.url });
+    const own = await ownTopics(scene);
+    const on = (place: string) => ({ triggers: [{ kind: "topic", filter: `${own}/bus/${place}` }] });
+    await scene.create({ ...on("a"), actions: times(40, publish("b")) });
+    await scene.create({ ...on("b"), actions: times(40, publish("c")) });
+    await using client = await connect(scene);
+    // Of the 40 that follow from the first one 24 have 40 each, and then there are a thousand.
+    for (const held of [16, 32]) {
+      await client.publishAsync(`${own}/bus/a`, "{}", { qos: 1 });
+      await until(async () => (await heldBack(scene, "flood")) === held, { what: `${held} that are held back` });
+    }
+  });
+
+  test(`${name}: all that answer one message have a thousand together`, { skip }, async () => {
+    await using database = await open();
+    await using scene = await startAutomationScene({ databaseUrl: database.url });
+    const own = await ownTopics(scene);
+    for (let index = 0; index < 22; index++)
+      await scene.create({ triggers: [{ kind: "topic", filter: `${own}/bus/+` }], actions: times(50, publish("deeper/still")) });
+    await using client = await connect(scene);
+    for (const held of [2, 4]) {
+      await client.publishAsync(`${own}/bus/a`, "", { qos: 1 });
+      await until(async () => (await heldBack(scene, "flood")) === held, { what: `${held} that are held back` });
+    }
+  });
+}
+
+/** What the topics of the scene's organisation begin with. */
+async function ownTopics({ hub }: AutomationScene): Promise<string> {
+  const { status, body } = await hub.api.call<{ user: { organization_id: string } }>("GET", "/api/v1/auth/me");
+  assert.equal(status, 200);
+  return `hexa-app/${body.user.organization_id}`;
+}
+
+async function connect({ hub }: AutomationScene): Promise<mqtt.MqttClient & AsyncDisposable> {
+  const client = await mqtt.connectAsync(hub.mqtt, { username: ADMIN.email, password: ADMIN.password, protocolVersion: 5 });
+  return Object.assign(client, { [Symbol.asyncDispose]: () => client.endAsync() });
+}
+
+async function heldBack({ hub }: AutomationScene, reason: string): Promise<number> {
+  const text = await (await fetch(new URL("/metrics", hub.http))).text();
+  return Number(new RegExp(`held_back_total\\{reason="${reason}"\\} (\\d+)`).exec(text)?.[1] ?? 0);
+}
