@@ -54,6 +54,8 @@ class FollowedAutomations implements Automations {
   readonly #rows: ChangedRows<Rule>;
   /** What triggers saw within a transaction that is not over. */
   readonly #staged = new WeakMap<Db, Map<string, boolean>>();
+  /** How many triggers saw, within such a transaction, what rules tell of themselves; by organisation. */
+  readonly #followers = new WeakMap<Db, Map<string, number>>();
   #announce: (id: string) => void = () => {};
 
   constructor(context: AutomationsContext) {
@@ -156,9 +158,23 @@ class FollowedAutomations implements Automations {
       const device = typeof event.data["uid"] === "string" ? event.data["uid"] : "";
       for (const watch of this.#index.ofEvent(event.organizationId, event.type, device)) {
         const meaning = meaningOfEvent(watch.trigger, event);
+        if (meaning && OF_RULES.test(event.type) && !this.#mayFollow(trx, event.organizationId)) break;
         if (meaning) await this.#mean(trx, watch, meaning, { event, now: this.#context.timers.now() });
       }
     }
+  }
+
+  /** What rules tell of may set off others in the same transaction, each of which tells of itself again. */
+  #mayFollow(trx: Db, organizationId: string): boolean {
+    const { metrics, log } = this.#context;
+    let followers = this.#followers.get(trx);
+    if (!followers) this.#followers.set(trx, (followers = new Map()));
+    const count = (followers.get(organizationId) ?? 0) + 1;
+    followers.set(organizationId, count);
+    if (count <= MOST_FOLLOWERS) return true;
+    if (count === MOST_FOLLOWERS + 1) log.warn({ organizationId }, "automations set off too many others at once; the rest is held back");
+    afterCommit(trx, () => metrics.count("hexahub_automations_held_back_total", { reason: "flood" }));
+    return false;
   }
 
   async #witnessReading(trx: Db, { device, key, value }: DeviceReading): Promise<void> {
@@ -305,6 +321,11 @@ class FollowedAutomations implements Automations {
     await this.#context.timers.put(trx, wanted);
   }
 }
+
+/** Events by which rules tell of what they do. */
+const OF_RULES = /^(automation|schedule|alert)\./;
+/** Triggers that see those events, of one organisation in one transaction: nobody else has the database meanwhile. */
+const MOST_FOLLOWERS = 1_000;
 
 /** A run that comes later than this is left out: the next one is nearer to what was meant. */
 const GRACE_MS = 3_600_000;

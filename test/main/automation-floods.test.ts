@@ -36,6 +36,20 @@ for (const { name, skip, open } of databases()) {
       await until(async () => (await heldBack(scene, "flood")) === held, { what: `${held} that are held back` });
     }
   });
+
+  test(`${name}: automations that all fire when any of them has fired come to an end within a request`, { skip }, async () => {
+    await using database = await open();
+    await using scene = await startAutomationScene({ databaseUrl: database.url });
+    const actions = [{ kind: "delay", for_s: 3_600 }];
+    const first = await scene.create({ triggers: [{ kind: "event", type: "custom.never" }], actions });
+    for (let index = 0; index < 40; index++) await scene.create({ triggers: [{ kind: "event", type: "automation.fired" }], actions });
+    const { status } = await scene.hub.api.call("POST", `/api/v1/automations/${first}/run`, {});
+    assert.equal(status, 202);
+    assert.ok((await heldBack(scene, "flood")) > 0);
+    const fired = await scene.events("type=automation.fired&limit=200");
+    // Forty see each, so that a thousand are used up by 25 of them.
+    assert.ok(fired.length >= 25 && fired.length <= 41, `${fired.length} fired`);
+  });
 }
 
 /** What the topics of the scene's organisation begin with. */
