@@ -114,6 +114,9 @@ export function checkReadable(
   );
 }
 
+/** Of a filter that may be read: whether it is about the organisation's events. */
+export const isOfEvents = (filter: string): boolean => /^[^/]+-app\/[^/]+\/events\//.test(filter);
+
 /** MQTT's rule, without that for topics that begin with $. */
 export function matchesFilter(filter: string, topic: string): boolean {
   const [wanted, levels] = [filter.split("/"), topic.split("/")];

@@ -1,5 +1,5 @@
 import { type Action, payloadOf, type Publish } from "../core/action.ts";
-import { hasMemory, MAX_CAUSE_DEPTH } from "../core/automation.ts";
+import { hasMemory, isOfEvents, MAX_CAUSE_DEPTH } from "../core/automation.ts";
 import type { Bus, EventSink, Log, Metrics } from "../core/bus.ts";
 import { type Condition, devicesOfCondition, devicesOfOperand, evaluate, type Facts } from "../core/condition.ts";
 import { type HubEvent, newEvent } from "../core/event.ts";
@@ -104,7 +104,7 @@ export class TopicTriggers implements AsyncDisposable {
       const values = { topic, payload: parsedPayload(payload) };
       const one = followed();
       if (one.publishes) this.#answer(one, one.publishes, { values, chain: this.#context.messageDepth.chainOf(payload) });
-      else this.#begin(one, watch, values);
+      else this.#begin(one, watch, { values, event: isOfEvents(topic) ? eventIn(payload) : undefined });
     });
   }
 
@@ -150,7 +150,7 @@ export class TopicTriggers implements AsyncDisposable {
     metrics.count("hexahub_automations_fired_total");
   }
 
-  #begin(followed: Followed, watch: Watch, values: Record<string, unknown>): void {
+  #begin(followed: Followed, watch: Watch, { values, event }: { readonly values: Record<string, unknown> } & Pick<Cause, "event">): void {
     const { db, log, metrics, timers, fire, messageDepth } = this.#context;
     if (followed.waiting >= MOST_WAITING) return metrics.count("hexahub_automations_held_back_total", { reason: "flood" });
     followed.waiting++;
@@ -158,6 +158,8 @@ export class TopicTriggers implements AsyncDisposable {
       kind: "topic",
       triggerIndex: watch.index,
       meaning: { subject: "", values },
+      // An event goes out after its commit, on nobody's behalf: what stands before it is in the database.
+      event,
       depth: messageDepth.now,
       now: timers.now(),
     };
@@ -208,9 +210,10 @@ function firedEvent({ rule, fired, last }: Followed, now: number): HubEvent {
   return newEvent("automation.fired", { organizationId, entityId: id, actor: { kind: "rule", id }, now }, data);
 }
 
-/** undefined when it needs a run: another action, a memory, or a condition about devices. */
+/** undefined when it needs a run: another action, a memory, a condition about devices, or an event that may follow from it. */
 function publishesOf({ definition }: Rule): readonly Publish[] | undefined {
-  const { actions, condition } = definition;
+  const { actions, condition, triggers } = definition;
+  if (triggers.some((trigger) => trigger.kind === "topic" && isOfEvents(trigger.filter))) return undefined;
   const isPublish = (action: Action): action is Publish =>
     action.kind === "publish" && (action.from === undefined || devicesOfOperand(action.from, "").length === 0);
   const isBlind = (one: Condition | undefined): boolean => one === undefined || devicesOfCondition(one, "").length === 0;
@@ -225,6 +228,16 @@ const blindFacts = (now: number, timeZone: string, trigger: Record<string, unkno
   reading: () => undefined,
   presence: () => undefined,
 });
+
+/** Of a CloudEvent, however long it is. */
+function eventIn(payload: Buffer): Cause["event"] {
+  try {
+    const { id, correlationid } = JSON.parse(payload.toString()) as Record<string, unknown>;
+    return typeof id === "string" && typeof correlationid === "string" ? { id, correlationId: correlationid } : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 /** JSON where it is JSON, else the text. */
 function parsedPayload(payload: Buffer): unknown {

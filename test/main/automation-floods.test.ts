@@ -50,6 +50,32 @@ for (const { name, skip, open } of databases()) {
     // Forty see each, so that a thousand are used up by 25 of them.
     assert.ok(fired.length >= 25 && fired.length <= 41, `${fired.length} fired`);
   });
+
+  test(`${name}: a circle through the topics of events comes to an end`, { skip }, async () => {
+    await using database = await open();
+    await using scene = await startAutomationScene({ databaseUrl: database.url });
+    const own = await ownTopics(scene);
+    const on = (filter: string) => ({ mode: "parallel", triggers: [{ kind: "topic", filter: `${own}/${filter}` }] });
+    const event = (type: string) => ({ kind: "event", type });
+    const circles = [
+      [await scene.create({ ...on("events/custom.x"), actions: [event("custom.z")] })],
+      [await scene.create({ ...on("events/custom.a"), actions: [publish("b")] })],
+    ];
+    circles[0]?.push(await scene.create({ ...on("events/custom.z"), actions: [event("custom.x")] }));
+    circles[1]?.push(await scene.create({ ...on("bus/b"), actions: [event("custom.a")] }));
+    for (const circle of circles) {
+      const held = await heldBack(scene, "depth");
+      await scene.hub.api.call("POST", `/api/v1/automations/${circle[0]}/run`, {});
+      await until(async () => (await heldBack(scene, "depth")) > held, { what: "the end of the circle" });
+      const runs = (await Promise.all(circle.map((id) => scene.runs(id)))).flat();
+      assert.equal(runs.length, 9);
+    }
+    const itself = await scene.create({ ...on("events/automation.fired"), actions: [publish("fired")] });
+    const held = await heldBack(scene, "depth");
+    await scene.hub.api.call("POST", `/api/v1/automations/${itself}/run`, {});
+    await until(async () => (await heldBack(scene, "depth")) > held, { what: "the end of what sets off itself" });
+    assert.equal((await scene.runs(itself)).length, 9);
+  });
 }
 
 /** What the topics of the scene's organisation begin with. */
