@@ -156,7 +156,9 @@ class FiringTimers implements HubTimers {
       try {
         await this.#clock.follow();
         while (!signal.aborted && (await this.#fire()));
-        this.#wakeAt = Math.min(this.#wakeAt, (await nextTimerAt(db, [...this.#handlers.keys()])) ?? Number.POSITIVE_INFINITY);
+        const next = await nextTimerAt(db, [...this.#handlers.keys()]);
+        // Beside what was put while that was asked.
+        this.#wakeAt = Math.min(this.#wakeAt, next ?? Number.POSITIVE_INFINITY);
       } catch (error) {
         log.error({ err: error }, "timers could not be fired; they are tried again");
         this.#wakeAt = this.now() + FIRST_RETRY_MS;

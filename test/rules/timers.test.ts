@@ -36,6 +36,16 @@ async function hubOf(db: Db, clock: () => number = Date.now, fail: (timer: Timer
   return { timers, fired, logged };
 }
 
+/** The same database; the answer to statements that begin so comes once `wait` is over. */
+function slowDatabase(db: Db, statement: string, wait: () => Promise<void>): Db {
+  const raw = async (sql: string, ...bindings: unknown[]): Promise<unknown> => {
+    const answer: unknown = await (db.raw as (...all: unknown[]) => Promise<unknown>)(sql, ...bindings);
+    if (sql.startsWith(statement)) await wait();
+    return answer;
+  };
+  return new Proxy(db, { get: (of, name) => (name === "raw" ? raw : (Reflect.get(of, name) as unknown)) });
+}
+
 const timer = (key: string, dueAt: number, more: Partial<NewTimer> = {}): NewTimer => ({
   kind: "run",
   key,
@@ -63,6 +73,21 @@ forEachEngine(({ engine, test }) => {
     for (const { key, at } of hub.fired.slice(1))
       assert.ok(at >= Math.trunc(start) + { soon: 150, between: 250, late: 400 }[key as "soon"], key);
     assert.equal(await count(db), 1);
+  });
+
+  test("what is put while it looks for the next one does not wait for the next look", async (db) => {
+    const [asked, answered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const late = slowDatabase(db, "select due_at from timers", async () => {
+      asked.resolve();
+      await answered.promise;
+    });
+    const hub = await hubOf(late);
+    await using timers = hub.timers;
+    timers.begin();
+    await asked.promise;
+    await put(db, hub, [timer("a", timers.now())]);
+    answered.resolve();
+    await until(() => hub.fired.length === 1, { what: "the timer", timeoutMs: 5_000 });
   });
 
   test("has one of a key: the last one put, and none that was dropped", async (db) => {
