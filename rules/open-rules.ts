@@ -38,6 +38,7 @@ export async function openRules(context: RulesContext): Promise<Rules> {
   const messageDepth = new MessageDepth();
   const tasks = stack.use(openTasks({ ...context, notifier }));
   const runs = stack.use(createRuns({ ...context, notifier, messageDepth, tasks: tasks.control }));
+  await runs.resume();
   const automations = stack.use(await openAutomations({ ...context, runs, messageDepth }));
   const schedules = await openSchedules({ ...context, runs });
   const alerts = stack.use(await openAlerts({ ...context, notifier, runs }));

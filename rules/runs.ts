@@ -13,9 +13,20 @@ import { insertAudit } from "../store/audit.ts";
 import { insertEvents } from "../store/events.ts";
 import { readFacts } from "../store/facts.ts";
 import type { Db } from "../store/open.ts";
-import { beginQueuedRun, cancelRuns, insertRuns, lockOpenRuns, type RunProgress, saveProgress, takeRun } from "../store/runs.ts";
+import {
+  beginQueuedRun,
+  cancelRuns,
+  findQueuedRun,
+  forgottenRuns,
+  insertRuns,
+  lockOpenRuns,
+  type RunProgress,
+  saveProgress,
+  takeRun,
+} from "../store/runs.ts";
 import { afterCommit, inTransaction } from "../store/transaction.ts";
 import { actorOfRun, type EffectsContext, perform, type Rest } from "./effects.ts";
+import { RunPlaces, type RunTurn } from "./run-places.ts";
 
 export interface RunsContext extends EffectsContext {
   readonly timers: Timers<Db>;
@@ -53,10 +64,16 @@ export interface Runs extends AsyncDisposable {
   begin(trx: Db, wanted: NewRun): Promise<string | undefined>;
   /** Part of the transaction; what is under way is not taken back. Gives those that had not finished. */
   cancel(trx: Db, ids: readonly string[]): Promise<readonly string[]>;
+  /** At the start: runs that nothing would come back to go on. */
+  resume(): Promise<void>;
 }
 
 /** Another node goes on with a run that was not heard of for so long, beyond what a device has to answer. */
 const MARGIN_MS = 5_000;
+/** One that waits behind another looks so often whether it is its turn, if nobody tells it. */
+const QUEUED_MS = 60_000;
+/** The lease was written so long before it is counted, at most. */
+const HELD_MARGIN_MS = 1_000;
 const AT_ONCE = 200;
 
 export function createRuns(context: RunsContext): Runs {
@@ -65,21 +82,21 @@ export function createRuns(context: RunsContext): Runs {
 
 class StoredRuns implements Runs {
   readonly #context: RunsContext;
-  readonly #waiting: string[] = [];
-  readonly #running = new Set<Promise<void>>();
   readonly #leaseMs: number;
-  #isClosing = false;
+  readonly #places: RunPlaces;
+  readonly #turning = new Set<Promise<void>>();
 
   constructor(context: RunsContext) {
     this.#context = context;
     this.#leaseMs = (context.commandTimeoutMs ?? DEFAULT_TIMEOUT_MS) + MARGIN_MS;
+    this.#places = new RunPlaces({ work: (turn) => this.#work(turn), places: AT_ONCE, heldMs: this.#leaseMs - HELD_MARGIN_MS });
     context.timers.handle("run", async (trx, timers, now) => {
       // Whoever has it does not answer: it is this node's, and comes again if this one dies too.
       await context.timers.put(
         trx,
         timers.map((timer) => ({ ...timer, dueAt: now + this.#leaseMs, isRelative: true })),
       );
-      return () => timers.forEach(({ key }) => this.#execute(key));
+      return () => timers.forEach(({ key, organizationId }) => this.#places.enter({ id: key, organizationId: organizationId ?? "" }));
     });
   }
 
@@ -112,25 +129,39 @@ class StoredRuns implements Runs {
     };
     const inserted = await insertRuns(trx, [run]);
     if (!inserted.has(run.id)) return undefined;
-    if (mode === "running") await this.#lease(trx, run);
-    if (mode === "running") afterCommit(trx, () => this.#execute(run.id));
+    await this.#lease(trx, run);
+    if (mode === "running") afterCommit(trx, () => this.#places.enter(run));
     return run.id;
   }
 
   async cancel(trx: Db, ids: readonly string[]): Promise<readonly string[]> {
-    const { timers } = this.#context;
-    const cancelled = await cancelRuns(trx, ids, timers.now());
-    const cancelledIds = cancelled.map(({ id }) => id);
-    await timers.drop(trx, "run", cancelledIds);
-    // Whoever waited behind one of them has its turn.
-    for (const run of new Map(cancelled.map((one) => [one.sourceId, one])).values()) await this.#beginNext(trx, run);
-    return cancelledIds;
+    const cancelled = await this.#cancel(trx, ids);
+    const sources = new Map(cancelled.map((one) => [one.sourceId, one]));
+    afterCommit(trx, () => sources.values().forEach((one) => this.#endTurn(one)));
+    return cancelled.map(({ id }) => id);
+  }
+
+  async resume(): Promise<void> {
+    const { db, timers } = this.#context;
+    await inTransaction(db, async (trx) => {
+      for (const run of await forgottenRuns(trx)) await this.#lease(trx, run, timers.now());
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosing = true;
-    this.#waiting.length = 0;
-    await Promise.all(this.#running);
+    await this.#places[Symbol.asyncDispose]();
+    await Promise.all(this.#turning);
+  }
+
+  async #cancel(trx: Db, ids: readonly string[]): Promise<Awaited<ReturnType<typeof cancelRuns>>> {
+    const { timers } = this.#context;
+    const cancelled = await cancelRuns(trx, ids, timers.now());
+    await timers.drop(
+      trx,
+      "run",
+      cancelled.map(({ id }) => id),
+    );
+    return cancelled;
   }
 
   /** How the new one stands beside those that go on; undefined for not at all. */
@@ -145,7 +176,7 @@ class StoredRuns implements Runs {
       case "parallel":
         return open.length < most ? "running" : undefined;
       case "restart":
-        await this.cancel(
+        await this.#cancel(
           trx,
           open.map(({ id }) => id),
         );
@@ -161,26 +192,33 @@ class StoredRuns implements Runs {
     return this.#context.timers.put(trx, [{ kind: "run", key: id, organizationId, dueAt, isRelative: true, payload: {} }]);
   }
 
-  #execute(id: string): void {
-    if (this.#isClosing) return;
-    if (this.#running.size >= AT_ONCE) return void this.#waiting.push(id);
-    const { log } = this.#context;
-    const work = this.#work(id)
-      .catch((error: unknown) => {
-        if (!(error instanceof RunLost)) log.error({ err: error, runId: id }, "a run could not go on; it is tried again");
-      })
-      .finally(() => {
-        this.#running.delete(work);
-        const next = this.#waiting.shift();
-        if (next !== undefined) this.#execute(next);
-      });
-    this.#running.add(work);
+  /** Resolves to whether there is more to do, which others come before. */
+  async #work(turn: RunTurn): Promise<boolean> {
+    const { db, log } = this.#context;
+    try {
+      let run = (await inTransaction(db, (trx) => takeRun(trx, turn.id))) ?? (await this.#takeTurn(turn));
+      while (run && !this.#places.isClosing) {
+        run = await this.#step(run);
+        if (run && this.#places.mustYield(turn)) return true;
+      }
+    } catch (error) {
+      if (!(error instanceof RunLost)) log.error({ err: error, runId: turn.id }, "a run could not go on; it is tried again");
+    }
+    return false;
   }
 
-  async #work(id: string): Promise<void> {
-    const { db } = this.#context;
-    let run = await inTransaction(db, (trx) => takeRun(trx, id));
-    while (run && !this.#isClosing) run = await this.#step(run);
+  /** One that waits behind another looks for itself: whoever was to tell it of its turn may have ended before. */
+  async #takeTurn({ id }: RunTurn): Promise<Run | undefined> {
+    const { db, timers } = this.#context;
+    return await inTransaction(db, async (trx) => {
+      const queued = await findQueuedRun(trx, id);
+      if (!queued) return undefined;
+      const next = await this.#beginNext(trx, queued);
+      if (next?.id === id) return await takeRun(trx, id);
+      if (next) afterCommit(trx, () => this.#places.enter(next));
+      await this.#lease(trx, queued, timers.now() + QUEUED_MS);
+      return undefined;
+    });
   }
 
   /** One effect, and what follows it up to the next; undefined when there is nothing to do for now. */
@@ -273,17 +311,30 @@ class StoredRuns implements Runs {
           void events.emit([event]).catch((error: unknown) => log.error({ err: error, runId: run.id }, "events could not be published")),
       );
     }
-    await this.#beginNext(trx, run);
+    if (run.mode === "queue") afterCommit(trx, () => this.#endTurn(run));
     afterCommit(trx, () => metrics.count("hexahub_runs_total", { source: run.sourceKind, status }));
     return undefined;
   }
 
-  /** What waits behind it. */
-  async #beginNext(trx: Db, { sourceId, organizationId }: Pick<Run, "sourceId" | "organizationId">): Promise<void> {
-    const next = await beginQueuedRun(trx, sourceId);
-    if (next === undefined) return;
-    await this.#lease(trx, { id: next, organizationId });
-    afterCommit(trx, () => this.#execute(next));
+  /** What waits behind it has its turn: in a transaction of its own, which sees whatever was begun while this one had not ended. */
+  #endTurn(ended: Pick<Run, "sourceId" | "organizationId">): void {
+    const { db, log } = this.#context;
+    const turning = inTransaction(db, async (trx) => {
+      const next = await this.#beginNext(trx, ended);
+      if (next) afterCommit(trx, () => this.#places.enter(next));
+    })
+      .catch((error: unknown) => log.error({ err: error, sourceId: ended.sourceId }, "the next run could not begin; it is tried again"))
+      .finally(() => this.#turning.delete(turning));
+    this.#turning.add(turning);
+  }
+
+  /** The lock is a statement of its own, so that what the next one sees is what those before have committed. */
+  async #beginNext(trx: Db, { sourceId, organizationId }: Pick<Run, "sourceId" | "organizationId">): Promise<RunTurn | undefined> {
+    await lockOpenRuns(trx, sourceId);
+    const id = await beginQueuedRun(trx, sourceId);
+    if (id === undefined) return undefined;
+    await this.#lease(trx, { id, organizationId });
+    return { id, organizationId };
   }
 
   async #tellFailure(trx: Db, run: Run, failed: readonly RunStep[], now: number) {

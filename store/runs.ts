@@ -78,6 +78,25 @@ export async function beginQueuedRun(trx: Db, sourceId: string): Promise<string 
   return row?.id;
 }
 
+/** undefined when it does not wait for its turn. */
+export async function findQueuedRun(trx: Db, id: string): Promise<Pick<Run, "id" | "sourceId" | "organizationId"> | undefined> {
+  const [row] = await rowsOf<Pick<Run, "id" | "sourceId" | "organizationId">>(
+    trx,
+    `select id, source_id as "sourceId", organization_id as "organizationId" from runs where id = ? and status = 'queued'`,
+    [id],
+  );
+  return row;
+}
+
+/** Those that have not finished and have no timer. */
+export async function forgottenRuns(trx: Db): Promise<Pick<Run, "id" | "organizationId">[]> {
+  return await rowsOf<Pick<Run, "id" | "organizationId">>(
+    trx,
+    `select id, organization_id as "organizationId" from runs where finished_at is null
+       and not exists (select 1 from timers where kind = 'run' and timer_key = runs.id)`,
+  );
+}
+
 export type RunProgress = Pick<Run, "id" | "attempt" | "status" | "frames" | "steps" | "effects">;
 
 /** False when somebody else has the run by now, or it was cancelled. */
