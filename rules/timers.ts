@@ -1,5 +1,5 @@
 import type { Log, Metrics } from "../core/bus.ts";
-import { type ClockReading, type HubTime, observe, startTime } from "../core/hub-clock.ts";
+import { type ClockReading, type HubTime, isExact, observe, startTime } from "../core/hub-clock.ts";
 import type { NewTimer, StepHandler, Timer, TimerHandler, TimerKind, Timers } from "../core/timer.ts";
 import type { Db } from "../store/open.ts";
 import {
@@ -33,6 +33,7 @@ const TICK_MS = 10_000;
 const BATCH = 200;
 const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 300_000;
+const FIRST_READINGS = 5;
 
 /** Rows are the truth, and the process only wakes up for the earliest of them. */
 export async function openTimers(context: TimersContext): Promise<HubTimers> {
@@ -54,7 +55,10 @@ class FollowedClock {
   }
 
   static async open(context: TimersContext): Promise<FollowedClock> {
-    return new FollowedClock(context, startTime(await readClock(context), await seenTime(context.db)));
+    let reading = await readClock(context);
+    // A first one that is off would look like a step later; a database that stays slow must not keep the hub from starting.
+    for (let again = 0; again < FIRST_READINGS && !isExact(reading); again++) reading = await readClock(context);
+    return new FollowedClock(context, startTime(reading, await seenTime(context.db)));
   }
 
   now(): number {
@@ -75,7 +79,7 @@ class FollowedClock {
   }
 
   async #step(trx: Db, stepMs: number, now: number): Promise<void> {
-    if (!(await takeStep(trx, now))) return;
+    if (!(await takeStep(trx, now, stepMs))) return;
     this.#context.log.warn({ step_ms: stepMs }, "the clock was set");
     this.#context.metrics.count("hexahub_clock_steps_total");
     await shiftRelativeTimers(trx, stepMs);
@@ -93,7 +97,9 @@ class FollowedClock {
 async function readClock({ db, clock }: TimersContext): Promise<ClockReading> {
   const before = performance.now();
   const wallMs = await databaseTime(db);
-  return wallMs === undefined ? { wallMs: clock(), monotonicMs: before } : { wallMs, monotonicMs: (before + performance.now()) / 2 };
+  const after = performance.now();
+  if (wallMs === undefined) return { wallMs: clock(), monotonicMs: after };
+  return { wallMs, monotonicMs: (before + after) / 2, spanMs: after - before };
 }
 
 class FiringTimers implements HubTimers {

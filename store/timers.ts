@@ -119,19 +119,22 @@ export async function noteTime(db: Db, now: number): Promise<void> {
 }
 
 /** True for the one of the nodes that sees a step of their common clock first: theirs is to do what follows. */
-export async function takeStep(trx: Db, now: number): Promise<boolean> {
+export async function takeStep(trx: Db, now: number, stepMs: number): Promise<boolean> {
   const rows = await rowsOf<{ id: number }>(
     trx,
-    `insert into hub_clock (id, seen_at, stepped_at) values (1, ?, ?)
-     on conflict (id) do update set seen_at = excluded.seen_at, stepped_at = excluded.stepped_at
-       where hub_clock.stepped_at is null or hub_clock.stepped_at < ? or hub_clock.stepped_at > ? returning id`,
-    [isoOf(now), isoOf(now), isoOf(now - SAME_STEP_MS), isoOf(now + SAME_STEP_MS)],
+    `insert into hub_clock (id, seen_at, stepped_at, step_ms) values (1, ?, ?, ?)
+     on conflict (id) do update set seen_at = excluded.seen_at, stepped_at = excluded.stepped_at, step_ms = excluded.step_ms
+       where hub_clock.stepped_at is null or hub_clock.stepped_at < ? or hub_clock.stepped_at > ?
+         or abs(coalesce(hub_clock.step_ms, 0) - excluded.step_ms) > ? returning id`,
+    [isoOf(now), isoOf(now), stepMs, isoOf(now - SAME_STEP_MS), isoOf(now + SAME_STEP_MS), SAME_SIZE_MS],
   );
   return rows.length > 0;
 }
 
 /** All nodes see a step within their tick. */
 const SAME_STEP_MS = 30_000;
+/** What they make of its size differs by less. */
+const SAME_SIZE_MS = 1_000;
 
 interface TimerRow {
   id: string;

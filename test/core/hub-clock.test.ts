@@ -26,6 +26,13 @@ describe("the hub's time", () => {
     }
   });
 
+  test("is not told by a reading that took long", () => {
+    const time = startTime({ wallMs: NOW, monotonicMs: 0 }, undefined);
+    const seen = observe(time, { wallMs: NOW + 4_000, monotonicMs: 2_000, spanMs: 4_000 });
+    assert.deepEqual(seen, { time, stepMs: 0 });
+    assert.equal(observe(time, { wallMs: NOW + HOUR, monotonicMs: 2_000, spanMs: 500 }).stepMs, HOUR - 2_000);
+  });
+
   test("goes on by itself while the clock says 1970, and says afterwards what it was off", () => {
     const time = startTime({ wallMs: NOW, monotonicMs: 0 }, undefined);
     const lost = observe(time, { wallMs: 3_000, monotonicMs: 1_000 });

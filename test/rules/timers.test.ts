@@ -4,6 +4,7 @@ import type { NewTimer, Timer } from "../../core/timer.ts";
 import { type HubTimers, openTimers } from "../../rules/timers.ts";
 import type { Db } from "../../store/open.ts";
 import { rowsOf } from "../../store/sql.ts";
+import { takeStep } from "../../store/timers.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { forEachEngine } from "../store/engines.ts";
 import { until } from "../support/wait.ts";
@@ -89,6 +90,36 @@ forEachEngine(({ engine, test }) => {
     answered.resolve();
     await until(() => hub.fired.length === 1, { what: "the timer", timeoutMs: 5_000 });
   });
+
+  test("each step of the clock is done once, whichever node sees it, and one of another size is another", async (db) => {
+    const now = EARLIEST_MS + HOUR;
+    const take = (at: number, stepMs: number): Promise<boolean> => inTransaction(db, (trx) => takeStep(trx, at, stepMs));
+    assert.deepEqual([await take(now, 5_000), await take(now + 400, 5_300)], [true, false]);
+    assert.deepEqual([await take(now + 9_000, -5_000), await take(now + 9_100, -5_200)], [true, false]);
+    assert.equal(await take(now + 60_000, -5_000), true);
+  });
+
+  if (engine === "postgres")
+    test("a database that answers late is no clock that was set", async (db) => {
+      let slow = 0;
+      const late = slowDatabase(db, "select extract(epoch", async () => {
+        const since = performance.now();
+        if (slow++ === 1) await until(() => performance.now() - since > 2_500, { what: "the answer" });
+      });
+      const hub = await hubOf(late);
+      await using timers = hub.timers;
+      await put(db, hub, [timer("x", timers.now() + HOUR, { isRelative: true })]);
+      const due = async (): Promise<unknown> =>
+        (await rowsOf<{ due_at: string }>(db, "select due_at from timers where timer_key = 'x'"))[0];
+      const before = await due();
+      timers.begin();
+      for (const key of ["a", "b"]) {
+        await put(db, hub, [timer(key, timers.now())]);
+        await until(() => keys(hub).includes(key), { what: key });
+      }
+      assert.ok(slow > 2);
+      assert.deepEqual([await due(), hub.logged], [before, []]);
+    });
 
   test("has one of a key: the last one put, and none that was dropped", async (db) => {
     const hub = await hubOf(db);
