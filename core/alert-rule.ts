@@ -148,6 +148,8 @@ export interface AlertDefinition {
 /** Of an organisation. */
 export const MOST_ALERT_RULES = 2_000;
 const GATHER_S = 60;
+/** Later years are written with a sign, which no database here reads as a time. */
+const LATEST_MS = Date.UTC(10_000, 0, 1) - 1;
 
 /** Throws `validation_error` with the path of the fault. */
 export function parseAlertDefinition(input: AlertRuleInput): AlertDefinition {
@@ -210,7 +212,9 @@ function parseSilence(silence: SilenceInput, index: number): Silence {
       forMs: silence.for_s * 1_000,
     };
   const [from, until] = [Date.parse(silence.from), Date.parse(silence.until)];
-  if (until <= from) throw fault(`${path}/until`, "is not after from");
+  // Date.parse gives no number for the 60th second.
+  if (!(until > from)) throw fault(`${path}/until`, "is not after from");
+  if (until > LATEST_MS) throw fault(`${path}/until`, "is after the year 9999");
   return { kind: "between", from, until };
 }
 

@@ -15,6 +15,9 @@ const COLUMNS = {
 } as const;
 const NAMES = Object.keys(COLUMNS).join(", ");
 
+/** Later years are written with a sign, which PostgreSQL does not read and text does not sort: all other timers would wait behind it. */
+const LATEST_MS = Date.UTC(9999, 11, 31);
+
 /** One of the same kind and key takes the other's place. */
 export async function putTimers(trx: Db, timers: readonly NewTimer[]): Promise<void> {
   if (timers.length === 0) return;
@@ -27,7 +30,7 @@ export async function putTimers(trx: Db, timers: readonly NewTimer[]): Promise<v
     kind: timer.kind,
     timer_key: timer.key,
     organization_id: timer.organizationId,
-    due_at: isoOf(timer.dueAt),
+    due_at: isoOf(Math.min(timer.dueAt, LATEST_MS)),
     is_relative: timer.isRelative,
     payload: timer.payload,
   }));
@@ -94,9 +97,10 @@ export async function nextTimerAt(db: Db, kinds: readonly TimerKind[]): Promise<
 export async function shiftRelativeTimers(trx: Db, stepMs: number): Promise<void> {
   const shifted =
     engineOf(trx) === "postgres"
-      ? "due_at + cast(? as float8) * interval '1 millisecond'"
-      : "strftime('%Y-%m-%dT%H:%M:%fZ', due_at, (cast(? as real) / 1000) || ' seconds')";
-  await rowsOf(trx, `update timers set due_at = ${shifted} where is_relative`, [stepMs]);
+      ? "least(due_at + cast(? as float8) * interval '1 millisecond', ?)"
+      : // Beyond the year 9999 there is no time.
+        "min(ifnull(strftime('%Y-%m-%dT%H:%M:%fZ', due_at, (cast(? as real) / 1000) || ' seconds'), '9999'), ?)";
+  await rowsOf(trx, `update timers set due_at = ${shifted} where is_relative`, [stepMs, isoOf(LATEST_MS)]);
 }
 
 /** ms since 1970, by the clock of the database's machine; undefined on SQLite, which has the hub's. */

@@ -17,6 +17,8 @@ test("a rule that cannot work is refused with the place of its fault", () => {
     [{ condition: { kind: "absence", key: "t" } }, "/for_s"],
     [{ condition: { kind: "event", type: "alert.raised", window_s: 5 } }, "/condition/type"],
     [{ silences: [{ kind: "between", from: "2030-01-02T00:00:00Z", until: "2030-01-01T00:00:00Z" }] }, "/silences/0/until"],
+    [{ silences: [{ kind: "between", from: "2030-01-02T00:00:00Z", until: "9999-12-31T23:59:59-23:59" }] }, "/silences/0/until"],
+    [{ silences: [{ kind: "between", from: "2030-01-02T00:00:00Z", until: "2030-12-31T23:59:60Z" }] }, "/silences/0/until"],
     [{ silences: [{ kind: "recurring", recurrence: { kind: "cron", expression: "never" }, for_s: 60 }] }, "/silences/0/recurrence"],
     [{ device: "sensor-00000001", site_id: "00000000-0000-4000-8000-000000000000" }, "/device"],
     [{ time_zone: "Mars/Olympus" }, "/time_zone"],

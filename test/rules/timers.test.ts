@@ -4,7 +4,7 @@ import type { NewTimer, Timer } from "../../core/timer.ts";
 import { type HubTimers, openTimers } from "../../rules/timers.ts";
 import type { Db } from "../../store/open.ts";
 import { rowsOf } from "../../store/sql.ts";
-import { takeStep } from "../../store/timers.ts";
+import { shiftRelativeTimers, takeStep } from "../../store/timers.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { forEachEngine } from "../store/engines.ts";
 import { until } from "../support/wait.ts";
@@ -89,6 +89,17 @@ forEachEngine(({ engine, test }) => {
     await put(db, hub, [timer("a", timers.now())]);
     answered.resolve();
     await until(() => hub.fired.length === 1, { what: "the timer", timeoutMs: 5_000 });
+  });
+
+  test("one for the year 10000, also by a step of the clock, does not come before its time nor hold back others", async (db) => {
+    const hub = await hubOf(db);
+    await using timers = hub.timers;
+    const late = ["9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59Z"].map((text) => timer(text, Date.parse(text), { isRelative: true }));
+    await put(db, hub, [...late, timer("soon", timers.now() + 100)]);
+    await inTransaction(db, (trx) => shiftRelativeTimers(trx, 400 * 24 * HOUR));
+    timers.begin();
+    await until(() => hub.fired.length > 0, { what: "the other", timeoutMs: 5_000 });
+    assert.deepEqual([keys(hub), await count(db)], [["soon"], 2]);
   });
 
   test("each step of the clock is done once, whichever node sees it, and one of another size is another", async (db) => {
