@@ -97,9 +97,8 @@ export async function silenceIsOver(
 ): Promise<void> {
   const { condition, forMs } = rule.definition;
   if (condition.kind !== "absence") return;
-  const device = await findPlacedDevice(trx, uid);
-  const isWatched = device?.organizationId === rule.rule.organizationId && isAbout(rule.definition, device);
-  if (!device || !isWatched) {
+  const device = await findPlacedDevice(trx, uid, rule.rule.organizationId);
+  if (!device || !isAbout(rule.definition, device)) {
     await context.apply(trx, { rule, subject: uid, signal: { kind: "gone", why: "gone" } });
     return;
   }

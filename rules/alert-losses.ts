@@ -80,7 +80,7 @@ async function raiseLoss(
 async function lossName(trx: Db, organizationId: string, subject: string): Promise<string> {
   const [kind, id = ""] = subject.split(" ");
   if (kind === "site") return `Site ${(await nameOf(trx, id)) ?? id}`;
-  if (kind === "gateway") return `Gateway ${(await findPlacedDevice(trx, id))?.name ?? id}`;
+  if (kind === "gateway") return `Gateway ${(await findPlacedDevice(trx, id, organizationId))?.name ?? id}`;
   return (await nameOf(trx, organizationId)) ?? "Everything";
 }
 

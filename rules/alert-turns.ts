@@ -113,7 +113,7 @@ async function perform(context: TurnsContext, trx: Db, doing: Doing, act: Act): 
 
 async function raise(context: TurnsContext, trx: Db, doing: Doing): Promise<void> {
   const { rule, subject, cause, now, watch } = doing;
-  const place = cause?.device ? await findPlacedDevice(trx, cause.device.uid) : undefined;
+  const place = cause?.device ? await findPlacedDevice(trx, cause.device.uid, rule.rule.organizationId) : undefined;
   const values = cause?.values ?? {};
   const id = newId();
   const alert: Alert = {

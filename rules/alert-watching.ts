@@ -1,9 +1,9 @@
 import { boundedCache } from "../core/bounded-cache.ts";
 import { counted, isBeyond, isTooFast } from "../core/alert-signals.ts";
 import type { DeviceReading } from "../core/bus.ts";
-import type { HubEvent } from "../core/event.ts";
+import { CUSTOM_PREFIX, type HubEvent } from "../core/event.ts";
 import { MAX_AHEAD_MS } from "../core/telemetry.ts";
-import { findPlacedDevice } from "../store/alert-facts.ts";
+import { findPlacedDevice, type PlacedDevice } from "../store/alert-facts.ts";
 import type { Db } from "../store/open.ts";
 import { type AlertIndex, isAbout, type WatchingRule } from "./alert-index.ts";
 import { AlertRates } from "./alert-rates.ts";
@@ -23,6 +23,8 @@ export interface Asked {
   readonly awaited: { readonly rule: WatchingRule; readonly device: { readonly id: string; readonly uid: string } }[];
 }
 
+type Found = Pick<PlacedDevice, "id" | "siteId" | "roomId">;
+
 /** Where a device is, is asked again after so long. */
 const PLACE_MS = 5_000;
 const MOST_DEVICES = 50_000;
@@ -32,7 +34,7 @@ export class AlertWatching {
   readonly #context: WatchingContext;
   readonly #rates = new AlertRates();
   readonly #newest = boundedCache<number>(MOST_DEVICES);
-  readonly #places = boundedCache<{ siteId: string | null; roomId: string | null }>(MOST_DEVICES, { ttlMs: PLACE_MS });
+  readonly #places = boundedCache<Found>(MOST_DEVICES, { ttlMs: PLACE_MS });
 
   constructor(context: WatchingContext) {
     this.#context = context;
@@ -121,10 +123,10 @@ export class AlertWatching {
   async #ofEvent(trx: Db, rule: WatchingRule, event: HubEvent, { signals, awaited }: Asked): Promise<void> {
     const { condition } = rule.definition;
     const { data, type, id, correlationId } = event;
-    const uid = typeof data["uid"] === "string" ? data["uid"] : "";
+    const device = await this.#deviceOf(trx, event);
+    const uid = device?.uid ?? "";
     const isOfPlace = rule.definition.device !== undefined || rule.definition.siteId !== undefined || rule.definition.roomId !== undefined;
     if (uid === "" ? isOfPlace : !(await this.#isAbout(trx, rule, uid))) return;
-    const device = uid === "" || event.entityId === null ? null : { id: event.entityId, uid };
     if (condition.kind === "event") {
       const cause = { device, values: { type, ...(uid === "" ? {} : { device: uid }), data }, event: { id, correlationId } };
       signals.push({ rule, subject: uid, signal: (recent, now) => counted(condition, recent, now), cause });
@@ -138,14 +140,28 @@ export class AlertWatching {
     }
   }
 
-  async #isAbout(trx: Db, { definition }: WatchingRule, uid: string): Promise<boolean> {
+  /** What the hub says of a device is so; in an event of somebody's own stands whatever they like. */
+  async #deviceOf(trx: Db, { type, data, entityId, organizationId }: HubEvent): Promise<{ id: string; uid: string } | null> {
+    const uid = typeof data["uid"] === "string" ? data["uid"] : "";
+    if (uid === "" || organizationId === null) return null;
+    if (!type.startsWith(CUSTOM_PREFIX)) return entityId === null ? null : { id: entityId, uid };
+    const found = await this.#find(trx, uid, organizationId);
+    return found ? { id: found.id, uid } : null;
+  }
+
+  async #isAbout(trx: Db, { definition, rule }: WatchingRule, uid: string): Promise<boolean> {
     if (definition.device !== undefined) return definition.device === uid;
     if (definition.siteId === undefined && definition.roomId === undefined) return true;
-    let place = this.#places.get(uid);
-    if (!place) {
-      const found = await findPlacedDevice(trx, uid);
-      this.#places.set(uid, (place = { siteId: found?.siteId ?? null, roomId: found?.roomId ?? null }));
-    }
-    return isAbout(definition, { uid, ...place });
+    const { siteId = null, roomId = null } = (await this.#find(trx, uid, rule.organizationId)) ?? {};
+    return isAbout(definition, { uid, siteId, roomId });
+  }
+
+  async #find(trx: Db, uid: string, organizationId: string): Promise<Found | undefined> {
+    const key = `${organizationId} ${uid}`;
+    const known = this.#places.get(key);
+    if (known) return known;
+    const found = await findPlacedDevice(trx, uid, organizationId);
+    if (found) this.#places.set(key, found);
+    return found;
   }
 }

@@ -27,7 +27,7 @@ export async function raiseByHand(
   if ((await countRaisedByHand(trx, organizationId)) >= most)
     throw new HubError("quota_exceeded", `at most ${most} alerts that somebody has raised are open at a time`);
   const now = Math.floor(context.timers.now());
-  const place = device && (await findPlacedDevice(trx, device.uid));
+  const place = device && (await findPlacedDevice(trx, device.uid, organizationId));
   const at = isoOf(now);
   const alert: Alert = {
     id,

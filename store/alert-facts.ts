@@ -22,8 +22,9 @@ export interface PlacedDevice {
 const DEVICES = `select d.id, d.uid, d.organization_id as "organizationId", e.name, d.connection_status as presence, d.room_id as "roomId", r.site_id as "siteId",
   se.name as "siteName", d.last_seen_at as "lastSeenAt" from devices d join entities e on e.id = d.id left join rooms r on r.id = d.room_id left join entities se on se.id = r.site_id`;
 
-export async function findPlacedDevice(db: Db, uid: string): Promise<PlacedDevice | undefined> {
-  return (await rowsOf<PlacedDevice>(db, `${DEVICES} where d.uid = ?`, [uid]))[0];
+/** undefined for another organisation's, too. */
+export async function findPlacedDevice(db: Db, uid: string, organizationId: string): Promise<PlacedDevice | undefined> {
+  return (await rowsOf<PlacedDevice>(db, `${DEVICES} where d.uid = ? and d.organization_id = ?`, [uid, organizationId]))[0];
 }
 
 /** Those of the organisation that a rule is about, by id, after `after`; none of them comes or goes until the transaction ends. */
