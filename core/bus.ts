@@ -108,6 +108,8 @@ export interface AlertControl<Trx> {
    * looked at anew.
    */
   plan(trx: Trx, ruleId: string): Promise<void>;
+  /** Part of the transaction: devices of the organisation are elsewhere now, and what rules saw of them where they were is over. */
+  moved(trx: Trx, organizationId: string): Promise<void>;
   /** Resolves when what the database says of the rule holds on this node; on others within a second. */
   changed(ruleId: string): Promise<void>;
   /** Part of the transaction. Throws `conflict` when the alert is not in a state for it. */

@@ -46,6 +46,11 @@ export class AlertWatching {
     this.#rates.clear();
   }
 
+  /** Devices are elsewhere. */
+  placesHaveChanged(): void {
+    this.#places.clear();
+  }
+
   async ofReadings(trx: Db, readings: readonly DeviceReading[]): Promise<Asked> {
     const asked: Asked = { signals: [], awaited: [] };
     for (const reading of readings.toSorted((a, b) => a.ts - b.ts)) {
@@ -126,7 +131,11 @@ export class AlertWatching {
     const device = await this.#deviceOf(trx, event);
     const uid = device?.uid ?? "";
     const isOfPlace = rule.definition.device !== undefined || rule.definition.siteId !== undefined || rule.definition.roomId !== undefined;
-    if (uid === "" ? isOfPlace : !(await this.#isAbout(trx, rule, uid))) return;
+    if (uid === "" ? isOfPlace : !(await this.#isAbout(trx, rule, uid))) {
+      if (uid !== "" && this.#wasBad(trx, rule, { subject: uid, signals }))
+        signals.push({ rule, subject: uid, signal: { kind: "gone", why: "gone" } });
+      return;
+    }
     if (condition.kind === "event") {
       const cause = { device, values: { type, ...(uid === "" ? {} : { device: uid }), data }, event: { id, correlationId } };
       signals.push({ rule, subject: uid, signal: (recent, now) => counted(condition, recent, now), cause });

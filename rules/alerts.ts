@@ -7,7 +7,7 @@ import { HUB_TOPICS } from "../core/hub-topics.ts";
 import type { Actor } from "../core/principal.ts";
 import type { Timer } from "../core/timer.ts";
 import { readEnabledRules } from "../store/alert-rules.ts";
-import { deleteAlertStates, listAlertStates, readBad, shiftAlertStates } from "../store/alert-states.ts";
+import { deleteAlertStates, listAlertStates, listPlacedStates, readBad, shiftAlertStates, type StateKey } from "../store/alert-states.ts";
 import { countOpenAlerts, openAlertsOf } from "../store/alerts.ts";
 import { ChangedRows, shareChanges } from "../store/changed-rows.ts";
 import { witnessEvents } from "../store/events.ts";
@@ -15,7 +15,7 @@ import { takeBackFuture } from "../store/clock-step.ts";
 import type { Db } from "../store/open.ts";
 import { seenTime } from "../store/timers.ts";
 import { afterCommit, inTransaction } from "../store/transaction.ts";
-import { AlertIndex, watchingRule, type WatchingRule } from "./alert-index.ts";
+import { AlertIndex, isAbout, watchingRule, type WatchingRule } from "./alert-index.ts";
 import { silenceIsOver, silenceTimer, survey, surveyTimer } from "./alert-looks.ts";
 import { actorOfRule, change, type TurnsContext, type Wanted } from "./alert-record.ts";
 import { applySignal, watchTimer } from "./alert-turns.ts";
@@ -122,6 +122,14 @@ class FollowedAlerts implements Alerts {
     if (rule) await timers.put(trx, [surveyTimer(rule, timers.now())]);
   }
 
+  async moved(trx: Db, organizationId: string): Promise<void> {
+    for (const { siteId, roomId, ...key } of await listPlacedStates(trx, organizationId)) {
+      const rule = await this.#readRule(trx, key.ruleId);
+      if (rule && !isAbout(rule.definition, { uid: key.subject, siteId, roomId })) await this.#leave(trx, key);
+    }
+    afterCommit(trx, () => this.#watching.placesHaveChanged());
+  }
+
   async changed(ruleId: string): Promise<void> {
     this.#rows.note(ruleId);
     this.#announce(ruleId);
@@ -210,11 +218,14 @@ class FollowedAlerts implements Alerts {
 
   /** There is no such device here any more. */
   async #forget(trx: Db, uid: string): Promise<void> {
-    for (const { ruleId, version } of await listAlertStates(trx, uid)) {
-      const rule = await this.#readRule(trx, ruleId);
-      const signal: Signal = { kind: "gone", why: "gone" };
-      if (rule?.rule.version === version) await applySignal(this.#turns, trx, { rule, subject: uid, signal });
-    }
+    for (const key of await listAlertStates(trx, uid)) await this.#leave(trx, key);
+  }
+
+  /** The rule has nothing to do with the subject any more. */
+  async #leave(trx: Db, { ruleId, version, subject }: StateKey): Promise<void> {
+    const rule = await this.#readRule(trx, ruleId);
+    const signal: Signal = { kind: "gone", why: "gone" };
+    if (rule?.rule.version === version) await applySignal(this.#turns, trx, { rule, subject, signal });
   }
 
   /** In one order everywhere, so that two nodes do not wait for each other in a ring. */

@@ -68,6 +68,21 @@ export async function listAlertStates(db: Db, subject: string): Promise<StateKey
   );
 }
 
+/** Those of the organisation's devices, with where these are; of rules as they are now. */
+export async function listPlacedStates(
+  db: Db,
+  organizationId: string,
+): Promise<(StateKey & { readonly siteId: string | null; readonly roomId: string | null })[]> {
+  return await rowsOf(
+    db,
+    `select a.rule_id as "ruleId", a.subject, a.version, o.site_id as "siteId", d.room_id as "roomId" from alert_states a
+       join alert_rules r on r.id = a.rule_id and r.version = a.version
+       join devices d on d.uid = a.subject and d.organization_id = r.organization_id left join rooms o on o.id = d.room_id
+     where r.organization_id = ? order by a.rule_id, a.subject`,
+    [organizationId],
+  );
+}
+
 export async function deleteAlertStates(trx: Db, ruleId: string): Promise<void> {
   await trx("alert_states").where({ rule_id: ruleId }).del();
 }

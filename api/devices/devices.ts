@@ -112,6 +112,7 @@ export const update = defineRoute({
       if (sensitivity !== undefined && isLessSensitive(sensitivity, before.sensitivity))
         requireEverywhere(rights, "organization.manage", before);
       const moved = place && (await placeDevice(db, place, roomId?.toLowerCase() ?? null));
+      if (place) await context.alerts.moved(db, place.organizationId);
       const device = await updateDevice(db, scope, before.id, {
         name,
         sensitivity,

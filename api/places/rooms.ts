@@ -85,6 +85,7 @@ export const update = defineRoute({
       match(placeVersion(roomJson(before)));
       const room = await updateRoom(db, before, fieldsOf(change.apply(roomJson(before), body)));
       const hasMoved = room.siteId !== before.siteId;
+      if (hasMoved) await context.alerts.moved(db, room.organizationId);
       const granted = hasMoved ? await usersGrantedOn(db, [before.siteId, room.siteId]) : [];
       const details = { changed: Object.keys(body), ...(hasMoved ? { site_id: room.siteId, before: before.siteId } : {}) };
       return {
@@ -112,6 +113,7 @@ export const remove = defineRoute({
       match(placeVersion(roomJson(room)));
       const granted = await usersGrantedOn(db, [room.siteId]);
       const devices = await deleteRoom(db, room.id);
+      await context.alerts.moved(db, room.organizationId);
       return {
         answer: { status: 204 },
         audit: [note(room, "room.delete", { name: room.name, devices })],

@@ -115,6 +115,7 @@ export const remove = defineRoute({
       const followers = await followersOf(db, site.id);
       const gone = await deleteSite(db, site.id);
       await planAnew(context, db, followers);
+      await context.alerts.moved(db, site.organizationId);
       return {
         answer: { status: 204 },
         audit: [note(site, "site.delete", { name: site.name, ...gone, grants: granted.length })],

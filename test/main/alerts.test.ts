@@ -40,6 +40,46 @@ for (const { name, skip, open } of databases()) {
       assert.equal((await scene.events("alert.resolved")).length, 1);
     });
 
+    test("of a device that is put elsewhere ends there and then", async () => {
+      await using database = await open();
+      await using hub = await startHub({ databaseUrl: database.url });
+      await hub.api.login();
+      const scene = new AlertsScene(hub);
+      const made = async (path: string, body: object): Promise<string> => {
+        const answer = await hub.api.call<Record<string, { id: string }>>("POST", `/api/v1/${path}s`, body);
+        assert.equal(answer.status, 201, JSON.stringify(answer.body));
+        return answer.body[path]?.id ?? "";
+      };
+      const [siteA, siteB] = [await made("site", { name: "A", time_zone: "UTC" }), await made("site", { name: "B", time_zone: "UTC" })];
+      const [hall, cellar] = [await made("room", { name: "Hall", site_id: siteA }), await made("room", { name: "Cellar", site_id: siteB })];
+      const change = async (path: string, body: object): Promise<void> => {
+        const { status } = await hub.api.call("PATCH", `/api/v1/${path}`, body);
+        assert.equal(status, 200);
+      };
+      const sensor = await scene.addSensor();
+      await change(`devices/${sensor.uid}`, { room_id: hall });
+      await scene.rule({ condition: { kind: "device_offline", gather_s: 0 }, site_id: siteA });
+      const away = async (): Promise<string> => {
+        await (await scene.connect(sensor)).endAsync();
+        return (await scene.alert("firing")).id;
+      };
+      const endOf = async (id: string): Promise<unknown> => (await scene.alerts()).find((one) => one.id === id)?.resolution;
+
+      const first = await away();
+      await change(`devices/${sensor.uid}`, { room_id: cellar });
+      assert.equal(await endOf(first), "gone");
+
+      await change(`devices/${sensor.uid}`, { room_id: hall });
+      const second = await away();
+      await change(`rooms/${hall}`, { site_id: siteB });
+      assert.equal(await endOf(second), "gone");
+
+      await change(`rooms/${hall}`, { site_id: siteA });
+      const third = await away();
+      const { status } = await hub.api.call("DELETE", `/api/v1/rooms/${hall}`);
+      assert.deepEqual([status, await endOf(third)], [204, "gone"]);
+    });
+
     test("one that is pending when the hub is killed is raised once by the next, and silence that began before it is noticed", async () => {
       await using database = await open();
       await using folder = temporaryFolder();
