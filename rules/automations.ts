@@ -10,6 +10,7 @@ import { readEnabled, readWatched, saveWatched } from "../store/automations.ts";
 import { ChangedRows, shareChanges } from "../store/changed-rows.ts";
 import { witnessEvents } from "../store/events.ts";
 import type { Db } from "../store/open.ts";
+import { dropTimersOf } from "../store/timers.ts";
 import { afterCommit } from "../store/transaction.ts";
 import { AutomationIndex, readableRule, type Rule, type Watch } from "./automation-index.ts";
 import { type Cause, fire, type Fired, type FiringContext } from "./firing.ts";
@@ -90,6 +91,8 @@ class FollowedAutomations implements Automations {
       "automation",
       Array.from({ length: MOST_TRIGGERS }, (_, index) => `${id} ${index}`),
     );
+    // What its triggers saw is forgotten, and with it since when.
+    await dropTimersOf(trx, "hold", id);
     const rule = await this.#readRule(trx, id);
     if (!rule) return;
     const wanted = rule.definition.triggers.flatMap((trigger, index) =>

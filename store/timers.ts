@@ -47,6 +47,12 @@ export async function dropTimers(trx: Db, kind: TimerKind, keys: readonly string
   if (keys.length > 0) await write(trx, `delete from timers where kind = ? and timer_key in ${idsParameter(trx)}`, [kind, toJson(keys)]);
 }
 
+/** Those of the kind whose keys begin with the id and a blank. */
+export async function dropTimersOf(trx: Db, kind: TimerKind, id: string): Promise<void> {
+  // Keys are in the order of their bytes, where ! comes next.
+  await rowsOf(trx, "delete from timers where kind = ? and timer_key >= ? and timer_key < ?", [kind, `${id} `, `${id}!`]);
+}
+
 export interface DueTimers {
   /** ms since 1970 */
   readonly now: number;

@@ -287,6 +287,23 @@ for (const { name, skip, open } of databases()) {
       assert.equal((await api.call("POST", `${path}/run`)).status, 409);
     });
 
+    test("what has to last begins anew for one that was off meanwhile", async () => {
+      const device = await scene.add();
+      const on = (forS: number) => ({
+        triggers: [{ kind: "state", device: device.uid, relay: 0, to: "ON", for_s: forS }],
+        actions: [publish("lasted")],
+      });
+      const [off, stays] = [await scene.create(on(1)), await scene.create(on(1.5))];
+      await device.setRelayLocally(0, "ON");
+      for (const isEnabled of [false, true]) {
+        const { etag } = await scene.show(off);
+        const answer = await scene.hub.api.call("PATCH", `/api/v1/automations/${off}`, { is_enabled: isEnabled }, { "if-match": etag });
+        assert.equal(answer.status, 200);
+      }
+      await until(async () => (await scene.runs(stays)).length === 1, { what: "the one that nobody touched" });
+      assert.equal((await scene.runs(off)).length, 0);
+    });
+
     test("a dry run says what would have fired, and does nothing", async () => {
       const device = await scene.add();
       const id = await scene.create({
