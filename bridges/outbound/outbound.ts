@@ -3,6 +3,7 @@ import type { LookupFunction } from "node:net";
 import { isIP } from "node:net";
 import type { Readable } from "node:stream";
 import { type Destinations, ForbiddenDestination, hostOf, NOT_PUBLIC } from "../../core/destination.ts";
+import { Lookups } from "./lookups.ts";
 
 /** Every URL that the hub asks on somebody's behalf is asked by this, and by nothing else. */
 export interface Outbound {
@@ -18,6 +19,8 @@ export interface OutboundRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer;
   readonly signal?: AbortSignal;
+  /** On whose behalf: the look-ups of one do not keep others waiting. */
+  readonly organizationId?: string;
 }
 
 export interface OutboundAnswer {
@@ -64,23 +67,24 @@ const resolveBySystem = async (host: string): Promise<readonly string[]> =>
 
 export function createOutbound({ destinations, resolve = resolveBySystem, limits: own }: OutboundContext): Outbound {
   const limits = { ...OUTBOUND_LIMITS, ...own };
+  const lookups = new Lookups((host) => resolve(host).catch(nowhere));
 
   /** What the connection is made to: never asked for a second time, so that nobody can change it after it was looked at. */
-  async function addressesOf(url: URL, signal: AbortSignal): Promise<readonly string[]> {
+  async function addressesOf(url: URL, who: string, signal: AbortSignal): Promise<readonly string[]> {
     const host = hostOf(url);
-    const addresses = isIP(host) === 0 ? await within(signal, resolve(host).catch(nowhere)) : [host];
+    const addresses = isIP(host) === 0 ? await lookups.addressesOf(host, who, signal) : [host];
     destinations.check(url, addresses);
     return addresses;
   }
 
   return {
-    async request(text, { method, headers = {}, body, signal: stop }) {
+    async request(text, { method, headers = {}, body, signal: stop, organizationId = "" }) {
       const url = destinations.parse(text);
       const late = AbortSignal.timeout(limits.wholeMs);
       const signal = stop === undefined ? late : AbortSignal.any([late, stop]);
       try {
         signal.throwIfAborted();
-        const addresses = await addressesOf(url, signal);
+        const addresses = await addressesOf(url, organizationId, signal);
         return await ask({ url, addresses, limits, method, headers, body, signal });
       } catch (error) {
         throw translated(error, { late, stop });
@@ -150,14 +154,6 @@ function fixed(addresses: readonly string[]): LookupFunction {
 function headersOf(headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
   const first = (value: string | string[] | undefined): string => (Array.isArray(value) ? (value[0] ?? "") : (value ?? ""));
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), first(value)]));
-}
-
-/** The system's resolver cannot be stopped: it is left alone. */
-function within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const stop = (): void => reject(signal.reason);
-  signal.addEventListener("abort", stop, { once: true });
-  return Promise.race([work, promise]).finally(() => signal.removeEventListener("abort", stop));
 }
 
 const nowhere = (cause: unknown): never => {

@@ -215,6 +215,7 @@ export class Courier implements AsyncDisposable {
         headers: { "content-type": "application/cloudevents+json; charset=utf-8", ...signedHeaders(sender.secrets, message) },
         body,
         signal: this.#stopping.signal,
+        organizationId: sender.organizationId,
       });
       const error = status >= 200 && status < 300 ? null : `the receiver answered ${status}`;
       return { status, retryAfter: headers["retry-after"], error };

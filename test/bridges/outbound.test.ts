@@ -237,6 +237,37 @@ describe("a receiver", () => {
     deaf.close();
   });
 
+  test("whose names hang keeps nobody else waiting, and no more than two look-ups", async () => {
+    await using answering = await receiver((_request, response) => void response.end("ok"));
+    const hanging: (() => void)[] = [];
+    const asked: string[] = [];
+    const outbound = createOutbound({
+      destinations: createDestinations({ allow: ["127.0.0.1/32"], ports: PORTS }),
+      limits: { wholeMs: 2_000 },
+      resolve: async (host) => {
+        asked.push(host);
+        if (host.startsWith("hangs")) await new Promise<void>((answer) => hanging.push(answer));
+        return ["127.0.0.1"];
+      },
+    });
+    const { port } = new URL(url(answering));
+    const ask = async (host: string, organizationId: string, signal?: AbortSignal): Promise<number> =>
+      (await outbound.request(`http://${host}.example:${port}/`, { ...get, organizationId, ...(signal ? { signal } : {}) })).status;
+    const stop = new AbortController();
+    const stopped = Promise.allSettled([1, 2, 3, 4].map((index) => ask(`hangs-${index}`, "a", stop.signal)));
+    for (let round = 0; round < 3; round++) assert.equal(await ask("quick", "b"), 200);
+    assert.deepEqual(asked, ["hangs-1.example", "hangs-2.example", ...Array.from({ length: 3 }, () => "quick.example")]);
+    // Whoever gives up is not looked up any more, and a look-up that is under way has its place until it ends.
+    stop.abort();
+    assert.ok((await stopped).every(({ status }) => status === "rejected"));
+    const later = ask("later", "a");
+    assert.equal(await ask("quick", "b"), 200);
+    assert.equal(asked.includes("later.example"), false);
+    hanging[0]?.();
+    assert.equal(await later, 200);
+    assert.equal(asked.includes("hangs-3.example"), false);
+  });
+
   test("that is gone, or no HTTP, is an error with a reason, and so is a caller who stops", async () => {
     const gone = await receiver(() => undefined);
     await gone[Symbol.asyncDispose]();
