@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { openStore } from "../../store/open.ts";
+import { rowsOf } from "../../store/sql.ts";
 import { databases } from "../support/databases.ts";
 import { spawnHub, startHub } from "../support/hub.ts";
 import { temporaryFolder, until } from "../support/wait.ts";
-import { AlertsScene } from "./alerts-scene.ts";
+import { AlertsScene, type Sensor } from "./alerts-scene.ts";
 
 /** Above 30 for a tenth of a second, and fine below 28. */
 const WARM = { condition: { kind: "threshold", key: "t", above: 30, hysteresis: 2 }, for_s: 0.1 };
@@ -78,6 +80,38 @@ for (const { name, skip, open } of databases()) {
       const third = await away();
       const { status } = await hub.api.call("DELETE", `/api/v1/rooms/${hall}`);
       assert.deepEqual([status, await endOf(third)], [204, "gone"]);
+    });
+
+    test("of a device that was put elsewhere unnoticed ends with its next sign", async () => {
+      await using database = await open();
+      await using folder = temporaryFolder();
+      const options = { dataDir: folder.path, databaseUrl: database.url };
+      let sensor: Sensor;
+      let token: string | undefined;
+      {
+        await using hub = await startHub(options);
+        token = (await hub.api.login()).token;
+        const scene = new AlertsScene(hub);
+        sensor = await scene.addSensor();
+        const site = await hub.api.call<{ site: { id: string } }>("POST", "/api/v1/sites", { name: "A", time_zone: "UTC" });
+        const siteId = site.body.site.id;
+        const room = await hub.api.call<{ room: { id: string } }>("POST", "/api/v1/rooms", { name: "Hall", site_id: siteId });
+        await hub.api.call("PATCH", `/api/v1/devices/${sensor.uid}`, { room_id: room.body.room.id });
+        await scene.rule({ condition: { kind: "device_offline", gather_s: 0 }, site_id: siteId });
+        await (await scene.connect(sensor)).endAsync();
+        await scene.alert("firing");
+      }
+      {
+        await using store = await openStore(options);
+        await rowsOf(store.db, "update devices set room_id = null where uid = ?", [sensor.uid]);
+      }
+      await using hub = await startHub(options);
+      hub.api.token = token;
+      const scene = new AlertsScene(hub);
+      const client = await scene.connect(sensor);
+
+      assert.equal((await scene.alert("resolved")).resolution, "gone");
+      await client.endAsync();
     });
 
     test("one that is pending when the hub is killed is raised once by the next, and silence that began before it is noticed", async () => {
