@@ -170,7 +170,7 @@ async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: Asy
 /** The broker, not listening yet, and the rooms that its messages go to. */
 async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStack) {
   const { config, store, audit, encryption, directory, access, keyRotation, telemetry, topics, metrics, log, clock } = base;
-  const { redisUrl, presenceTtlS, presenceGraceS, eventRetentionDays } = config;
+  const { redisUrl, presenceTtlS, presenceGraceS, eventRetentionDays, readingRetentionDays } = config;
   const shares: { reload(): void }[] = [];
   const readingWitnesses: ReadingWitness<Db>[] = [];
   const reloadAll = (): void => shares.forEach((share) => share.reload());
@@ -190,7 +190,7 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
   const { bus, cluster, sessions, events, ingest } = broker;
   const duties = hub.createDuties(cluster?.leases, log);
   stack.use(hub.startRollUps({ db: store.db, duties, log, clock }));
-  stack.use(hub.startMaintenance({ db: store.db, telemetry, keyRotation, eventRetentionDays, duties, log, clock }));
+  stack.use(hub.startMaintenance({ db: store.db, telemetry, keyRotation, eventRetentionDays, readingRetentionDays, duties, log, clock }));
   stack.use(audit.startSealing(duties));
   for (const { type, name, help, read, labelNames } of broker.readings) metrics[type](name, help, read, labelNames);
   metrics.gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => sessions.count());

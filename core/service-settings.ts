@@ -34,11 +34,16 @@ export const MAX_SETTINGS_BYTES = 1_048_576;
 /** For how many days an organisation keeps its events, where that is less than HEXA_EVENT_RETENTION_DAYS. */
 export const RETENTION_SETTING = "events.retention_days";
 
+/** For how many days an organisation keeps its readings, where that is less than HEXA_READING_RETENTION_DAYS. */
+export const READING_RETENTION_SETTING = "readings.retention_days";
+
+const days = parserFor(
+  Type.Object({ value: Type.Integer({ minimum: 1, maximum: 3_650, description: "days" }) }, { additionalProperties: false }),
+);
 /** Settings that the hub itself reads have the form that it reads; others are of services that know theirs. */
 const READ_BY_THE_HUB: Readonly<Record<string, Parser<unknown>>> = {
-  [RETENTION_SETTING]: parserFor(
-    Type.Object({ value: Type.Integer({ minimum: 1, maximum: 3_650, description: "days" }) }, { additionalProperties: false }),
-  ),
+  [RETENTION_SETTING]: days,
+  [READING_RETENTION_SETTING]: days,
 };
 
 const SECRET_KEY = /password|passphrase|secret|token|key$/i;

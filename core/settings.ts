@@ -198,12 +198,8 @@ export const Settings = Type.Object(
       3_650,
       "How old the signing key of people's tokens becomes before the hub goes on to another one, in days; tokens stay valid. 0 is never.",
     ),
-    eventRetentionDays: limit(
-      90,
-      0,
-      3_650,
-      "For how many days events are kept; an organisation sets fewer for its own in the service setting events.retention_days. 0 is for ever.",
-    ),
+    readingRetentionDays: limit(0, 0, 3_650, "Days that readings are kept; readings.retention_days says fewer, hours stay. 0: for ever."),
+    eventRetentionDays: limit(90, 0, 3_650, "Days that events are kept; an organisation's events.retention_days says fewer. 0: for ever."),
     outboundAllow: Type.String({
       default: "",
       description:

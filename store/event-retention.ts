@@ -1,6 +1,7 @@
 import { RETENTION_SETTING } from "../core/service-settings.ts";
 import { firstIdAt } from "../core/id.ts";
 import type { Db } from "./open.ts";
+import { ownRetentions } from "./own-retentions.ts";
 import { rowsOf } from "./sql.ts";
 
 export interface EventRetention {
@@ -20,7 +21,7 @@ const BATCH = 500;
 export async function purgeEvents(db: Db, { days, now, signal }: EventRetention): Promise<number> {
   const firstKept = (kept: number): string => firstIdAt(now - kept * DAY_MS);
   let removed = days === 0 ? 0 : await removeInBatches(db, "id < ?", [firstKept(days)], signal);
-  for (const [organizationId, own] of await ownRetentions(db)) {
+  for (const [organizationId, own] of await ownRetentions(db, RETENTION_SETTING)) {
     if (days !== 0 && own >= days) continue;
     removed += await removeInBatches(db, "organization_id = ? and id < ?", [organizationId, firstKept(own)], signal);
   }
@@ -38,21 +39,4 @@ async function removeInBatches(db: Db, condition: string, bindings: readonly str
     removed += rows.length;
     if (rows.length < BATCH) return removed;
   }
-}
-
-/** Days by organisation: its own setting, else the platform's. */
-async function ownRetentions(db: Db): Promise<Map<string, number>> {
-  const settings = (await db("service_settings").where({ setting_key: RETENTION_SETTING }).select("organization_id", "content")) as {
-    organization_id: string | null;
-    content: string;
-  }[];
-  const wanted = new Map(settings.map(({ organization_id, content }) => [organization_id, JSON.parse(content) as unknown]));
-  const organizations = wanted.size === 0 ? [] : ((await db("organizations").select("id")) as { id: string }[]);
-  const found = new Map<string, number>();
-  for (const { id } of organizations) {
-    const days = wanted.get(id) ?? wanted.get(null);
-    // A value that was written before it was checked is none.
-    if (typeof days === "number" && Number.isInteger(days) && days >= 1) found.set(id, days);
-  }
-  return found;
 }

@@ -12,6 +12,7 @@ import { purgeLogins } from "./logins.ts";
 import { purgeMails } from "./mails.ts";
 import { purgeNotifications } from "./notifications.ts";
 import type { Db } from "./open.ts";
+import { purgeReadings } from "./reading-retention.ts";
 import { purgeReceived } from "./received-messages.ts";
 import { purgeRuns } from "./runs.ts";
 import { purgeHookMessages } from "./inbound-hooks.ts";
@@ -26,6 +27,8 @@ export interface MaintenanceContext {
   readonly keyRotation: Pick<KeyRotation, "maintain">;
   /** For how long events are kept; 0 is for ever. */
   readonly eventRetentionDays: number;
+  /** The same of readings. */
+  readonly readingRetentionDays: number;
   readonly duties: Duties;
   readonly log: Log;
   /** ms since 1970 */
@@ -42,6 +45,7 @@ export function startMaintenance({
   telemetry,
   keyRotation,
   eventRetentionDays,
+  readingRetentionDays,
   duties,
   log,
   clock,
@@ -65,6 +69,7 @@ export function startMaintenance({
     await purgeAlertStates(db);
     await purgeTemplateUses(db, clock());
     await keyRotation.maintain();
+    await purgeReadings(db, { days: readingRetentionDays, now: clock(), signal });
     await purgeEvents(db, { days: eventRetentionDays, now: clock(), signal });
   }
   return duties.hold("maintenance", async (signal) => {

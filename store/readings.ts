@@ -3,6 +3,7 @@ import type { SensorValue } from "../core/payloads.ts";
 import type { Scope } from "../core/principal.ts";
 import type { Db } from "./open.ts";
 import { readBuckets } from "./rolled-readings.ts";
+import { HOUR_MS } from "./rollups.ts";
 import { engineOf, isoOf, rowsOf } from "./sql.ts";
 import { sensorValue } from "./state.ts";
 
@@ -52,7 +53,11 @@ export async function queryReadings(db: Db, scope: Scope, query: ReadingsQuery):
       : readBuckets(db, { series: series.id, window, bucketMs, agg, source: (span) => source(db, series.id, span) });
   const rows = await readInWindows(
     read,
-    { from: Math.max(start, series.first_ts), to: Math.min(query.to, await endOfData(db)), limit: limit + 1 },
+    {
+      from: Math.max(start, series.first_ts),
+      to: Math.min(query.to, await endOf(db, series.id, bucketMs !== undefined)),
+      limit: limit + 1,
+    },
     bucketMs ?? 1,
   );
   const items = rows.slice(0, limit).map(({ ts, v, json }) => ({ ts, value: v === null && json === null ? null : sensorValue(v, json) }));
@@ -152,6 +157,14 @@ function source(db: Db, series: number, { from, to }: Pick<Window, "from" | "to"
           select t.ts as ts, t.v as v, t.json as json from b cross join telemetry as t on t.bucket = b.bucket and t.series_id = ? where t.ts >= ? and t.ts < ?`,
     bindings: [Math.floor(from / SQLITE_BUCKET_MS), Math.floor((to - 1) / SQLITE_BUCKET_MS), series, from, to],
   };
+}
+
+/** Of what was summed up something may be left when no reading is. */
+async function endOf(db: Db, series: number, isSummed: boolean): Promise<number> {
+  const end = await endOfData(db);
+  if (!isSummed) return end;
+  const [last] = await rowsOf<{ ts: number | null }>(db, "select max(ts) as ts from telemetry_hours where series_id = ?", [series]);
+  return Math.max(end, (last?.ts ?? 0) + HOUR_MS);
 }
 
 /** A time after every reading. On SQLite it keeps an open-ended query from visiting empty buckets. */

@@ -110,11 +110,13 @@ export async function rollUp(db: Db, now: number): Promise<number> {
       [hourOf(now - SETTLED_MS)],
     );
     if (taken.length === 0) return 0;
-    const hours = toJson(taken.map(({ series_id: series, hour }) => [series, hour * HOUR_MS]));
+    const whole = await withoutGone(trx, taken);
+    if (whole.length === 0) return taken.length;
+    const hours = toJson(whole.map(({ series_id: series, hour }) => [series, hour * HOUR_MS]));
     await renew(trx, MINUTES, hours, HOUR_MS);
     await renew(trx, HOURS, hours, HOUR_MS);
     const days = new Map(
-      taken.map(({ series_id: series, hour }) => [`${series} ${Math.floor(hour / 24)}`, [series, Math.floor(hour / 24) * DAY_MS]]),
+      whole.map(({ series_id: series, hour }) => [`${series} ${Math.floor(hour / 24)}`, [series, Math.floor(hour / 24) * DAY_MS]]),
     );
     await renew(trx, DAYS, toJson([...days.values()]), DAY_MS);
     return taken.length;
@@ -122,6 +124,20 @@ export async function rollUp(db: Db, now: number): Promise<number> {
 }
 
 const COLUMNS = "series_id, ts, n, v_n, v_min, v_max, v_sum, first_v, first_json, last_v, last_json";
+
+/** Those whose readings are all there: of the others what they amounted to is all that is left. */
+async function withoutGone(
+  trx: Db,
+  taken: readonly { readonly series_id: number; readonly hour: number }[],
+): Promise<readonly { readonly series_id: number; readonly hour: number }[]> {
+  const kept = await rowsOf<{ id: number; kept_from: number }>(
+    trx,
+    `select id, kept_from from series where kept_from > 0 and id in (select p.series_id from ${pairsOf(trx)})`,
+    [toJson(taken.map(({ series_id: series, hour }) => [series, hour * HOUR_MS]))],
+  );
+  const from = new Map(kept.map((one) => [one.id, one.kept_from]));
+  return taken.filter(({ series_id: series, hour }) => hour * HOUR_MS >= (from.get(series) ?? 0));
+}
 
 /** Works out the level anew for spans of a series: days of their hours, the others of the readings. */
 async function renew(trx: Db, { table, periodMs }: Level, spans: string, spanMs: number): Promise<void> {

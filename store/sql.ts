@@ -61,6 +61,10 @@ export function scoped<Q extends Knex.QueryBuilder>(query: Q, scope: Scope, { or
 export const idsParameter = (db: { readonly client: unknown }): string =>
   engineOf(db) === "postgres" ? "(select jsonb_array_elements_text(?::jsonb))" : "(select value from json_each(?))";
 
+/** As {@link idsParameter}, of whole numbers. */
+export const numbersParameter = (db: { readonly client: unknown }): string =>
+  engineOf(db) === "postgres" ? "(select jsonb_array_elements_text(?::jsonb)::int)" : "(select cast(value as integer) from json_each(?))";
+
 /** A pattern for LIKE with `escape '\\'`: whatever holds this text, in small letters as `hub_lower` gives them. */
 export function containing(text: string): string {
   return `%${storableText(text)

@@ -1,5 +1,6 @@
 import type { Db } from "./open.ts";
 import { rowsOf } from "./sql.ts";
+import { inTransaction } from "./transaction.ts";
 
 const DAY_MS = 86_400_000;
 /** Any constant of the product's own: partitions are made by one transaction at a time. */
@@ -23,13 +24,30 @@ export async function makePartitions(trx: Db, days: readonly number[]): Promise<
   }
 }
 
+/** Nobody reads or writes meanwhile: it is left for the next time where somebody is at it for longer. */
+const LOCK_TIMEOUT = "500ms";
+
+/** Drops the partitions of days before that time, in ms since 1970, each by itself. */
+export async function dropPartitionsBefore(db: Db, before: number): Promise<void> {
+  const names = await partitionNames(db);
+  for (const name of names.filter((one) => one < partitionOf(dayOf(before))).toSorted())
+    await inTransaction(db, async (trx) => {
+      await rowsOf(trx, `set local lock_timeout = '${LOCK_TIMEOUT}'`);
+      await rowsOf(trx, `drop table ${name}`);
+    });
+}
+
 async function withoutPartition(trx: Db, days: readonly number[]): Promise<number[]> {
+  const existing = new Set(await partitionNames(trx));
+  return days.filter((day) => !existing.has(partitionOf(day)));
+}
+
+async function partitionNames(db: Db): Promise<string[]> {
   const rows = await rowsOf<{ name: string }>(
-    trx,
+    db,
     "select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'telemetry'::regclass",
   );
-  const existing = new Set(rows.map((row) => row.name));
-  return days.filter((day) => !existing.has(partitionOf(day)));
+  return rows.map(({ name }) => name);
 }
 
 const dateOf = (day: number): string => new Date(day * DAY_MS).toISOString().slice(0, 10);

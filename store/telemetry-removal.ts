@@ -1,8 +1,5 @@
 import type { Db } from "./open.ts";
-import { engineOf, rowsOf, toJson } from "./sql.ts";
-
-const idsIn = (trx: Db): string =>
-  engineOf(trx) === "postgres" ? "select value as id from jsonb_array_elements_text(?::jsonb)" : "select value as id from json_each(?)";
+import { engineOf, numbersParameter, rowsOf, toJson } from "./sql.ts";
 
 /** Removes the readings of the device's series: all of them, or those recorded while it belonged to nobody. The series stay. */
 export async function deleteTelemetry(trx: Db, deviceId: string, which: "all" | "unclaimed" = "all"): Promise<void> {
@@ -12,7 +9,7 @@ export async function deleteTelemetry(trx: Db, deviceId: string, which: "all" | 
   if (series.length === 0) return;
   const ids = toJson(series.map((one) => one.id));
   for (const table of ["telemetry_minutes", "telemetry_hours", "telemetry_days", "telemetry_dirty"])
-    await rowsOf(trx, `delete from ${table} where series_id in (select cast(i.id as integer) from (${idsIn(trx)}) as i)`, [ids]);
+    await rowsOf(trx, `delete from ${table} where series_id in ${numbersParameter(trx)}`, [ids]);
   if (engineOf(trx) === "postgres") {
     await rowsOf(trx, "delete from telemetry where series_id in (select value::int from jsonb_array_elements_text(?::jsonb))", [ids]);
     return;

@@ -82,6 +82,8 @@ export function createTelemetryStore(store: Store, clock: () => number = Date.no
           trx,
           readings.map((reading) => reading.ts),
         );
+        // Somebody may have dropped one of them, whose days are over.
+        if (engineOf(trx) === "postgres") believe(trx, () => days.clear());
         const believed = engineOf(trx) === "sqlite" ? cachedOwners(cache, readings) : undefined;
         if (believed) believe(trx, () => believed.forEach((_owner, id) => cache.delete(id)));
         const owners = believed ?? (await lockDevices(trx, readings));

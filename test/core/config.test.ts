@@ -41,6 +41,7 @@ test("without an environment every setting has its default", () => {
       apiRate: 1_200,
       loginTtlS: 2_592_000,
       signingKeyRotationDays: 90,
+      readingRetentionDays: 0,
       eventRetentionDays: 90,
       commandTimeoutMs: 5000,
       maxPacketBytes: 262_144,

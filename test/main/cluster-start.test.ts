@@ -74,7 +74,17 @@ describe("nodes of one database", { concurrency: 2 }, () => {
         const telemetry = { maintain: async () => void (rounds[index] = (rounds[index] ?? 0) + 1) };
         const duties = createDuties(cluster.leases, log);
         stack.use(
-          startMaintenance({ db: store.db, telemetry, keyRotation, eventRetentionDays: 90, duties, log, clock: Date.now, everyMs: 20 }),
+          startMaintenance({
+            db: store.db,
+            telemetry,
+            keyRotation,
+            readingRetentionDays: 0,
+            eventRetentionDays: 90,
+            duties,
+            log,
+            clock: Date.now,
+            everyMs: 20,
+          }),
         );
         return stack;
       }),

@@ -76,6 +76,7 @@ forEachEngine(({ test }) => {
       db,
       telemetry: { maintain: async () => undefined },
       keyRotation: { maintain: async () => undefined },
+      readingRetentionDays: 0,
       eventRetentionDays: 20,
       duties: {
         hold(_name, work) {

@@ -1,0 +1,128 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { READING_RETENTION_SETTING } from "../core/service-settings.ts";
+import type { Db } from "./open.ts";
+import { ownRetentions } from "./own-retentions.ts";
+import { rollUp } from "./rollups.ts";
+import { engineOf, numbersParameter, rowsOf, toJson } from "./sql.ts";
+import { dropPartitionsBefore } from "./telemetry-partitions.ts";
+
+export interface ReadingRetention {
+  /** Of the hub; 0 is for ever. */
+  readonly days: number;
+  /** ms since 1970 */
+  readonly now: number;
+  /** Nothing more is begun when it aborts. */
+  readonly signal?: AbortSignal;
+}
+
+const DAY_MS = 86_400_000;
+const BUCKET_MS = 600_000;
+const SERIES_AT_ONCE = 200;
+/** One statement removes so many: SQLite has one writer, and devices wait for it. */
+const BATCH = 2_000;
+const BREATH_MS = 5;
+
+/**
+ * Removes readings, and what they amount to by minute, that have had their days (UTC): those of the hub, and of organisations that keep theirs for
+ * less. What they amount to by hour and day stays. PostgreSQL drops whole days.
+ */
+export async function purgeReadings(db: Db, { days, now, signal }: ReadingRetention): Promise<void> {
+  const firstKept = (kept: number): number => Math.floor((now - kept * DAY_MS) / DAY_MS) * DAY_MS;
+  const own = [...(await ownRetentions(db, READING_RETENTION_SETTING))].filter(([, kept]) => days === 0 || kept < days);
+  if (days === 0 && own.length === 0) return;
+  // What goes has to be summed up first.
+  await untilDone(signal, async () => (await rollUp(db, now)) === 0);
+  if (days !== 0) await removeOfHub(db, firstKept(days), signal);
+  for (const [organizationId, kept] of own) await removeOfSeries(db, { organizationId, before: firstKept(kept), signal });
+}
+
+async function removeOfHub(db: Db, before: number, signal: AbortSignal | undefined): Promise<void> {
+  await rowsOf(db, "update series set kept_from = ? where kept_from < ?", [before, before]);
+  if (engineOf(db) === "postgres") await dropPartitionsBefore(db, before);
+  else
+    await inBatches(signal, () =>
+      rowsOf(
+        db,
+        `delete from telemetry where (bucket, series_id, ts) in (
+           select bucket, series_id, ts from telemetry where bucket < cast(? as integer) order by bucket, series_id, ts limit ${BATCH}) returning 1`,
+        [before / BUCKET_MS],
+      ),
+    );
+  await removeOfSeries(db, { organizationId: undefined, before, signal });
+}
+
+interface Removal {
+  /** undefined: of all, whose readings have gone already. */
+  readonly organizationId: string | undefined;
+  readonly before: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function removeOfSeries(db: Db, { organizationId, before, signal }: Removal): Promise<void> {
+  const condition = organizationId === undefined ? "first_ts < ?" : "first_ts < ? and organization_id = ?";
+  for (let after = 0; ; ) {
+    if (signal?.aborted) return;
+    const series = await rowsOf<{ id: number; from: number }>(
+      db,
+      `select id, case when kept_from > first_ts then kept_from else first_ts end as "from" from series
+       where id > ? and ${condition} order by id limit ${SERIES_AT_ONCE}`,
+      [after, before, ...(organizationId === undefined ? [] : [organizationId])],
+    );
+    const last = series.at(-1);
+    if (!last) return;
+    const ids = toJson(series.map(({ id }) => id));
+    if (organizationId !== undefined) await removeReadings(db, { ids, from: Math.min(...series.map((one) => one.from)), before, signal });
+    await inBatches(signal, () =>
+      rowsOf(
+        db,
+        `delete from telemetry_minutes where (series_id, ts) in (
+           select series_id, ts from telemetry_minutes where series_id in ${numbersParameter(db)} and ts < ? limit ${BATCH}) returning 1`,
+        [ids, before],
+      ),
+    );
+    after = last.id;
+  }
+}
+
+/** Day by day. What comes of such an age afterwards is not summed up any more: the rest of its hour has gone. */
+async function removeReadings(
+  db: Db,
+  {
+    ids,
+    from,
+    before,
+    signal,
+  }: { readonly ids: string; readonly from: number; readonly before: number; readonly signal: AbortSignal | undefined },
+): Promise<void> {
+  const those = numbersParameter(db);
+  await rowsOf(db, `update series set kept_from = ? where kept_from < ? and id in ${those}`, [before, before, ids]);
+  for (let day = Math.floor(from / DAY_MS) * DAY_MS; day < before; day += DAY_MS) {
+    if (signal?.aborted) return;
+    if (engineOf(db) === "postgres")
+      await rowsOf(
+        db,
+        `delete from telemetry where series_id in ${those} and ts >= to_timestamp(?::float8 / 1000) and ts < to_timestamp(?::float8 / 1000)`,
+        [ids, day, day + DAY_MS],
+      );
+    else
+      await rowsOf(
+        db,
+        `with recursive buckets(bucket) as (select cast(? as integer) union all select bucket + 1 from buckets where bucket < cast(? as integer) - 1)
+         delete from telemetry where (bucket, series_id, ts) in (
+           select t.bucket, t.series_id, t.ts from buckets cross join json_each(?) as s
+           cross join telemetry as t on t.bucket = buckets.bucket and t.series_id = s.value)`,
+        [day / BUCKET_MS, (day + DAY_MS) / BUCKET_MS, ids],
+      );
+    await pause(BREATH_MS);
+  }
+}
+
+const inBatches = (signal: AbortSignal | undefined, remove: () => Promise<readonly unknown[]>): Promise<void> =>
+  untilDone(signal, async () => (await remove()).length < BATCH);
+
+async function untilDone(signal: AbortSignal | undefined, step: () => Promise<boolean>): Promise<void> {
+  for (;;) {
+    if (signal?.aborted || (await step())) return;
+    await pause(BREATH_MS);
+  }
+}
