@@ -32,11 +32,13 @@ interface BodyHash {
  * left unfinished for a minute is given away again, to the same request only; one that nothing in this process works on, at once.
  */
 export async function beginIdempotent(db: Db, attempt: IdempotencyName & BodyHash & { readonly now: number }): Promise<IdempotencyAnswer> {
-  const isAlone = !running.has(nameOf(attempt));
-  running.set(nameOf(attempt), (running.get(nameOf(attempt)) ?? 0) + 1);
+  const name = nameOf(attempt);
+  running.set(name, (running.get(name) ?? 0) + 1);
   let answer: IdempotencyAnswer | undefined;
   try {
-    answer = await askForKey(db, attempt, isAlone);
+    answer = await askForKey(db, attempt);
+    // Whoever comes from now on finds this one at it, and takes nothing.
+    if (answer.kind === "in_progress" && running.get(name) === 1 && (await takeOver(db, attempt))) answer = { kind: "first" };
     return answer;
   } finally {
     if (answer?.kind !== "first") releaseIdempotent(attempt);
@@ -83,22 +85,29 @@ export async function purgeIdempotencyKeys(db: Db, now: number): Promise<number>
     .del();
 }
 
-async function askForKey(
-  db: Db,
-  attempt: IdempotencyName & BodyHash & { readonly now: number },
-  isAlone: boolean,
-): Promise<IdempotencyAnswer> {
+/** What this process has left unfinished, when the database failed perhaps. */
+async function takeOver(db: Db, attempt: IdempotencyName & BodyHash & { readonly now: number }): Promise<boolean> {
+  const { bodyHash, now, otherHashes = [] } = attempt;
+  const taken = await db("idempotency_keys")
+    .where(columnsOf(attempt))
+    .where({ owner: OWNER })
+    .whereNull("status")
+    .whereIn("request_body_hash", [bodyHash, ...otherHashes])
+    .update({ request_body_hash: bodyHash, created_at: isoOf(now) });
+  return taken > 0;
+}
+
+async function askForKey(db: Db, attempt: IdempotencyName & BodyHash & { readonly now: number }): Promise<IdempotencyAnswer> {
   const { principalId, endpoint, key, bodyHash, now, otherHashes = [] } = attempt;
   const hashes = [bodyHash, ...otherHashes];
   const expired = isoOf(now - LIVES_MS);
-  const isLeft = "(idempotency_keys.owner <> excluded.owner and idempotency_keys.created_at <= ?)";
   const taken = await rowsOf(
     db,
     `insert into idempotency_keys (principal_id, endpoint, idem_key, request_body_hash, owner, created_at) values (?, ?, ?, ?, ?, ?)
      on conflict (principal_id, endpoint, idem_key) do update
        set request_body_hash = excluded.request_body_hash, owner = excluded.owner, created_at = excluded.created_at, status = null, body = null, headers = null
        where idempotency_keys.created_at <= ?
-          or (idempotency_keys.status is null and (${isAlone ? `idempotency_keys.owner = excluded.owner or ${isLeft}` : isLeft}) and idempotency_keys.request_body_hash in (${hashes.map(() => "?").join(", ")}))
+          or (idempotency_keys.status is null and idempotency_keys.owner <> excluded.owner and idempotency_keys.created_at <= ? and idempotency_keys.request_body_hash in (${hashes.map(() => "?").join(", ")}))
      returning idem_key`,
     [principalId, endpoint, key, bodyHash, OWNER, isoOf(now), expired, isoOf(now - TAKEOVER_MS), ...hashes],
   );
@@ -107,7 +116,7 @@ async function askForKey(
     | { request_body_hash: string; status: number | null; body: string | null; headers: unknown }
     | undefined;
   // The first request was abandoned just now.
-  if (!row) return await askForKey(db, attempt, isAlone);
+  if (!row) return await askForKey(db, attempt);
   if (!hashes.includes(row.request_body_hash)) return { kind: "conflict" };
   if (row.status === null) return { kind: "in_progress" };
   return { kind: "replay", status: row.status, body: row.body ?? "", headers: fromJson(row.headers ?? {}) as Record<string, string> };

@@ -21,6 +21,7 @@ const SERIES_AT_ONCE = 200;
 /** One statement removes so many: SQLite has one writer, and devices wait for it. */
 const BATCH = 2_000;
 const BREATH_MS = 5;
+const SUMMED_AT_ONCE = 10;
 
 /**
  * Removes readings, and what they amount to by minute, that have had their days (UTC): those of the hub, and of organisations that keep theirs for
@@ -31,7 +32,7 @@ export async function purgeReadings(db: Db, { days, now, signal }: ReadingRetent
   const own = [...(await ownRetentions(db, READING_RETENTION_SETTING))].filter(([, kept]) => days === 0 || kept < days);
   if (days === 0 && own.length === 0) return;
   // What goes has to be summed up first.
-  await untilDone(signal, async () => (await rollUp(db, now)) === 0);
+  await untilDone(signal, async () => (await rollUp(db, now, SUMMED_AT_ONCE)) === 0);
   if (days !== 0) await removeOfHub(db, firstKept(days), signal);
   for (const [organizationId, kept] of own) await removeOfSeries(db, { organizationId, before: firstKept(kept), signal });
 }

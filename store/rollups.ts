@@ -23,7 +23,9 @@ export const LEVELS: readonly Level[] = [DAYS, HOURS, MINUTES];
 const DENSE = 120;
 /** An hour is worked out so long after its end, when what is on its way by then has been committed. */
 const SETTLED_MS = 5 * 60_000;
-const AT_ONCE = 200;
+const MOST_AT_ONCE = 200;
+/** A transaction takes about so long: SQLite has one writer, and devices wait for it. */
+const AIM_MS = 15;
 const EVERY_MS = 10_000;
 /** Between two groups: whatever else is written goes first. */
 const BREATH_MS = 20;
@@ -88,24 +90,28 @@ interface RollUpContext {
 /** Works out what is over, and what came late: on one node of a cluster, though two at once do no harm. */
 export function startRollUps({ db, duties, log, clock }: RollUpContext): AsyncDisposable {
   return duties.hold("roll-ups", async (signal) => {
+    let atOnce = 1;
     while (!signal.aborted) {
-      const done = await rollUp(db, clock()).catch((error: unknown) => {
+      const began = performance.now();
+      const done = await rollUp(db, clock(), atOnce).catch((error: unknown) => {
         log.error({ err: error }, "readings could not be summed up; it is tried again");
         return 0;
       });
-      await pause(done >= AT_ONCE ? BREATH_MS : EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      const isAll = done < atOnce;
+      atOnce = Math.min(MOST_AT_ONCE, Math.max(1, Math.round((atOnce * AIM_MS) / Math.max(1, performance.now() - began))), atOnce * 2);
+      await pause(isAll ? EVERY_MS : BREATH_MS, undefined, { signal, ref: false }).catch(() => undefined);
     }
   });
 }
 
-/** Some of the hours that are marked and over at `now`, in ms since 1970. Answers how many. */
-export async function rollUp(db: Db, now: number): Promise<number> {
+/** At most so many of the hours that are marked and over at `now`, in ms since 1970. Answers how many. */
+export async function rollUp(db: Db, now: number, most = MOST_AT_ONCE): Promise<number> {
   return await inTransaction(db, async (trx) => {
     const lock = engineOf(trx) === "postgres" ? " for update skip locked" : "";
     const taken = await rowsOf<{ series_id: number; hour: number }>(
       trx,
       `delete from telemetry_dirty where (series_id, hour) in (
-         select series_id, hour from telemetry_dirty where hour < ? order by hour, series_id limit ${AT_ONCE}${lock}
+         select series_id, hour from telemetry_dirty where hour < ? order by hour, series_id limit ${most}${lock}
        ) returning series_id, hour`,
       [hourOf(now - SETTLED_MS)],
     );

@@ -3,8 +3,9 @@ import { inspect } from "node:util";
 
 /** What a test file tells the runner over its IPC channel, one message per event. */
 export type Report =
-  | { kind: "open" }
-  | { kind: "closed" }
+  | { kind: "open"; test: string }
+  /** May come twice: node:test says it again of what is inside of a suite that others are told before. */
+  | { kind: "closed"; test: string }
   | { kind: "passed"; path: string[]; durationMs: number }
   | { kind: "skipped"; path: string[]; reason: string }
   | { kind: "failed"; path: string[]; where: string; error: string }
@@ -29,9 +30,9 @@ export default async function* report(events: AsyncIterable<TestEvent>): AsyncGe
 function toReport(event: TestEvent, names: readonly string[]): Report | undefined {
   switch (event.type) {
     case "test:enqueue":
-      return { kind: "open" };
+      return { kind: "open", test: placeOf(event.data) };
     case "test:complete":
-      return { kind: "closed" };
+      return { kind: "closed", test: placeOf(event.data) };
     case "test:pass": {
       const path = [...names.slice(0, event.data.nesting), event.data.name];
       const { skip, todo, details } = event.data;
@@ -53,6 +54,9 @@ function toReport(event: TestEvent, names: readonly string[]): Report | undefine
       return undefined;
   }
 }
+
+const placeOf = ({ nesting, line, column, name }: { nesting: number; line?: number; column?: number; name: string }): string =>
+  `${nesting} ${line ?? ""}:${column ?? ""} ${name}`;
 
 /** `skip: true` and `skip: "reason"` are set, `skip: undefined` and `skip: false` are not. */
 function isSet(option: string | boolean | undefined): boolean {

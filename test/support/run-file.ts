@@ -91,7 +91,8 @@ interface Watch {
 }
 
 function startWatch(child: ChildProcess, limits: FileLimits): Watch {
-  let open = 0;
+  /** How many of each. */
+  const open = new Map<string, number>();
   let verdict: string | undefined;
   const end = (why: string) => {
     verdict ??= why;
@@ -106,10 +107,14 @@ function startWatch(child: ChildProcess, limits: FileLimits): Watch {
   let idle = startIdle();
   return {
     note: (report) => {
-      if (report.kind === "open") open += 1;
-      if (report.kind === "closed") open -= 1;
+      if (report.kind === "open") open.set(report.test, (open.get(report.test) ?? 0) + 1);
+      if (report.kind === "closed") {
+        const left = (open.get(report.test) ?? 0) - 1;
+        if (left > 0) open.set(report.test, left);
+        else open.delete(report.test);
+      }
       clearTimeout(idle);
-      if (open <= 0) idle = startIdle();
+      if (open.size === 0) idle = startIdle();
     },
     verdict: () => verdict,
     stop: () => {
