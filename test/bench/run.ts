@@ -6,6 +6,7 @@ import { measureDurable } from "./measure-durable.ts";
 import { measureMemory, measureStart } from "./measure-footprint.ts";
 import { measureIdle } from "./measure-idle.ts";
 import { measureNodes } from "./measure-nodes.ts";
+import { measureReadings } from "./measure-readings.ts";
 import { measureRules } from "./measure-rules.ts";
 import { measureTasks } from "./measure-tasks.ts";
 import { measureTimers } from "./measure-timers.ts";
@@ -30,6 +31,7 @@ const SCENARIOS: Readonly<Record<string, (plan: Plan) => Promise<Row[]>>> = {
   api: measureApi,
   rules: measureRules,
   timers: measureTimers,
+  readings: measureReadings,
   memory: measureMemory,
   start: measureStart,
 };
