@@ -20,6 +20,9 @@ import { command, history } from "./devices/commands.ts";
 import * as credentials from "./devices/credentials.ts";
 import * as devices from "./devices/devices.ts";
 import { addDevice, registerDevice } from "./devices/enrolment.ts";
+import * as irCodes from "./devices/ir-codes.ts";
+import * as irExchange from "./devices/ir-exchange.ts";
+import * as irUse from "./devices/ir-use.ts";
 import { claim, release } from "./devices/ownership.ts";
 import * as deviceGateway from "./devices/gateway.ts";
 import { sensorReport } from "./devices/sensor-report.ts";
@@ -152,6 +155,15 @@ export const ROUTES: readonly Route[] = [
   rotateTaskKey,
   command,
   history,
+  irCodes.list,
+  irCodes.create,
+  irExchange.importFile,
+  irExchange.exportAll,
+  irUse.learn,
+  irCodes.show,
+  irCodes.rename,
+  irCodes.remove,
+  irUse.send,
   sites.list,
   sites.create,
   sites.show,

@@ -1,10 +1,12 @@
 import type { DeviceDirectory, DeviceRef, EventSink, ReadingWitness, UpMessage } from "../core/bus.ts";
 import { type EventType, type HubEvent, newEvent } from "../core/event.ts";
-import type { Register, Registered, UpType } from "../core/payloads.ts";
+import { learnedCode } from "../core/ir-learned.ts";
+import type { IrLearned, Register, Registered, UpType } from "../core/payloads.ts";
 import { PLATFORM } from "../core/principal.ts";
 import type { Topics } from "../core/topics.ts";
 import { updateDevice } from "../store/devices.ts";
 import { insertEvents } from "../store/events.ts";
+import { keepLearnedIrCode } from "../store/ir-codes.ts";
 import type { Db } from "../store/open.ts";
 import type { TelemetryStore } from "../store/telemetry.ts";
 import type { Announce } from "./bus.ts";
@@ -28,12 +30,12 @@ const HEARTBEAT_INTERVAL_S = 30;
 export function deviceHandlers(context: DeviceHandlerContext): Map<UpType, IngestHandler> {
   const events: Partial<Record<UpType, EventType>> = {
     input_event: "device.input_event",
-    ir_learned: "device.ir_learned",
     ota_status: "device.ota_status",
   };
   const handlers = new Map<UpType, IngestHandler>([
     ["telemetry", telemetryHandler(context) as IngestHandler],
     ["register", registerHandler(context) as IngestHandler],
+    ["ir_learned", irLearnedHandler(context) as IngestHandler],
   ]);
   for (const [type, eventType] of Object.entries(events)) handlers.set(type as UpType, eventHandler(context, eventType) as IngestHandler);
   return handlers;
@@ -72,6 +74,21 @@ function eventHandler({ events }: DeviceHandlerContext, type: EventType) {
     const happened = messages.map(({ device, payload, receivedAt }) =>
       deviceEvent(type, device, payload as Record<string, unknown>, receivedAt),
     );
+    await insertEvents(trx, happened);
+    return () => void events.emit(happened);
+  };
+}
+
+/** What nobody could send again, and what comes from a device of no organisation, is told and not kept. */
+function irLearnedHandler({ events }: DeviceHandlerContext) {
+  return async (trx: Db, messages: readonly UpMessage<IrLearned>[]): Promise<() => void> => {
+    const happened: HubEvent[] = [];
+    for (const { device, payload, receivedAt } of messages) {
+      const { id, organizationId } = device;
+      const code = organizationId === null ? undefined : learnedCode(payload, receivedAt);
+      const kept = code && organizationId !== null ? await keepLearnedIrCode(trx, { id, organizationId }, code, receivedAt) : undefined;
+      happened.push(deviceEvent("device.ir_learned", device, { ...payload, ir_code_id: kept ?? null }, receivedAt));
+    }
     await insertEvents(trx, happened);
     return () => void events.emit(happened);
   };

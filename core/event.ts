@@ -18,7 +18,7 @@ export const EVENT_TYPES = {
   "device.task_key_rotated": "uid, task_key_id",
   "device.state_changed": "outputs changed: uid, relays, lights, command_id?",
   "device.input_event": "a button or contact: uid, input, event, duration_ms?",
-  "device.ir_learned": "uid, name?",
+  "device.ir_learned": "a device has learned an infrared code: uid, ir_code_id (null when it was not kept), timings, carrier_hz?, name?",
   "device.ota_status": "uid, status, version?, progress?",
   "device.task_result": "uid, task_id",
   "command.completed": "uid, command_id, command, latency_ms",

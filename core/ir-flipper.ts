@@ -137,10 +137,14 @@ function timingsOf({ line, text }: Value): number[] {
   return timings;
 }
 
+export const FLIPPER_HEAD = "Filetype: IR signals file\nVersion: 1\n";
+
 /** A file of signals. What was written by a protocol that Flipper knows is `parsed`; every timing of the others is there. */
-export function formatFlipper(codes: readonly IrCode[]): string {
-  const entries = codes.map((code) => `#\nname: ${code.name}\n${isParsed(code.message) ? parsed(code.message) : raw(code.signal)}\n`);
-  return `Filetype: IR signals file\nVersion: 1\n${entries.join("")}`;
+export const formatFlipper = (codes: readonly IrCode[]): string => FLIPPER_HEAD + formatFlipperEntries(codes);
+
+/** What follows the head, or other entries. */
+export function formatFlipperEntries(codes: readonly IrCode[]): string {
+  return codes.map(({ name, message, signal }) => `#\nname: ${name}\n${isParsed(message) ? parsed(message) : raw(signal)}\n`).join("");
 }
 
 const isParsed = (message: IrMessage | null): message is IrMessage => message !== null && !UNKNOWN_TO_FLIPPER.includes(message.protocol);

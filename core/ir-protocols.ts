@@ -202,6 +202,10 @@ const PROTOCOLS = {
 export type IrProtocolName = keyof typeof PROTOCOLS;
 export const IR_PROTOCOLS = Object.keys(PROTOCOLS) as IrProtocolName[];
 
+/** The largest of any protocol. */
+export const MOST_ADDRESS = 2 ** 26 - 1;
+export const MOST_COMMAND = 2 ** 16 - 1;
+
 /** `most` are the largest address and command. */
 export function findProtocol(name: string): { readonly name: IrProtocolName; readonly most: Content } | undefined {
   if (!Object.hasOwn(PROTOCOLS, name)) return undefined;

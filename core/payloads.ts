@@ -83,6 +83,7 @@ export type InputEvent = Static<typeof InputEvent>;
 export type TelemetrySample = Static<typeof TelemetrySample>;
 export type Telemetry = TelemetrySample | TelemetrySample[];
 export type Ack = Static<typeof Ack>;
+export type IrLearned = Static<typeof IrLearned>;
 
 /** Device → hub, by the last level of `<root>/<uid>/up/<type>`. */
 export const UP_PAYLOADS = {
@@ -113,11 +114,14 @@ export const DownError = Type.Object(
   { title: "DownError" },
 );
 export const DownOta = Type.Object({ version: Type.String() }, { title: "DownOta" });
+/** What is received within this time is to be told on `up/ir_learned`: the first signal, once. */
+export const DownIrLearn = Type.Object({ timeout_s: Type.Integer({ minimum: 1, maximum: 120 }) }, { title: "DownIrLearn" });
 
 /** Hub → device, by the last level of `<root>/<uid>/down/<type>`. */
 export const DOWN_PAYLOADS = {
   command: DownCommand,
   task: TaskEnvelope,
+  ir_learn: DownIrLearn,
   config: DeviceSettings,
   ota: DownOta,
   registered: Registered,
@@ -126,6 +130,7 @@ export const DOWN_PAYLOADS = {
 export type DownType = keyof typeof DOWN_PAYLOADS;
 export type DownCommand = Static<typeof DownCommand>;
 export type Registered = Static<typeof Registered>;
+export type DownIrLearn = Static<typeof DownIrLearn>;
 export type DownError = Static<typeof DownError>;
 
 /** The light's `set` payload: Home Assistant's JSON schema without the index, which stands in the topic. */

@@ -89,5 +89,6 @@ export async function releaseDevice(db: Db, scope: Scope, id: string, newClaimCo
 }
 
 async function forgetState(trx: Db, id: string): Promise<void> {
-  for (const table of ["device_sensor_state", "relay_states", "light_states"]) await trx(table).where({ device_id: id }).del();
+  for (const table of ["device_sensor_state", "relay_states", "light_states", "device_ir_codes"])
+    await trx(table).where({ device_id: id }).del();
 }

@@ -3,6 +3,7 @@ import {
   COMMAND_ID,
   Command,
   type CommandRecord,
+  type CommandRequest,
   Identify,
   Restart,
   SendIr,
@@ -10,15 +11,17 @@ import {
   SetLight,
   SetRelay,
 } from "../../core/command.ts";
+import type { ErrorCode } from "../../core/errors.ts";
 import { actorOf } from "../../core/principal.ts";
 import { LightState, OnOff } from "../../core/state.ts";
 import { listCommands } from "../../store/commands.ts";
 import { getDevice } from "../../store/devices.ts";
 import { Cursor, DeviceParams, Limit, nullable, pageOf } from "../fields.ts";
-import { defineRoute } from "../route.ts";
+import { type Answer, type Call, defineRoute } from "../route.ts";
 import { deviceFor } from "./device-for.ts";
 
-const Extras = {
+/** Of every request that ends as a command. */
+export const CommandExtras = {
   command_id: Type.Optional(
     Type.String({ pattern: COMMAND_ID, description: "Yours to choose. The same id again gives the same answer and no second effect" }),
   ),
@@ -29,9 +32,9 @@ const Extras = {
     Type.Integer({ minimum: 1, maximum: 86_400, description: "Keep the command this long for a device that is offline" }),
   ),
 };
-const ExtraFields = Type.Object(Extras);
+const ExtraFields = Type.Object(CommandExtras);
 const requestOf = (title: string, schema: TObject) =>
-  Type.Object({ ...schema.properties, ...Extras }, { additionalProperties: false, title });
+  Type.Object({ ...schema.properties, ...CommandExtras }, { additionalProperties: false, title });
 const REQUESTS = [
   requestOf("SetRelayRequest", SetRelay),
   requestOf("SetAllRelaysRequest", SetAllRelays),
@@ -50,7 +53,7 @@ const CommandBody = Type.Unsafe<Command & Static<typeof ExtraFields>>({
 
 const STATUSES = ["queued", "sent", "ok", "error", "timeout", "expired"] as const;
 
-const CommandReply = Type.Object(
+export const CommandReply = Type.Object(
   {
     command_id: Type.String(),
     status: Type.Enum([...STATUSES, "awaiting_confirmation"]),
@@ -63,6 +66,18 @@ const CommandReply = Type.Object(
   },
   { title: "CommandReply" },
 );
+
+/** Of every route that sends one. */
+export const COMMAND_ERRORS: readonly ErrorCode[] = [
+  "not_found",
+  "device_offline",
+  "device_not_claimed",
+  "command_id_conflict",
+  "approval_refused",
+  "unsupported_command",
+  "device_error",
+  "command_timeout",
+];
 
 export const command = defineRoute({
   method: "POST",
@@ -81,44 +96,45 @@ export const command = defineRoute({
     },
     202: { description: "Queued until the device connects, or awaiting_confirmation: somebody has to approve it", schema: CommandReply },
   },
-  errors: [
-    "not_found",
-    "device_offline",
-    "device_not_claimed",
-    "command_id_conflict",
-    "approval_refused",
-    "unsupported_command",
-    "device_error",
-    "command_timeout",
-  ],
-  async handler({ context, principal, rights, scope, params, body, requestId, repetitionId }) {
-    const { command_id: commandId = repetitionId, timeout_ms: timeoutMs, queue_for_s: queueForS, ...asked } = body;
+  errors: COMMAND_ERRORS,
+  async handler(call) {
+    const { context, rights, scope, params, body } = call;
+    const { command_id, timeout_ms, queue_for_s, ...asked } = body;
     // Its own device may be one to look at only.
     if (scope.kind === "devices") await deviceFor(rights, "device.control", context.store.db, params.id);
-    const result = await context.commands.send({
-      device: params.id,
-      scope,
-      command: asked,
-      commandId,
-      actor: actorOf(principal),
-      source: "rest",
-      timeoutMs,
-      queueForMs: queueForS === undefined ? undefined : queueForS * 1000,
-      correlationId: requestId,
-    });
-    const isDone = result.status === "ok";
-    return {
-      status: isDone ? 200 : 202,
-      body: {
-        command_id: result.commandId,
-        status: result.status,
-        task_id: result.taskId,
-        latency_ms: result.latencyMs,
-        state: result.state,
-      },
-    };
+    return await answerToCommand(call, { device: params.id, command: asked, command_id, timeout_ms, queue_for_s });
   },
 });
+
+/** Sends it as whoever calls, who may; the answer says what became of it. */
+export async function answerToCommand(
+  { context, principal, scope, requestId, repetitionId }: Call<"device.control">,
+  asked: Pick<CommandRequest, "device" | "command"> & Static<typeof ExtraFields>,
+): Promise<Answer> {
+  const { device, command_id: commandId = repetitionId, timeout_ms: timeoutMs, queue_for_s: queueForS } = asked;
+  const result = await context.commands.send({
+    device,
+    scope,
+    command: asked.command,
+    commandId,
+    actor: actorOf(principal),
+    source: "rest",
+    timeoutMs,
+    queueForMs: queueForS === undefined ? undefined : queueForS * 1000,
+    correlationId: requestId,
+  });
+  const isDone = result.status === "ok";
+  return {
+    status: isDone ? 200 : 202,
+    body: {
+      command_id: result.commandId,
+      status: result.status,
+      task_id: result.taskId,
+      latency_ms: result.latencyMs,
+      state: result.state,
+    },
+  };
+}
 
 const CommandView = Type.Object(
   {

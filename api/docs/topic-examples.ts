@@ -53,7 +53,10 @@ export const UP_EXAMPLES: Readonly<Record<UpType, TopicExample>> = {
     ),
     note: "What became of the actions of `down/task`, in their order. This one is signed with the bytes 0 to 31 as its key.",
   },
-  ir_learned: { payload: json({ name: "tv power", carrier_hz: 38000, timings: [9000, -4500, 560, -560] }) },
+  ir_learned: {
+    payload: json({ name: "tv power", carrier_hz: 38000, timings: [9000, -4500, 560, -560] }),
+    note: "Is kept as a code of the device (docs/ir.md), if it can be sent: marks and spaces in turns, a mark first.",
+  },
   ota_status: { payload: json({ status: "downloading", version: "1.5.0", progress: 40 }) },
   log: { payload: json({ level: "warn", message: "flash is nearly full" }) },
 };
@@ -77,6 +80,10 @@ export const DOWN_EXAMPLES: Readonly<Record<DownType, TopicExample>> = {
       ),
     ),
     note: "To devices whose capabilities say `tasks`. An action is a command with an `action_id`; [firmware/README.md](../firmware/README.md) says how a device checks and does them. This one is signed with the bytes 0 to 31 as its key.",
+  },
+  ir_learn: {
+    payload: json({ timeout_s: 30 }),
+    note: "The device listens for so long, and tells the first signal that it receives on `up/ir_learned`.",
   },
   config: {
     payload: json({ relay_names: ["hall"], power_restore: "last" }),

@@ -8,6 +8,7 @@ import { CommandMemory, execute, type Faults } from "./execution.ts";
 import { closeLink, connected } from "./link.ts";
 import { parseDown, topicsOf } from "./contract-topics.ts";
 import { TaskDesk } from "./task-desk.ts";
+import { pressWhenAsked } from "./remote.ts";
 import type { DeviceTaskKey } from "./tasks.ts";
 import { type Link, openTransport } from "./transport.ts";
 
@@ -78,6 +79,7 @@ class SoftwareDevice implements VirtualDevice {
     this.#startedAt = this.#now();
     this.#faults = options.faults ?? {};
     this.taskKey = options.taskKey;
+    pressWhenAsked(this, (work) => this.#background(work));
     this.#tasks = new TaskDesk({
       now: () => ({ state: this.state, capabilities: this.capabilities, faults: this.#faults, key: this.taskKey, now: this.#now() }),
       events: this.events,

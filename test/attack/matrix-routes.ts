@@ -10,6 +10,7 @@ import type { databases } from "../support/databases.ts";
 import { addAutomations, AUTOMATION_ROWS } from "./matrix-automations.ts";
 import { addSchedule, SCHEDULE_ROWS } from "./matrix-schedules.ts";
 import { addAlerts, ALERT_ROWS } from "./matrix-alerts.ts";
+import { addIrCode, IR_ROWS } from "./matrix-ir.ts";
 import { addTemplate, TEMPLATE_ROWS } from "./matrix-templates.ts";
 import { PLACE_ROWS, placesIn } from "./matrix-places.ts";
 import { type Ids, MANAGERS, type Row, type Target, TARGETS } from "./matrix-row.ts";
@@ -117,6 +118,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   "POST /api/v1/devices/:id/task-key": DEVICE,
   "POST /api/v1/devices/:id/commands": { ...DEVICE, body: () => GUEST_BODY },
   "GET /api/v1/devices/:id/commands": DEVICE,
+  ...IR_ROWS,
   ...PLACE_ROWS,
   ...SETTINGS_ROWS,
   ...NOTIFICATION_ROWS,
@@ -264,6 +266,12 @@ async function attackAll(cast: Cast): Promise<number> {
     granted: await addTask(cast, true, cast.granted),
   };
 
+  const irCodes = {
+    ours: await addIrCode(cast, true, pool.ours.spare),
+    theirs: await addIrCode(cast, false, pool.theirs.spare),
+    granted: await addIrCode(cast, true, cast.granted),
+  };
+
   const side = (isOurs: boolean): Ids => ({
     ...automations[isOurs ? "ours" : "theirs"],
     ...schedules[isOurs ? "ours" : "theirs"],
@@ -273,6 +281,7 @@ async function attackAll(cast: Cast): Promise<number> {
     ...called[isOurs ? "ours" : "theirs"],
     device: isOurs ? pool.ours.spare : pool.theirs.spare,
     task: isOurs ? tasks.ours : tasks.theirs,
+    irCode: isOurs ? irCodes.ours : irCodes.theirs,
     organization: isOurs ? cast.ours : cast.theirs,
     user: isOurs ? viewer.id : people.stranger.userId,
     invitation: isOurs ? invitations.ours : invitations.theirs,
@@ -306,6 +315,7 @@ async function attackAll(cast: Cast): Promise<number> {
     schedule: newId(),
     template: newId(),
     task: newId(),
+    irCode: newId(),
   });
 
   /** What is used up is made anew for the one attempt that will. */
@@ -313,7 +323,7 @@ async function attackAll(cast: Cast): Promise<number> {
     const isOurs = who !== "stranger";
     const ids = { ...side(isOurs) };
     if (hasOneDevice(who) && row.isOnDevice === true)
-      Object.assign(ids, { device: cast.granted, event: events.granted, task: tasks.granted });
+      Object.assign(ids, { device: cast.granted, event: events.granted, task: tasks.granted, irCode: irCodes.granted });
     for (const used of row.uses ?? []) {
       if (used === "device") {
         if (!hasOneDevice(who)) ids.device = await cast.addDevice(isOurs ? "ours" : "theirs");

@@ -30,6 +30,7 @@ export interface Ids {
   readonly schedule: string;
   readonly template: string;
   readonly task: string;
+  readonly irCode: string;
   readonly alertRule: string;
   readonly alert: string;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { decodeTimings, encodeMessage } from "../../core/ir-protocols.ts";
+import { decodeTimings, encodeMessage, findProtocol, IR_PROTOCOLS, MOST_ADDRESS, MOST_COMMAND } from "../../core/ir-protocols.ts";
 import type { IrMessage } from "../../core/ir-signal.ts";
 import { pressOf, timingsFault } from "../../core/ir-signal.ts";
 import { anyMessage, rawSignal, refusalOf } from "./ir-codes.ts";
@@ -85,6 +85,12 @@ describe("infrared protocols", () => {
     const samsung = encodeMessage(message("Samsung32", 7, 2)).timings;
     assert.equal(decodeTimings(samsung.with(65, samsung[65] === -550 ? -1_650 : -550)), undefined);
     for (const none of [[], [9_000], [9_000, -4_500], [560, -560, 560, -560]]) assert.equal(decodeTimings(none), undefined);
+  });
+
+  test("have no larger address or command than any may have", () => {
+    const all = IR_PROTOCOLS.map((name) => findProtocol(name)?.most ?? assert.fail());
+    assert.equal(Math.max(...all.map(({ address }) => address)), MOST_ADDRESS);
+    assert.equal(Math.max(...all.map(({ command }) => command)), MOST_COMMAND);
   });
 
   test("refuse what they have no room for, with its place", () => {
