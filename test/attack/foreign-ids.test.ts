@@ -44,6 +44,13 @@ async function addTemplate(api: ApiClient): Promise<{ id: string }> {
   return body.template;
 }
 
+async function addIrCode(api: ApiClient, device: string): Promise<{ id: string }> {
+  const wanted = { format: "timings", name: "Hers", timings: [900, -450] };
+  const { status, body } = await api.call<{ ir_code: { id: string } }>("POST", `/api/v1/devices/${device}/ir-codes`, wanted);
+  assert.equal(status, 201, JSON.stringify(body));
+  return body.ir_code;
+}
+
 for (const { name, skip, open } of databases()) {
   describe(`${name}: another organisation`, { skip }, () => {
     test("sees a foreign id exactly as a missing one on every route, and changes nothing there", async () => {
@@ -81,6 +88,7 @@ for (const { name, skip, open } of databases()) {
       const contact = await addContact(alice.api);
       const { rule, alert } = await addAlert(alice.api);
       const template = await addTemplate(alice.api);
+      const irCode = await addIrCode(alice.api, device.uid);
       const foreign: Record<string, string> = {
         "alert-rules": rule.id,
         alerts: alert.id,
@@ -110,11 +118,18 @@ for (const { name, skip, open } of databases()) {
             `alert-rules/${rule.id}`,
             `alerts/${alert.id}`,
             `templates/${template.id}`,
+            `devices/${device.id}/ir-codes/${irCode.id}`,
           ].map(async (path) => (await alice.api.call("GET", `/api/v1/${path}`)).body),
         );
       const placesBefore = await ofPlaces();
       /** What stands deeper in the path is there, in Alice's organisation. */
-      const deeper = { ":user_id": alice.userId, ":target_id": device.id, ":entity_id": device.id, ":invitation_id": invitation.id };
+      const deeper = {
+        ":user_id": alice.userId,
+        ":target_id": device.id,
+        ":entity_id": device.id,
+        ":invitation_id": invitation.id,
+        ":code": irCode.id,
+      };
       const bodies: Record<string, object> = {
         "POST /api/v1/organizations/:id/grants": { user_id: alice.userId, device: device.uid, role: "viewer" },
       };
