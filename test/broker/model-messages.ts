@@ -131,7 +131,7 @@ async function report(
   const type = pick(REPORTS, which) as (typeof REPORTS)[number];
   const uid = isForeign ? stage.device(which).account.name : client;
   const number = ++stage.count;
-  const payloads = { telemetry: { values: { t: number } }, heartbeat: { uptime_s: number }, register: {} };
+  const payloads = { telemetry: { ts: stage.nextMoment(), values: { t: number } }, heartbeat: { uptime_s: number }, register: {} };
   const topic = type === "availability" ? `hexa/${uid}/availability` : `hexa/${uid}/up/${type}`;
   const payload = type === "availability" ? (isEmpty ? "online" : "offline") : JSON.stringify(payloads[type]);
   const qos = type === "register" && asked === 0 ? 1 : asked;

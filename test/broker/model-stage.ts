@@ -66,6 +66,8 @@ export class Stage implements AsyncDisposable {
   moves = 0;
   /** Names everything that is sent. */
   count = 0;
+  /** Of the reading that was made last, in ms since 1970. */
+  #moment = 0;
   /** What was done in this run, to read when it fails. */
   trace: string[] = [];
 
@@ -206,6 +208,12 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Where the client is let in. */
+  /** Later than the one before: of two readings of one moment the hub keeps the first. */
+  nextMoment(): number {
+    this.#moment = Math.max(Date.now(), this.#moment + 1);
+    return this.#moment;
+  }
+
   #nodeFor(client: string, account: Account, wanted: number): number {
     const session = this.model.sessions.get(client);
     const last = this.#nodes.get(client);
