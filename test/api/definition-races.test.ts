@@ -46,21 +46,26 @@ for (const { name, skip, open } of databases().filter((one) => one.name === "Pos
                 const rows = await db("pg_stat_activity").where({ wait_event_type: "Lock", datname: db.raw("current_database()") });
                 return rows.length === count;
               },
-              { what: `${count} that wait` },
+              { what: `${count} that wait`, timeoutMs: 30_000 },
             );
-          const removing = ask(owner, "DELETE", `sites/${site.id}`);
-          await waiting(1);
-          const changing = [
-            ask(owner, "PATCH", `${path}/${present}`, { time_zone: "UTC" }, match),
-            ask(owner, "PATCH", `${path}/${other}`, here, match),
-            ask(owner, "POST", `${path}/${former}/versions/1/restore`, undefined, match),
-            ask(owner, "POST", path, { ...body, ...here }),
-          ];
-          await waiting(5);
-          release();
-          await holding;
-          assert.equal((await removing).status, 204);
-          for (const answer of await Promise.all(changing)) assertEnvelope(answer, 400, "validation_error");
+          try {
+            const removing = ask(owner, "DELETE", `sites/${site.id}`);
+            await waiting(1);
+            const changing = [
+              ask(owner, "PATCH", `${path}/${present}`, { time_zone: "UTC" }, match),
+              ask(owner, "PATCH", `${path}/${other}`, here, match),
+              ask(owner, "POST", `${path}/${former}/versions/1/restore`, undefined, match),
+              ask(owner, "POST", path, { ...body, ...here }),
+            ];
+            await waiting(5);
+            release();
+            assert.equal((await removing).status, 204);
+            for (const answer of await Promise.all(changing)) assertEnvelope(answer, 400, "validation_error");
+          } finally {
+            // Nobody waits for what has failed.
+            release();
+            await holding;
+          }
         });
       });
   });

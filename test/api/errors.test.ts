@@ -165,12 +165,14 @@ describe("every route", () => {
       assertEnvelope(answer, 400, "validation_error");
     });
     if (route.method === "GET" || isForeign(route.path)) continue;
-    test(`${route.method} ${route.path} refuses bodies that are not its own`, async () => {
-      for (const body of [[], 5, "null", { bogus: 1 }]) {
-        assertEnvelope(await hub.ask(route.method, path, { token: OPERATOR, headers: credentials, body }), 400, "validation_error");
-      }
-      assertEnvelope(await hub.ask(route.method, path, { token: OPERATOR, headers: credentials, body: "{" }), 400, "bad_json");
-    });
+    // A file is read for those alone who may have it kept (ir-codes.test.ts).
+    if (!route.raw)
+      test(`${route.method} ${route.path} refuses bodies that are not its own`, async () => {
+        for (const body of [[], 5, "null", { bogus: 1 }]) {
+          assertEnvelope(await hub.ask(route.method, path, { token: OPERATOR, headers: credentials, body }), 400, "validation_error");
+        }
+        assertEnvelope(await hub.ask(route.method, path, { token: OPERATOR, headers: credentials, body: "{" }), 400, "bad_json");
+      });
     // Whether a commanded device exists is for the command path to say.
     if (route.path.includes(":id") && !route.path.endsWith("/commands") && !isPersonal(route.path)) {
       test(`${route.method} ${route.path} does not find what is not there`, async () => {

@@ -160,7 +160,8 @@ for (const { name, skip, open } of databases()) {
         assert.match(String(wrong.json["message"]), /^line 14: .*NaN/);
         assertEnvelope(await send(scene, codes, '{"commandsEncoding":\n"Base64",\n"commands": {"on": "?"}}'), 400, "validation_error");
         assertEnvelope(await send(scene, codes, "x".repeat(1_048_577)), 413, "payload_too_large");
-        assertEnvelope(await send(scene, codes, ""), 400, "validation_error");
+        for (const body of ["", "[]", "5", "null", '{"bogus":1}', "{"])
+          assertEnvelope(await send(scene, codes, body), 400, "validation_error");
         assert.deepEqual(ids(await ask(owner, "GET", codes)), []);
         for (const [body, path] of [
           [{ ...RAW, timings: [900, 450] }, "/timings"],
