@@ -243,7 +243,9 @@ class FollowedAlerts implements Alerts {
   }
 
   async #onTimers(trx: Db, timers: readonly Timer[]): Promise<undefined> {
-    for (const { payload } of timers.toSorted((a, b) => (a.key < b.key ? -1 : 1))) {
+    // Devices before alerts, as where a device comes or goes; else by key.
+    const orderOf = ({ key, payload }: Timer): string => `${payload["what"] === "survey" ? 0 : 1} ${key}`;
+    for (const { payload } of timers.toSorted((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1))) {
       const { what, rule: id, version, subject, after } = payload as unknown as TimerPayload;
       const rule = await this.#readRule(trx, id);
       if (rule?.rule.version !== version) continue;

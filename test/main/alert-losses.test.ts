@@ -57,7 +57,7 @@ class GatewayScene extends AlertsScene {
   }
 }
 
-const AWAY = { name: "Away", condition: { kind: "device_offline", gather_s: 1 } };
+const AWAY = { name: "Away", condition: { kind: "device_offline", gather_s: 3 } };
 
 for (const { name, skip, open } of databases()) {
   describe(`${name}: the loss of a gateway`, { skip, concurrency: 2 }, () => {

@@ -60,9 +60,15 @@ test("what happens at a node before it hears of a rule is held against the rule 
   const [leaves, comes] = [await atA.addSensor("Leaves"), await atA.addSensor("Comes")];
   const client = await atA.connect(leaves);
   await (await atA.connect(comes)).endAsync();
-  const presence = async ({ uid }: Sensor): Promise<string> =>
-    (await pair.b.api.call<{ device: { connection_status: string } }>("GET", `/api/v1/devices/${uid}`)).body.device.connection_status;
-  await until(async () => (await presence(leaves)) === "online" && (await presence(comes)) === "offline", { what: "both as they were" });
+  const shown = async ({ uid }: Sensor) =>
+    (await pair.b.api.call<{ device: { connection_status: string; last_seen_at: string | null } }>("GET", `/api/v1/devices/${uid}`)).body
+      .device;
+  const presence = async (sensor: Sensor): Promise<string> => (await shown(sensor)).connection_status;
+  await until(async () => (await presence(leaves)) === "online", { what: "the one to be there" });
+  // It was there: one that never was is not lost.
+  await until(async () => (await presence(comes)) === "offline" && (await shown(comes)).last_seen_at !== null, {
+    what: "the other to be gone",
+  });
 
   process.kill(pair.ground.redis.pid, "SIGSTOP");
   const rule = await atB.rule({ name: "Away", condition: { kind: "device_offline", gather_s: 0 } });
