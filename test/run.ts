@@ -10,7 +10,7 @@ import type { FileLimits, FileResult } from "./support/run-file.ts";
 const USAGE = `Usage: node test/run.ts [options] [path …]
 
 Runs test/**/*.test.ts, or those below the paths given, each in a process of its own; *.alone.test.ts, which measure or need the whole
-machine, after the others and one at a time. Servers that some suites need (PostgreSQL, Redis, mosquitto, paho-mqtt, libfaketime) are installed
+machine, after the others and one at a time. Servers that some suites need (PostgreSQL, Redis, mosquitto, paho-mqtt, NATS, libfaketime) are installed
 through apt-get when this runs as root; where they stay missing, those suites are skipped.
 
   --ci             a skipped suite is a failure (also when CI is set)

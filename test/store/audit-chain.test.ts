@@ -328,16 +328,23 @@ forEachEngine(({ engine, test, emptyPlace }) => {
       await using second = await openStore(place.options);
       const masterKey = randomBytes(32);
       const [key, same] = [await testChainKey(first.db, masterKey), await testChainKey(second.db, masterKey)];
-      for (const organizationId of [A, B, null]) await writeAudit(first.db, organizationId, 400);
-      const sealed = await Promise.all([sealAll(first.db, key), sealAll(second.db, same)]);
-      assert.ok(sealed[0] > 0 && sealed[1] > 0 && sealed[0] + sealed[1] === 1_202, String(sealed));
+      const sealed = [0, 0] as [number, number];
+      let rounds = 0;
+      // A quick one may have done all before the other has looked.
+      for (; rounds < 20 && !(sealed[0] > 0 && sealed[1] > 0); rounds++) {
+        for (const organizationId of [A, B, null]) await writeAudit(first.db, organizationId, 400);
+        const [one, other] = await Promise.all([sealAll(first.db, key), sealAll(second.db, same)]);
+        sealed[0] += one;
+        sealed[1] += other;
+      }
+      assert.ok(sealed[0] > 0 && sealed[1] > 0 && sealed[0] + sealed[1] === rounds * 1_200 + 2, String(sealed));
       const chains = await verify(second.db, same, PLATFORM);
       assert.deepEqual(
         chains.map(({ checked, fault }) => [checked, fault]),
         [
-          [402, null],
-          [400, null],
-          [400, null],
+          [rounds * 400 + 2, null],
+          [rounds * 400, null],
+          [rounds * 400, null],
         ],
       );
     });

@@ -9,6 +9,7 @@ const NEEDS = [
   { name: "Redis", missing: redisMissing, packages: ["redis-server"] },
   { name: "mosquitto", missing: mosquittoMissing, packages: ["mosquitto", "mosquitto-clients"] },
   { name: "paho-mqtt", missing: pahoMissing, packages: ["python3-paho-mqtt"] },
+  { name: "NATS", missing: () => (findProgram("nats-server") ? undefined : "NATS is not installed"), packages: ["nats-server"] },
   { name: "libfaketime", missing: faketimeMissing, packages: ["libfaketime"] },
 ] as const;
 
