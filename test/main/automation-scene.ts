@@ -88,3 +88,6 @@ export const turn = (device: string, relay: number, state: "ON" | "OFF" | "TOGGL
   command: { command: "set_relay", relay, state },
 });
 export const publish = (name: string, payload: unknown = name) => ({ kind: "publish", name, payload });
+
+export const isOn = ({ state }: VirtualDevice, index: number): boolean =>
+  state.relays.find((relay) => relay.index === index)?.state === "ON";
