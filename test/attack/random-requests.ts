@@ -34,30 +34,38 @@ export function resolve(document: Document, node: Json): Json {
 /**
  * Requests of one operation: what the document describes, with ids that are there now and then, and what it does not:
  * fields that are missing or too many, values of another type, queries that nobody knows, bodies that are no JSON.
+ * `known` gives the ids that answers told: those of a collection, or all.
  */
 export function requestsOf(
   document: Document,
   { path, method, operation }: { readonly path: string; readonly method: string; readonly operation: Operation },
-  known: () => readonly string[],
+  known: (collection?: string) => readonly string[],
 ): Arbitrary<RandomRequest> {
   const parameters = (operation.parameters ?? []).map((one) => resolve(document, one));
   const of = (place: string): Json[] => parameters.filter((one) => one["in"] === place);
-  const ids = fc.integer({ min: 0, max: 999 }).map((index) => known()[index % Math.max(1, known().length)] ?? "none");
+  const idsOf = (collection?: string): Arbitrary<string> =>
+    fc.integer({ min: 0, max: 999 }).map((index) => known(collection)[index % Math.max(1, known(collection).length)] ?? "none");
+  const ids = idsOf();
   const value = (schema: Json): Arbitrary<unknown> => valuesOf(document, schema, ids);
-  const text = (schema: Json): Arbitrary<string> =>
+  const text = (schema: Json, collection?: string): Arbitrary<string> =>
     fc.oneof(
       { weight: 4, arbitrary: value(schema).map((one) => (typeof one === "string" ? one : JSON.stringify(one))) },
       { weight: 2, arbitrary: ids },
+      { weight: collection === undefined ? 0 : 6, arbitrary: idsOf(collection) },
       { weight: 1, arbitrary: fc.string({ unit: "grapheme", maxLength: 40 }) },
     );
-  const inPath = fc.tuple(...of("path").map((one) => text(one["schema"] as Json)));
+  const inPath = fc.tuple(
+    ...[...path.matchAll(/([^/]+)\/\{(\w+)\}/g)].map(([, collection, name]) =>
+      text(of("path").find((one) => one["name"] === name)?.["schema"] as Json, collection),
+    ),
+  );
   const inQuery = fc.tuple(
-    ...of("query").map((one) => fc.option(text(one["schema"] as Json), { freq: one["required"] === true ? 8 : 1, nil: undefined })),
-    fc.option(fc.string({ maxLength: 8 }), { freq: 1, nil: undefined }).map((one) => (one === undefined ? undefined : one)),
+    ...of("query").map((one) => maybe(one["required"] === true ? 0.9 : 0.3, text(one["schema"] as Json))),
+    maybe(0.1, fc.string({ maxLength: 8 })),
   );
   const schema = operation.requestBody?.content["application/json"]?.schema;
   const bodies = schema === undefined ? fc.constant(undefined) : bodiesOf(value(schema));
-  const key = fc.option(fc.constantFrom("one", "two", "x".repeat(300), "ü"), { freq: 1, nil: undefined });
+  const key = maybe(0.2, fc.constantFrom("one", "two", "x".repeat(300), "ü"));
   const conditions = fc.record(
     Object.fromEntries(
       of("header")
@@ -82,6 +90,12 @@ export function requestsOf(
       headers: { ...conditional, ...(idempotencyKey === undefined ? {} : { "idempotency-key": encodeURIComponent(idempotencyKey) }) },
     };
   });
+}
+
+/** What comes in `share` of all cases. */
+function maybe<T>(share: number, of: Arbitrary<T>): Arbitrary<T | undefined> {
+  const weight = Math.round(share * 100);
+  return fc.oneof({ weight: 100 - weight, arbitrary: fc.constant(undefined) }, { weight, arbitrary: of });
 }
 
 /** Of a path; an empty one, and one of dots alone, would make it another path. */
