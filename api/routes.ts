@@ -56,6 +56,7 @@ import * as sites from "./places/sites.ts";
 import * as approvalPin from "./people/approval-pin.ts";
 import * as password from "./people/password.ts";
 import { register, verifyEmail } from "./people/registration.ts";
+import { chart } from "./readings/chart.ts";
 import { exportReadings } from "./readings/export.ts";
 import { latest as latestReadings } from "./readings/latest.ts";
 import { readings } from "./readings/readings.ts";
@@ -243,6 +244,7 @@ export const ROUTES: readonly Route[] = [
   templateExchange.copy,
   ...templateVersions.routes,
   readings,
+  chart,
   latestReadings,
   exportReadings,
   alertRules.list,

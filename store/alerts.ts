@@ -4,7 +4,7 @@ import { newId } from "../core/id.ts";
 import type { Severity } from "../core/notification.ts";
 import type { Actor, Scope } from "../core/principal.ts";
 import type { Db } from "./open.ts";
-import { fromJson, isoOf, type Page, pageOf, rowsOf, scoped, storableText, toJson } from "./sql.ts";
+import { fromJson, isoOf, type Page, pageOf, placesFor, rowsOf, scoped, storableText, toJson } from "./sql.ts";
 
 const KEPT_MS = 365 * 86_400_000;
 const PURGED_AT_ONCE = 5_000;
@@ -17,7 +17,7 @@ export async function insertAlert(trx: Db, alert: Alert): Promise<boolean> {
   const names = Object.keys(row);
   const rows = await rowsOf(
     trx,
-    `insert into alerts (${names.join(", ")}) values (${names.map(() => "?").join(", ")}) on conflict do nothing returning id`,
+    `insert into alerts (${names.join(", ")}) values (${placesFor(names)}) on conflict do nothing returning id`,
     Object.values(row),
   );
   return rows.length > 0;

@@ -18,7 +18,7 @@ import {
   type SealedHead,
 } from "./audit-chain.ts";
 import type { Db } from "./open.ts";
-import { rowSource, rowsOf, toJson } from "./sql.ts";
+import { placesFor, rowsOf, rowSource, toJson } from "./sql.ts";
 import { inTransaction } from "./transaction.ts";
 
 export interface SealingContext {
@@ -70,7 +70,7 @@ export async function sealAudit(db: Db, key: ChainKey): Promise<number> {
     const rows = await rowsOf<LinkRow & { chain: string }>(
       trx,
       `select ${LINK_COLUMNS}, ${CHAIN} as chain from audit_outbox
-       where chain_seq is null and ${CHAIN} in (${chains.map(() => "?").join(", ")}) order by id limit ${GROUP}`,
+       where chain_seq is null and ${CHAIN} in (${placesFor(chains)}) order by id limit ${GROUP}`,
       chains,
     );
     const links = rows.map((row) => extend(heads, key, row));

@@ -5,7 +5,7 @@ import type { DevicePrincipal } from "../core/principal.ts";
 import type { KeyPurpose } from "../core/signing-key.ts";
 import type { Db } from "./open.ts";
 import { type SigningKey, type SigningKeys, tokenHash, withKeys } from "./secrets.ts";
-import { engineOf, isoOf, rowsOf, toJson } from "./sql.ts";
+import { engineOf, isoOf, placesFor, rowsOf, toJson } from "./sql.ts";
 
 const PREFIX = "hxd";
 
@@ -99,7 +99,7 @@ function jwtProof({ jti, device_id: deviceId }: Record<string, unknown>): Proof 
 
 function tokenProof(keys: readonly SigningKey[], secret: string): Proof {
   const hashes = keys.map((key) => tokenHash(key, secret));
-  return { condition: `c.kind = 'token' and c.secret_hash in (${hashes.map(() => "?").join(", ")})`, bindings: hashes };
+  return { condition: `c.kind = 'token' and c.secret_hash in (${placesFor(hashes)})`, bindings: hashes };
 }
 
 /** What the store keeps of a device's TLS client certificate. */

@@ -4,7 +4,7 @@ import { HubError } from "../core/errors.ts";
 import type { Scope } from "../core/principal.ts";
 import type { Db } from "./open.ts";
 import { scopedPlaces } from "./sites.ts";
-import { containing, engineOf, fromJson, isoOf, type Page, pageOf, scoped, toJson } from "./sql.ts";
+import { containing, engineOf, fromJson, isoOf, type Page, pageOf, placesFor, scoped, toJson } from "./sql.ts";
 
 /** Two rights on one list: whoever may see the devices of an organisation need not see its people. */
 export interface Sight {
@@ -84,7 +84,7 @@ function whereProperty(query: Knex.QueryBuilder, { name, value }: { name: string
   if (engineOf(query) === "postgres") {
     query.whereRaw(`e.properties -> ?::text in (${all.map(() => "?::jsonb").join(", ")})`, [name, ...all]);
   } else {
-    query.whereRaw(`e.properties -> ? in (${all.map(() => "?").join(", ")})`, [`$."${name}"`, ...all]);
+    query.whereRaw(`e.properties -> ? in (${placesFor(all)})`, [`$."${name}"`, ...all]);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Scope } from "../core/principal.ts";
 import { allOf, type EventFilter, eventQueries, readEvents } from "./event-query.ts";
 import type { Db } from "./open.ts";
-import { engineOf, rowsOf } from "./sql.ts";
+import { engineOf, placesFor, rowsOf } from "./sql.ts";
 
 export const BUCKETS = { minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const;
 export type Bucket = keyof typeof BUCKETS;
@@ -96,7 +96,7 @@ async function countBuckets(
   const rows = await rowsOf<{ start: string; name: string; count: number }>(
     db,
     `select start, name, count(*) as count from (
-       select ${startOf(db, bucket)} as start, case when type in (${types.map(() => "?").join(", ")}) then type else '' end as name from ${sql}
+       select ${startOf(db, bucket)} as start, case when type in (${placesFor(types)}) then type else '' end as name from ${sql}
      ) as named group by start, name order by start`,
     [...types, ...bindings],
   );

@@ -1,6 +1,6 @@
 import { newId } from "../core/id.ts";
 import type { Db } from "./open.ts";
-import { fromJson, isoOf, rowsOf, toJson } from "./sql.ts";
+import { fromJson, isoOf, placesFor, rowsOf, toJson } from "./sql.ts";
 
 const LIVES_MS = 24 * 3_600_000;
 const TAKEOVER_MS = 60_000;
@@ -107,7 +107,7 @@ async function askForKey(db: Db, attempt: IdempotencyName & BodyHash & { readonl
      on conflict (principal_id, endpoint, idem_key) do update
        set request_body_hash = excluded.request_body_hash, owner = excluded.owner, created_at = excluded.created_at, status = null, body = null, headers = null
        where idempotency_keys.created_at <= ?
-          or (idempotency_keys.status is null and idempotency_keys.owner <> excluded.owner and idempotency_keys.created_at <= ? and idempotency_keys.request_body_hash in (${hashes.map(() => "?").join(", ")}))
+          or (idempotency_keys.status is null and idempotency_keys.owner <> excluded.owner and idempotency_keys.created_at <= ? and idempotency_keys.request_body_hash in (${placesFor(hashes)}))
      returning idem_key`,
     [principalId, endpoint, key, bodyHash, OWNER, isoOf(now), expired, isoOf(now - TAKEOVER_MS), ...hashes],
   );

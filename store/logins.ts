@@ -4,7 +4,7 @@ import { newId, newSecret } from "../core/id.ts";
 import { keyObjectOf, verifyJwt } from "./credentials.ts";
 import type { Db } from "./open.ts";
 import { type SigningKey, type SigningKeys, tokenHash } from "./secrets.ts";
-import { isoOf, rowsOf, storableText } from "./sql.ts";
+import { isoOf, placesFor, rowsOf, storableText } from "./sql.ts";
 import { inTransaction } from "./transaction.ts";
 import { type User, userOf, type UserRow, userRows } from "./users.ts";
 
@@ -96,7 +96,7 @@ export async function refreshLogin(db: Db, keys: SigningKeys, token: string, now
     await trx("logins").whereIn("id", theirs).forNoKeyUpdate().select("id");
     const [taken] = await rowsOf<TokenRow>(
       trx,
-      `update refresh_tokens set replaced_at = ? where token_hash in (${hashes.map(() => "?").join(", ")}) and replaced_at is null
+      `update refresh_tokens set replaced_at = ? where token_hash in (${placesFor(hashes)}) and replaced_at is null
        returning token_hash, login_id, replaced_at`,
       [isoOf(now), ...hashes],
     );

@@ -2,9 +2,9 @@ import { HubError } from "../core/errors.ts";
 import type { SensorValue } from "../core/payloads.ts";
 import type { Scope } from "../core/principal.ts";
 import type { Db } from "./open.ts";
-import { readBuckets } from "./rolled-readings.ts";
+import { readBuckets, type Source, type Span } from "./rolled-readings.ts";
 import { HOUR_MS } from "./rollups.ts";
-import { engineOf, isoOf, rowsOf } from "./sql.ts";
+import { engineOf, isoOf, placesFor, rowsOf } from "./sql.ts";
 import { sensorValue } from "./state.ts";
 
 export type Aggregate = "avg" | "min" | "max" | "sum" | "count" | "first" | "last";
@@ -48,20 +48,27 @@ export async function queryReadings(db: Db, scope: Scope, query: ReadingsQuery):
   const agg = query.agg ?? "avg";
   const start = query.after === undefined ? query.from : Math.max(query.from, query.after + (bucketMs ?? 1));
   const read = (window: Window): Promise<Row[]> =>
-    bucketMs === undefined
-      ? readRaw(db, series.id, window)
-      : readBuckets(db, { series: series.id, window, bucketMs, agg, source: (span) => source(db, series.id, span) });
+    bucketMs === undefined ? readRaw(db, series.id, window) : bucketsOf(db, series.id, { window, bucketMs, agg });
   const rows = await readInWindows(
     read,
     {
       from: Math.max(start, series.first_ts),
-      to: Math.min(query.to, await endOf(db, series.id, bucketMs !== undefined)),
+      to: Math.min(query.to, await endOf(db, [series.id])),
       limit: limit + 1,
     },
     bucketMs ?? 1,
   );
   const items = rows.slice(0, limit).map(({ ts, v, json }) => ({ ts, value: v === null && json === null ? null : sensorValue(v, json) }));
   return { items, next: rows.length > limit ? (items.at(-1)?.ts ?? null) : null };
+}
+
+async function bucketsOf(
+  db: Db,
+  series: number,
+  query: { readonly window: Window; readonly bucketMs: number; readonly agg: Aggregate },
+): Promise<Row[]> {
+  const bySeries = await readBuckets(db, { ...query, series: [series], source: readingsOf(db) });
+  return bySeries.get(series) ?? [];
 }
 
 export interface SeriesSummary {
@@ -119,8 +126,10 @@ export function visible(
   if (scope.kind === "platform") return { sql, bindings };
   const inOrganization = { sql: `${sql} and d.organization_id = ?`, bindings: [...bindings, scope.organizationId] };
   if (scope.kind === "organization") return inOrganization;
-  const places = scope.deviceIds.map(() => "?").join(", ");
-  return { sql: `${inOrganization.sql} and d.id in (${places || "null"})`, bindings: [...inOrganization.bindings, ...scope.deviceIds] };
+  return {
+    sql: `${inOrganization.sql} and d.id in (${placesFor(scope.deviceIds) || "null"})`,
+    bindings: [...inOrganization.bindings, ...scope.deviceIds],
+  };
 }
 
 /** Windows that grow, so that a page near the start of a long range does not read the whole of it. They end where a period ends. */
@@ -140,31 +149,40 @@ export async function readInWindows(
 }
 
 export async function readRaw(db: Db, series: number, window: Window): Promise<Row[]> {
-  const { sql, bindings } = source(db, series, window);
+  const { sql, bindings } = readingsOf(db)([series], window);
   return await rowsOf<Row>(db, `${sql} order by t.ts limit ?`, [...bindings, window.limit]);
 }
 
-/** The series' rows of a window as (ts in ms, v, json as text). SQLite visits one ten-minute bucket after the other, as its key lies. */
-function source(db: Db, series: number, { from, to }: Pick<Window, "from" | "to">): { sql: string; bindings: (string | number)[] } {
-  if (engineOf(db) === "postgres") {
+/** The rows of a span as (series_id, ts in ms, v, json as text). SQLite visits one ten-minute bucket after the other, as its key lies. */
+export const readingsOf =
+  (db: Db) =>
+  (series: readonly number[], { from, to }: Span): Source => {
+    const ofSeries = `t.series_id in (${placesFor(series)})`;
+    if (engineOf(db) === "postgres") {
+      return {
+        // In whole milliseconds a double is exact, and quicker than extract(), which counts in decimals.
+        sql: `select t.series_id, round(date_part('epoch', t.ts) * 1000)::bigint as ts, t.v, t.json::text as json from telemetry t where ${ofSeries} and t.ts >= ? and t.ts < ?`,
+        bindings: [...series, isoOf(from), isoOf(to)],
+      };
+    }
     return {
-      sql: "select round(extract(epoch from t.ts) * 1000)::bigint as ts, t.v, t.json::text as json from telemetry t where t.series_id = ? and t.ts >= ? and t.ts < ?",
-      bindings: [series, isoOf(from), isoOf(to)],
+      sql: `with recursive b(bucket) as (select cast(? as integer) union all select bucket + 1 from b where bucket < ?)
+            select t.series_id, t.ts as ts, t.v as v, t.json as json from b cross join telemetry as t on t.bucket = b.bucket and ${ofSeries} where t.ts >= ? and t.ts < ?`,
+      bindings: [Math.floor(from / SQLITE_BUCKET_MS), Math.floor((to - 1) / SQLITE_BUCKET_MS), ...series, from, to],
     };
-  }
-  return {
-    sql: `with recursive b(bucket) as (select cast(? as integer) union all select bucket + 1 from b where bucket < ?)
-          select t.ts as ts, t.v as v, t.json as json from b cross join telemetry as t on t.bucket = b.bucket and t.series_id = ? where t.ts >= ? and t.ts < ?`,
-    bindings: [Math.floor(from / SQLITE_BUCKET_MS), Math.floor((to - 1) / SQLITE_BUCKET_MS), series, from, to],
   };
-}
 
-/** Of what was summed up something may be left when no reading is. */
-async function endOf(db: Db, series: number, isSummed: boolean): Promise<number> {
-  const end = await endOfData(db);
-  if (!isSummed) return end;
-  const [last] = await rowsOf<{ ts: number | null }>(db, "select max(ts) as ts from telemetry_hours where series_id = ?", [series]);
-  return Math.max(end, (last?.ts ?? 0) + HOUR_MS);
+/** A time after all readings of the series, and after what is left of them: the hour of each is summed up or still to be. */
+export async function endOf(db: Db, series: readonly number[]): Promise<number> {
+  const [last] = await rowsOf<{ hour: number | null }>(
+    db,
+    `select max(case when coalesce(summed, -1) > coalesce(marked, -1) then summed else marked end) as hour from (
+       select (select max(ts) / ${HOUR_MS} from telemetry_hours where series_id = s.id) as summed,
+         (select max(hour) from telemetry_dirty where series_id = s.id) as marked
+       from series s where s.id in (${placesFor(series)})) as ends`,
+    series,
+  );
+  return ((last?.hour ?? -1) + 1) * HOUR_MS;
 }
 
 /** A time after every reading. On SQLite it keeps an open-ended query from visiting empty buckets. */

@@ -1,52 +1,96 @@
 import type { Db } from "./open.ts";
-import type { Aggregate, Row, Window } from "./readings.ts";
+import type { Aggregate, Row } from "./readings.ts";
 import { dirtyHours, HOUR_MS, LEVELS, type Level, MINUTE_MS, sparseHours } from "./rollups.ts";
-import { engineOf, rowsOf } from "./sql.ts";
+import { engineOf, placesFor, rowsOf } from "./sql.ts";
 
-/** Part of a window: from what was worked out before, or from the readings themselves. */
-interface Part {
+/** ms since 1970; `to` is exclusive. */
+export interface Span {
   readonly from: number;
   readonly to: number;
+}
+
+/** Part of a window: from what was worked out before, or from the readings themselves. */
+interface Part extends Span {
   readonly isRaw: boolean;
 }
 
-/** A SELECT of `ts`, `v` and `json` as text. */
+/** A SELECT of `series_id`, `ts`, `v` and `json` as text. */
 export interface Source {
   readonly sql: string;
   readonly bindings: readonly (string | number)[];
 }
 
-export interface BucketQuery {
-  readonly series: number;
-  readonly window: Window;
+export interface PeriodQuery {
+  readonly series: readonly number[];
+  readonly window: Span;
   readonly bucketMs: number;
-  readonly agg: Aggregate;
   /** The readings of a span. */
-  readonly source: (span: { readonly from: number; readonly to: number }) => Source;
+  readonly source: (series: readonly number[], span: Span) => Source;
 }
 
-/** One value for each period that has readings: of roll-ups where they are true, else of the readings. */
-export async function readBuckets(db: Db, query: BucketQuery): Promise<Row[]> {
+/** What the readings of a period amount to; without `v` and `json` when they are counted, with those alone when one is picked. */
+export interface Folded {
+  readonly series_id: number;
+  /** ms since 1970 */
+  readonly period: number;
+  n: number;
+  /** Numbers among them. */
+  v_n: number;
+  min: number | null;
+  max: number | null;
+  sum: number | null;
+  v: number | null;
+  json: string | null;
+}
+
+/** By series one value for each period that has readings, in the order of time. */
+export async function readBuckets(db: Db, query: PeriodQuery & { readonly agg: Aggregate }): Promise<Map<number, Row[]>> {
+  const { agg } = query;
+  const bySeries = await readPeriods(db, query, agg === "first" || agg === "last" ? agg : "fold");
+  return new Map([...bySeries].map(([series, periods]) => [series, periods.map((one) => ({ ts: one.period, ...valueOf(one, agg) }))]));
+}
+
+/** By series what each period amounts to: of roll-ups where they are true, else of the readings. */
+export async function readPeriods(db: Db, query: PeriodQuery, how: How): Promise<Map<number, Folded[]>> {
   const level = LEVELS.find(({ periodMs }) => query.bucketMs % periodMs === 0);
-  const parts = level === undefined ? [{ ...query.window, isRaw: true }] : await partsOf(db, query, level);
-  const isPick = query.agg === "first" || query.agg === "last";
-  const found = new Map<number, Folded>();
-  for (const part of parts) {
-    const from = level === undefined || part.isRaw ? ofReadings(query.source(part)) : ofLevel(level, query.series, part);
-    for (const row of await (isPick ? pick(db, query, from) : fold(db, query, from))) merge(found, row, query.agg);
+  const bySeries = new Map(query.series.map((series) => [series, new Map<number, Folded>()]));
+  for (const { part, series } of level === undefined ? wholly(query) : await partsOf(db, query, level)) {
+    const from = level === undefined || part.isRaw ? ofReadings(query.source(series, part)) : ofLevel(level, series, part);
+    const rows = await (how === "fold" ? fold(db, query, from) : pick(db, query, from, how));
+    for (const row of rows) merge(bySeries.get(row.series_id) as Map<number, Folded>, row, how);
   }
-  return [...found.values()]
-    .toSorted((a, b) => a.period - b.period)
-    .slice(0, query.window.limit)
-    .map((one) => ({ ts: one.period, ...valueOf(one, query.agg) }));
+  return new Map([...bySeries].map(([series, periods]) => [series, [...periods.values()].toSorted((a, b) => a.period - b.period)]));
+}
+
+type How = "fold" | "first" | "last";
+/** A part with all series that are read in it. */
+interface SharedPart {
+  readonly part: Part;
+  readonly series: number[];
+}
+
+const wholly = ({ series, window }: PeriodQuery): SharedPart[] => [{ part: { ...window, isRaw: true }, series: [...series] }];
+
+/** In the order of time. Series of which the same hours count share their parts, which most do. */
+async function partsOf(db: Db, { series, window }: PeriodQuery, level: Level): Promise<SharedPart[]> {
+  const dirty = await dirtyHours(db, series, window);
+  const sparse = level.periodMs === MINUTE_MS ? await sparseHours(db, series, window) : undefined;
+  const shared = new Map<string, SharedPart>();
+  for (const one of series) {
+    for (const part of partsBeside([...(dirty.get(one) ?? []), ...(sparse?.get(one) ?? [])], window, level)) {
+      const key = `${part.from} ${part.to} ${part.isRaw}`;
+      const known = shared.get(key);
+      if (known) known.series.push(one);
+      else shared.set(key, { part, series: [one] });
+    }
+  }
+  return [...shared.values()].toSorted((a, b) => a.part.from - b.part.from);
 }
 
 /** Where the level's periods lie wholly within the window, and nothing has come since they were worked out, they count. */
-async function partsOf(db: Db, { series, window: { from, to } }: BucketQuery, { periodMs }: Level): Promise<Part[]> {
-  const raw = new Set(await dirtyHours(db, series, { from, to }));
-  if (periodMs === MINUTE_MS) for (const hour of await sparseHours(db, series, { from, to })) raw.add(hour);
+function partsBeside(rawHours: readonly number[], { from, to }: Span, { periodMs }: Level): Part[] {
   const unitMs = Math.max(periodMs, HOUR_MS);
-  const bad = new Set([...raw].map((hour) => Math.floor((hour * HOUR_MS) / unitMs)));
+  const bad = new Set(rawHours.map((hour) => Math.floor((hour * HOUR_MS) / unitMs)));
   const parts: { from: number; to: number; isRaw: boolean }[] = [];
   const add = (start: number, end: number, isRaw: boolean): void => {
     const last = parts.at(-1);
@@ -83,10 +127,10 @@ function ofReadings({ sql, bindings }: Source): Folding {
   return { sql, bindings, columns: { n: "1", v_n: "case when v is null then 0 else 1 end", v: () => "v", json: () => "json" } };
 }
 
-function ofLevel({ table }: Level, series: number, { from, to }: Part): Folding {
+function ofLevel({ table }: Level, series: readonly number[], { from, to }: Part): Folding {
   return {
-    sql: `select * from ${table} where series_id = ? and ts >= ? and ts < ?`,
-    bindings: [series, from, to],
+    sql: `select * from ${table} where series_id in (${placesFor(series)}) and ts >= ? and ts < ?`,
+    bindings: [...series, from, to],
     columns: {
       n: "n",
       v_n: "v_n",
@@ -96,35 +140,23 @@ function ofLevel({ table }: Level, series: number, { from, to }: Part): Folding 
   };
 }
 
-interface Folded {
-  readonly period: number;
-  n: number;
-  v_n: number;
-  min: number | null;
-  max: number | null;
-  sum: number | null;
-  v: number | null;
-  json: string | null;
-}
-
 const periodIn = (db: Db): string =>
   engineOf(db) === "postgres" ? "(ts / ?::bigint) * ?::bigint" : "ts / cast(? as integer) * cast(? as integer)";
 
-async function fold(db: Db, { bucketMs }: BucketQuery, { sql, bindings, columns: { n, v_n, v } }: Folding): Promise<Folded[]> {
+async function fold(db: Db, { bucketMs }: PeriodQuery, { sql, bindings, columns: { n, v_n, v } }: Folding): Promise<Folded[]> {
   return await rowsOf<Folded>(
     db,
-    `select period, cast(sum(${n}) as bigint) as n, cast(sum(${v_n}) as bigint) as v_n, min(${v("min")}) as min, max(${v("max")}) as max, sum(${v("sum")}) as sum, null as v, null as json
-     from (select r.*, ${periodIn(db)} as period from (${sql}) as r) as s group by period`,
+    `select series_id, period, cast(sum(${n}) as bigint) as n, cast(sum(${v_n}) as bigint) as v_n, min(${v("min")}) as min, max(${v("max")}) as max, sum(${v("sum")}) as sum, null as v, null as json
+     from (select r.*, ${periodIn(db)} as period from (${sql}) as r) as s group by series_id, period`,
     [bucketMs, bucketMs, ...bindings],
   );
 }
 
-async function pick(db: Db, { bucketMs, agg }: BucketQuery, { sql, bindings, columns }: Folding): Promise<Folded[]> {
-  const which = agg as "first" | "last";
+async function pick(db: Db, { bucketMs }: PeriodQuery, { sql, bindings, columns }: Folding, which: "first" | "last"): Promise<Folded[]> {
   return await rowsOf<Folded>(
     db,
-    `select period, 1 as n, 0 as v_n, null as min, null as max, null as sum, ${columns.v(which)} as v, ${columns.json(which)} as json from (
-       select s.*, row_number() over (partition by period order by ts ${which === "first" ? "asc" : "desc"}) as place
+    `select series_id, period, 1 as n, 0 as v_n, null as min, null as max, null as sum, ${columns.v(which)} as v, ${columns.json(which)} as json from (
+       select s.*, row_number() over (partition by series_id, period order by ts ${which === "first" ? "asc" : "desc"}) as place
        from (select r.*, ${periodIn(db)} as period from (${sql}) as r) as s
      ) as ranked where place = 1`,
     [bucketMs, bucketMs, ...bindings],
@@ -132,12 +164,12 @@ async function pick(db: Db, { bucketMs, agg }: BucketQuery, { sql, bindings, col
 }
 
 /** Parts come in the order of time. */
-function merge(found: Map<number, Folded>, row: Folded, agg: Aggregate): void {
+function merge(found: Map<number, Folded>, row: Folded, how: How): void {
   const { period } = row;
   const given = { ...row };
   const known = found.get(period);
-  if (!known || agg === "last") return void found.set(period, given);
-  if (agg === "first") return;
+  if (!known || how === "last") return void found.set(period, given);
+  if (how === "first") return;
   known.n += given.n;
   known.v_n += given.v_n;
   known.min = combine(known.min, given.min, Math.min);

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Duties, Log } from "../core/bus.ts";
 import type { Db } from "./open.ts";
-import { engineOf, rowsOf, toJson } from "./sql.ts";
+import { engineOf, placesFor, rowsOf, toJson } from "./sql.ts";
 import { inTransaction, type Statement } from "./transaction.ts";
 
 export const MINUTE_MS = 60_000;
@@ -51,33 +51,41 @@ export function markHours(db: Db, marked: readonly { readonly seriesId: number; 
   return { sql, bindings };
 }
 
-/** The hours of the series that are not worked out, or not as they are now. */
+/** By series the hours that are not worked out, or not as they are now. */
 export async function dirtyHours(
   db: Db,
-  seriesId: number,
+  series: readonly number[],
   { from, to }: { readonly from: number; readonly to: number },
-): Promise<number[]> {
-  const rows = await rowsOf<{ hour: number }>(
+): Promise<Map<number, number[]>> {
+  const rows = await rowsOf<SeriesHour>(
     db,
-    "select hour from telemetry_dirty where series_id = ? and hour >= ? and hour <= ? order by hour",
-    [seriesId, hourOf(from), hourOf(to - 1)],
+    `select series_id, hour from telemetry_dirty where series_id in (${placesFor(series)}) and hour >= ? and hour <= ? order by series_id, hour`,
+    [...series, hourOf(from), hourOf(to - 1)],
   );
-  return rows.map(({ hour }) => hour);
+  return hoursBySeries(rows);
 }
 
-/** The hours of the series that have readings and no minutes. */
+/** By series the hours that have readings and no minutes. */
 export async function sparseHours(
   db: Db,
-  seriesId: number,
+  series: readonly number[],
   { from, to }: { readonly from: number; readonly to: number },
-): Promise<number[]> {
-  const rows = await rowsOf<{ ts: number }>(
+): Promise<Map<number, number[]>> {
+  const rows = await rowsOf<{ series_id: number; ts: number }>(
     db,
-    "select ts from telemetry_hours where series_id = ? and ts >= ? and ts < ? and not has_minutes order by ts",
-    [seriesId, hourOf(from) * HOUR_MS, to],
+    `select series_id, ts from telemetry_hours where series_id in (${placesFor(series)}) and ts >= ? and ts < ? and not has_minutes order by series_id, ts`,
+    [...series, hourOf(from) * HOUR_MS, to],
   );
-  return rows.map(({ ts }) => hourOf(ts));
+  return hoursBySeries(rows.map(({ series_id, ts }) => ({ series_id, hour: hourOf(ts) })));
 }
+
+interface SeriesHour {
+  readonly series_id: number;
+  readonly hour: number;
+}
+
+const hoursBySeries = (rows: readonly SeriesHour[]): Map<number, number[]> =>
+  new Map([...Map.groupBy(rows, ({ series_id }) => series_id)].map(([series, some]) => [series, some.map(({ hour }) => hour)]));
 
 interface RollUpContext {
   readonly db: Db;
@@ -188,7 +196,7 @@ function readingsOf(trx: Db, pairs: string): string {
   ): string => `1 as n, case when ${v} is null then 0 else 1 end as v_n, ${v} as v_min, ${v} as v_max, ${v} as v_sum,
     ${v} as first_v, ${json} as first_json, ${v} as last_v, ${json} as last_json`;
   if (engineOf(trx) === "postgres")
-    return `select t.series_id, round(extract(epoch from t.ts) * 1000)::bigint as ts, ${one("t.v", "t.json::text")} from ${pairs}
+    return `select t.series_id, round(date_part('epoch', t.ts) * 1000)::bigint as ts, ${one("t.v", "t.json::text")} from ${pairs}
       join telemetry t on t.series_id = p.series_id and t.ts >= to_timestamp(p.ts / 1000) and t.ts < to_timestamp(p.ts / 1000 + ${HOUR_MS / 1_000})`;
   const parts = Array.from({ length: 6 }, (_, part) => `select ${part} as part`).join(" union all ");
   return `select t.series_id, t.ts, ${one("t.v", "t.json")} from ${pairs} cross join (${parts}) as q

@@ -57,6 +57,9 @@ export function scoped<Q extends Knex.QueryBuilder>(query: Q, scope: Scope, { or
   return query;
 }
 
+/** A place for each value, to stand between the brackets of IN or VALUES. */
+export const placesFor = (values: readonly unknown[]): string => values.map(() => "?").join(", ");
+
 /** Stands behind IN: all texts of one JSON parameter, however many. Bind {@link toJson} of them. */
 export const idsParameter = (db: { readonly client: unknown }): string =>
   engineOf(db) === "postgres" ? "(select jsonb_array_elements_text(?::jsonb))" : "(select value from json_each(?))";

@@ -13,6 +13,13 @@ export const SensorKey = Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" });
 export const Value = Type.Union([Type.Number(), Type.Boolean(), Type.String(), Type.Null()]);
 export const Until = Type.Optional(Type.String({ minLength: 1, maxLength: 40, description: "Exclusive; written as from" }));
 
+export const Bucket = Type.Optional(
+  Type.String({ pattern: "^[1-9][0-9]{0,6}[smhd]?$", description: "Seconds, or 30s, 5m, 1h, 1d; up to 366 days" }),
+);
+export const Aggregation = Type.Optional(
+  Type.Enum(["avg", "min", "max", "sum", "count", "first", "last"], { description: "avg when only a bucket is given" }),
+);
+
 const ReadingView = Type.Object(
   {
     ts: Type.String({ description: "The event's time, or the beginning of its bucket" }),
@@ -34,12 +41,8 @@ export const readings = defineRoute({
       key: SensorKey,
       from: Type.Optional(Instant),
       to: Until,
-      bucket: Type.Optional(
-        Type.String({ pattern: "^[1-9][0-9]{0,6}[smhd]?$", description: "Seconds, or 30s, 5m, 1h, 1d; up to 366 days" }),
-      ),
-      agg: Type.Optional(
-        Type.Enum(["avg", "min", "max", "sum", "count", "first", "last"], { description: "avg when only a bucket is given" }),
-      ),
+      bucket: Bucket,
+      agg: Aggregation,
       limit: Limit(10_000, 1000),
       cursor: Type.Optional(Type.String({ pattern: "^-?[0-9]{1,16}$", description: "next_cursor of the page before" })),
     },
@@ -88,12 +91,13 @@ export function periodOf(given: { readonly from?: string | undefined; readonly t
   return { from, to };
 }
 
-function parseBucket(text: string): number {
+/** In ms. Throws `validation_error`. */
+export function parseBucket(text: string): number {
   const unit = text.at(-1) as keyof typeof UNIT_MS;
   const ms = Object.hasOwn(UNIT_MS, unit) ? Number(text.slice(0, -1)) * UNIT_MS[unit] : Number(text) * 1000;
   if (ms > 366 * DAY_MS) throw invalid("bucket", "is longer than 366 days");
   return ms;
 }
 
-const invalid = (name: string, message: string): HubError =>
+export const invalid = (name: string, message: string): HubError =>
   new HubError("validation_error", `/${name} ${message}`, { details: [{ path: `/${name}`, message }] });

@@ -31,6 +31,54 @@ const lines = (text: string): Json[] =>
 
 for (const { name, skip, open } of databases()) {
   describe(`readings of many devices on ${name}`, { skip }, () => {
+    test("several series come in one answer, with their gaps filled up to now, and what does not go together is refused", async () => {
+      await inScene(open, async (scene) => {
+        const { hub, ask, make, owner } = scene;
+        const now = Date.now();
+        const hour = Math.floor(now / HOUR_MS) * HOUR_MS;
+        const [one, two] = [await make("devices", { name: "One" }), await make("devices", { name: "Two" })];
+        for (const [index, { id }] of [one, two].entries())
+          await report(scene, id, [
+            { key: "t", ts: hour - 4 * HOUR_MS, value: index },
+            { key: "t", ts: hour - 2 * HOUR_MS, value: index + 4 },
+          ]);
+        const chart = async (query: string) => await ask(owner, "GET", `readings/chart?${query}`);
+        const series = `series=${String(one.uid)}:t,${two.id}:t`;
+        const range = `from=${hour - 4 * HOUR_MS}&to=${hour + 24 * HOUR_MS}`;
+        const answer = await chart(`${series}&${range}&bucket=1h&fill=linear`);
+        assert.equal(answer.status, 200, answer.text);
+        const drawn = answer.json["data"] as { uid: string; bucket_ms: number; points: [number, number | null][] }[];
+        assert.deepEqual(
+          drawn.map(({ uid, bucket_ms: bucketMs }) => [uid, bucketMs]),
+          [one, two].map(({ uid }) => [uid, HOUR_MS]),
+        );
+        for (const [index, { points }] of drawn.entries())
+          assert.deepEqual(
+            points,
+            [index, index + 2, index + 4, null, null].map((value, place) => [hour + (place - 4) * HOUR_MS, value]),
+          );
+        const plain = (await chart(`${series}&${range}`)).json["data"] as typeof drawn;
+        assert.deepEqual(
+          plain.map(({ points }) => points.length),
+          [2, 2],
+        );
+        for (const wrong of [
+          "series=x",
+          `${series},`,
+          `${series}&fill=zero`,
+          `${series}&agg=min`,
+          `${series}&bucket=1h&points=10`,
+          `${series}&points=2`,
+          `series=${Array.from({ length: 101 }, () => `${String(one.uid)}:t`).join(",")}`,
+          `${series}&bucket=1&from=0`,
+        ]) {
+          assertEnvelope(await chart(wrong), 400, "validation_error");
+        }
+        assert.equal((await chart(`series=${newId()}:t`)).status, 404);
+        assertEnvelope(await ask(await hub.member(), "GET", `readings/chart?${series}`), 404, "not_found");
+      });
+    });
+
     test("the newest of all of them come in pages, by place, device and key, and to those alone who may see the device", async () => {
       await inScene(open, async (scene) => {
         const { hub, ask, make, owner, join } = scene;

@@ -18,7 +18,13 @@ async function seen(api: ApiClient, asked: { method: string; path: string; body?
 }
 
 /** Lists that want a question, and a file that is no JSON. */
-const ASK_MORE = new Set(["/api/v1/readings", "/api/v1/search", "/api/v1/audit/export", "/api/v1/notifications/stream"]);
+const ASK_MORE = new Set([
+  "/api/v1/readings",
+  "/api/v1/readings/chart",
+  "/api/v1/search",
+  "/api/v1/audit/export",
+  "/api/v1/notifications/stream",
+]);
 
 async function addAlert(api: ApiClient): Promise<{ rule: { id: string }; alert: { id: string } }> {
   const condition = { kind: "threshold", key: "t", above: 1_000 };

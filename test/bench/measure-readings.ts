@@ -1,10 +1,11 @@
 import knex from "knex";
 import { newId } from "../../core/id.ts";
+import { chartReadings } from "../../store/chart-readings.ts";
 import { createDevice } from "../../store/devices.ts";
 import { type Db, openStore, type Store } from "../../store/open.ts";
 import { createOrganization } from "../../store/organizations.ts";
 import { rollUp } from "../../store/rollups.ts";
-import { createTelemetryStore, queryReadings, type TelemetryStore } from "../../store/telemetry.ts";
+import { createTelemetryStore, type TelemetryStore } from "../../store/telemetry.ts";
 import { freshDatabase, postgresMissing, startPostgres } from "../support/services.ts";
 import { temporaryFolder } from "../support/wait.ts";
 import { createHistogram } from "./histogram.ts";
@@ -77,12 +78,8 @@ async function measured(name: string, store: Store, { runs, measureMs, goal, pla
       goal: { atLeast: goal },
     },
     { name: `  chart of 1 series over 30 days, p99 (${name})`, unit: "ms", hub: charts.long, goal: { atMost: CHART_GOAL_MS } },
-    {
-      name: `  charts of 50 series over 24 hours, all of them, p99 (${name})`,
-      unit: "ms",
-      hub: charts.wide,
-      goal: { atMost: CHART_GOAL_MS },
-    },
+    { name: `  chart of 50 series over 24 hours, p99 (${name})`, unit: "ms", hub: charts.wide, goal: { atMost: CHART_GOAL_MS } },
+    { name: `  the same, 500 points of each that keep its shape, p99 (${name})`, unit: "ms", hub: charts.thinned },
   ];
 }
 
@@ -101,7 +98,7 @@ async function chartsOf(
   db: Db,
   telemetry: TelemetryStore,
   { organizationId, devices, now }: { readonly organizationId: string; readonly devices: readonly string[]; readonly now: number },
-): Promise<{ readonly long: number; readonly wide: number }> {
+): Promise<{ readonly long: number; readonly wide: number; readonly thinned: number }> {
   const [first = ""] = devices;
   const of = (deviceId: string, days: number) =>
     Array.from({ length: days * 1_440 }, (_, minute) => ({
@@ -118,8 +115,9 @@ async function chartsOf(
   }
   while ((await rollUp(db, now)) > 0);
   const scope = { kind: "organization", organizationId } as const;
-  const chart = (deviceId: string, days: number, bucketMs: number) =>
-    queryReadings(db, scope, { deviceId, key: "chart", from: now - days * DAY_MS, to: now, bucketMs, agg: "avg", limit: 2_000 });
+  const series = devices.map((device) => ({ device, key: "chart" }));
+  const chart = (lines: typeof series, days: number, bucketMs?: number) =>
+    chartReadings(db, scope, { series: lines, from: now - days * DAY_MS, to: now, bucketMs, agg: "avg", points: 500 });
   const timed = async (work: () => Promise<unknown>): Promise<number> => {
     const histogram = createHistogram();
     await work();
@@ -131,8 +129,9 @@ async function chartsOf(
     return histogram.summary().p99Ms;
   };
   return {
-    long: await timed(() => chart(first, HISTORY_DAYS, 3_600_000)),
-    wide: await timed(() => Promise.all(devices.map((deviceId) => chart(deviceId, 1, 300_000)))),
+    long: await timed(() => chart(series.slice(0, 1), HISTORY_DAYS, 3_600_000)),
+    wide: await timed(() => chart(series, 1, 300_000)),
+    thinned: await timed(() => chart(series, 1)),
   };
 }
 
