@@ -97,7 +97,7 @@ export function createTelemetryStore(store: Store, clock: () => number = Date.no
           insertTelemetry(trx, rows),
           ...mark(trx, rows, clock()),
           ...lowerFirstTs(trx, rows),
-          upsert,
+          ...upsert,
         ]);
       });
       return () => newest;
@@ -266,34 +266,57 @@ function lowerFirstTs(trx: Db, rows: readonly Row[]): Statement[] {
   return (engineOf(trx) === "postgres" ? [lock, update] : [update]).map((sql) => ({ sql, bindings }));
 }
 
+interface NewestOptions {
+  /** ISO 8601 */
+  readonly receivedAt: string;
+  readonly onChanged: (newest: readonly SeriesReading[]) => void;
+}
+
 /** One row a sensor, sorted: concurrent writers would otherwise wait in a circle. An older reading never replaces a newer one. */
-function upsertSensorState(
-  trx: Db,
-  rows: readonly Row[],
-  { receivedAt, onChanged }: { readonly receivedAt: string; readonly onChanged: (newest: readonly SeriesReading[]) => void },
-): Statement {
+function upsertSensorState(trx: Db, rows: readonly Row[], { receivedAt, onChanged }: NewestOptions): Statement[] {
   const newest = new Map<Series, SeriesReading>();
   for (const { reading, series } of rows) {
     const known = newest.get(series);
     if (!known || known.ts < reading.ts) newest.set(series, reading);
   }
   const readings = new Map([...newest.values()].map((reading) => [`${reading.deviceId} ${reading.key}`, reading]));
-  const states = [...readings]
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, { deviceId, key, ts, value }]) => ({
-      device_id: deviceId,
-      sensor_key: key,
-      ts,
-      ...(typeof value === "number" ? { v: value } : { json: value }),
-      received_at: receivedAt,
-    }));
+  const sorted = [...readings].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, reading]) => reading);
+  if (engineOf(trx) === "sqlite") return upsertAlone(sorted, { receivedAt, onChanged });
+  const states = sorted.map(({ deviceId, key, ts, value }) => ({
+    device_id: deviceId,
+    sensor_key: key,
+    ts,
+    ...(typeof value === "number" ? { v: value } : { json: value }),
+    received_at: receivedAt,
+  }));
   const sql = `insert into device_sensor_state (device_id, sensor_key, ts, v, json, received_at) select device_id, sensor_key, ts, v, json, received_at
      from ${rowSource(trx, { device_id: "text", sensor_key: "text", ts: "int", v: "float", json: "json", received_at: "time" })} where true
      on conflict (device_id, sensor_key) do update set ts = excluded.ts, v = excluded.v, json = excluded.json, received_at = excluded.received_at
      where excluded.ts > device_sensor_state.ts returning device_id || ' ' || sensor_key as name`;
-  return {
-    sql,
-    bindings: [toJson(states)],
-    onRows: (changed) => onChanged(changed.map(({ name }) => readings.get(name as string)).filter((reading) => reading !== undefined)),
+  const onRows = (changed: readonly Record<string, unknown>[]): void =>
+    onChanged(changed.map(({ name }) => readings.get(name as string)).filter((reading) => reading !== undefined));
+  return [{ sql, bindings: [toJson(states)], onRows }];
+}
+
+/** On SQLite, where nearly always all are newer: those that are not are asked for, and only when there are any. Naming each that is takes as long as storing it. */
+function upsertAlone(sorted: readonly SeriesReading[], { receivedAt, onChanged }: NewestOptions): Statement[] {
+  const states = toJson(
+    sorted.map(({ deviceId, key, ts, value }) =>
+      typeof value === "number" ? [deviceId, key, ts, value] : [deviceId, key, ts, null, value],
+    ),
+  );
+  const upsert = `insert into device_sensor_state (device_id, sensor_key, ts, v, json, received_at)
+     select value->>0, value->>1, value->>2, value->>3, value->4, ? from json_each(?) where true
+     on conflict (device_id, sensor_key) do update set ts = excluded.ts, v = excluded.v, json = excluded.json, received_at = excluded.received_at
+     where excluded.ts > device_sensor_state.ts`;
+  const older = `select r.key as place from json_each(case when changes() < ? then ? else '[]' end) as r
+     join device_sensor_state l on l.device_id = r.value->>0 and l.sensor_key = r.value->>1 where l.ts <> r.value->>2 or l.received_at <> ?`;
+  const onRows = (rows: readonly Record<string, unknown>[]): void => {
+    const places = new Set(rows.map(({ place }) => place));
+    onChanged(sorted.filter((_, place) => !places.has(place)));
   };
+  return [
+    { sql: upsert, bindings: [receivedAt, states] },
+    { sql: older, bindings: [sorted.length, states, receivedAt], onRows },
+  ];
 }

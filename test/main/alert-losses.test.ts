@@ -35,8 +35,13 @@ class GatewayScene extends AlertsScene {
   }
 
   /** The one alert of this title that is open. */
-  titled(title: string): Promise<ShownAlert> {
-    return until(async () => (await this.alerts("&status=open")).find((one) => one.title === title), { what: title, timeoutMs: 20_000 });
+  async titled(title: string): Promise<ShownAlert> {
+    let open: readonly ShownAlert[] = [];
+    const find = async () => (open = await this.alerts("&status=open")).find((one) => one.title === title);
+    const seen = () => JSON.stringify(open.map((one) => [one.title, one.parent_id, one["started_at"], one.told_at]));
+    return await until(find, { what: title, timeoutMs: 20_000 }).catch((error: unknown) => {
+      throw new Error(seen(), { cause: error });
+    });
   }
 
   async parts({ id }: ShownAlert): Promise<string[]> {
@@ -57,7 +62,7 @@ class GatewayScene extends AlertsScene {
   }
 }
 
-const AWAY = { name: "Away", condition: { kind: "device_offline", gather_s: 3 } };
+const AWAY = { name: "Away", condition: { kind: "device_offline", gather_s: 5 } };
 
 for (const { name, skip, open } of databases()) {
   describe(`${name}: the loss of a gateway`, { skip, concurrency: 2 }, () => {

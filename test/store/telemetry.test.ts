@@ -75,6 +75,38 @@ forEachEngine(({ test, engine }) => {
     );
   });
 
+  test("whoever inserts is told which readings became the newest of their sensors", async (db, store) => {
+    const a = await tenant(db, "a");
+    const { id: deviceId } = await device(db, a);
+    let now = NOW;
+    const telemetry = createTelemetryStore(store, () => now++);
+    const of = (key: string, ts: number, value: SeriesReading["value"]): SeriesReading => ({
+      deviceId,
+      organizationId: a.organization.id,
+      key,
+      ts,
+      value,
+    });
+    const insert = async (...readings: readonly SeriesReading[]) =>
+      (await telemetry.insert(db, readings))().map(({ key, ts }) => [key, ts]);
+    assert.deepEqual(await insert(of("a", 10, 1), of("b", 10, 'it\'s "so"'), of("a", 20, true)), [
+      ["a", 20],
+      ["b", 10],
+    ]);
+    // One of them again, one that is older, one that is newer and one that is the first of its kind.
+    assert.deepEqual(await insert(of("a", 20, 5), of("b", 9, 0), of("c", 1, "x")), [["c", 1]]);
+    assert.deepEqual(await insert(of("a", 19, 5), of("a", 21, "new"), of("b", 10, 0)), [["a", 21]]);
+    assert.deepEqual(await insert(of("a", 1, 5)), []);
+    assert.deepEqual(
+      (await readSensorState(db, deviceId)).map(({ key, value, ts }) => [key, value, ts]),
+      [
+        ["a", "new", 21],
+        ["b", 'it\'s "so"', 10],
+        ["c", "x", 1],
+      ],
+    );
+  });
+
   test("periods are aggregated, empty ones left out, and paged", async (db, store) => {
     const a = await tenant(db, "a");
     const { id: deviceId } = await device(db, a);
