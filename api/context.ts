@@ -24,6 +24,8 @@ import type { SecurityEvents } from "../core/security-event.ts";
 import type { Settings } from "../core/settings.ts";
 import type { Timers } from "../core/timer.ts";
 import type { Topics } from "../core/topics.ts";
+import type { AuditCheckpoints } from "../store/audit-checkpointing.ts";
+import type { AuditKeys } from "../store/audit-keys.ts";
 import type { AuditChains } from "../store/audit-verification.ts";
 import type { Encryption } from "../store/encryption.ts";
 import type { KeyRotation } from "../store/key-rotation.ts";
@@ -101,6 +103,8 @@ export interface ApiContext {
   readonly destinations: Destinations;
   readonly security: SecurityEvents;
   readonly auditChains: AuditChains;
+  readonly auditCheckpoints: AuditCheckpoints;
+  readonly auditKeys: Pick<AuditKeys, "list" | "rotate">;
   readonly metrics: MetricsRegistry;
   readonly topics: Topics;
   readonly log: Log;

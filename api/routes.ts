@@ -4,7 +4,9 @@ import * as alerts from "./alerts/alerts.ts";
 import * as alertRules from "./alerts/rules.ts";
 import { simulate as simulateAlerts } from "./alerts/simulate.ts";
 import { list as audit } from "./audit/audit.ts";
+import * as auditCheckpoints from "./audit/checkpoints.ts";
 import { exportAudit } from "./audit/export.ts";
+import * as auditKeys from "./audit/keys.ts";
 import { report as auditReport } from "./audit/report.ts";
 import { verify as verifyAudit } from "./audit/verify.ts";
 import * as automations from "./automations/automations.ts";
@@ -290,6 +292,11 @@ export const ROUTES: readonly Route[] = [
   auditReport,
   exportAudit,
   verifyAudit,
+  auditCheckpoints.list,
+  auditCheckpoints.newest,
+  auditCheckpoints.sign,
+  auditKeys.list,
+  auditKeys.rotate,
   organizationSettings.list,
   organizationSettings.show,
   organizationSettings.put,

@@ -1,5 +1,5 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject, randomBytes } from "node:crypto";
-import { canonicalJson } from "../core/canonical-json.ts";
+import { type AuditRow, detailsText } from "../core/audit-statement.ts";
 import { lockFirstStart } from "./first-start.ts";
 import { findHubSecret, keepHubSecret } from "./hub-secrets.ts";
 import type { Db } from "./open.ts";
@@ -32,21 +32,7 @@ export const CHAIN_BEGAN = "audit.chain_began";
 export const LINK_COLUMNS =
   "id, organization_id, actor_kind, actor_id, action, resource_type, resource_id, details, request_id, correlation_id, before_hash, after_hash, created_at";
 
-export interface LinkRow {
-  readonly id: string;
-  readonly organization_id: string | null;
-  readonly actor_kind: string;
-  readonly actor_id: string;
-  readonly action: string;
-  readonly resource_type: string;
-  readonly resource_id: string | null;
-  readonly details: unknown;
-  readonly request_id: string | null;
-  readonly correlation_id: string | null;
-  readonly before_hash: string | null;
-  readonly after_hash: string | null;
-  readonly created_at: string;
-}
+export type LinkRow = AuditRow;
 
 /** HMAC-SHA-256 of the link before it and of everything that this row tells, in base64url. */
 export function linkHash(key: ChainKey, previous: string, seq: number, row: LinkRow): string {
@@ -94,11 +80,23 @@ export function headSeal(key: ChainKey, { chain, last_seq, last_hash, broken_seq
 
 export const isAuthentic = (key: ChainKey, head: SealedHead): boolean => headSeal(key, head) === head.seal;
 
-/** jsonb and text give the same. What has no canonical form was never written here: it was changed, and is to be found. */
-function detailsText(details: unknown): string {
-  try {
-    return canonicalJson(typeof details === "string" ? JSON.parse(details) : details);
-  } catch {
-    return typeof details === "string" ? details : `changed: ${JSON.stringify(details)}`;
-  }
+/** The last checkpoint of a chain. */
+export interface CheckpointEnd {
+  readonly chain: string;
+  readonly number: number;
+  readonly seq: number;
+  /** Of the row at `seq`. */
+  readonly hash: string;
+  /** Of the last statement; empty before the first one. */
+  readonly statement_hash: string;
 }
+
+/** Sealed as the chain's end is: or whoever takes the last checkpoints away could let them end before. */
+export function checkpointSeal(key: ChainKey, { chain, number, seq, hash, statement_hash }: CheckpointEnd): string {
+  return createHmac("sha256", key)
+    .update(JSON.stringify(["checkpoint", chain, number, seq, hash, statement_hash]))
+    .digest("base64url");
+}
+
+/** Tells once, in the hub's chain, that a chain has checkpoints: so that all of them cannot go unnoticed. */
+export const CHECKPOINTS_BEGAN = "audit.checkpoints_began";

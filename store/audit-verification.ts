@@ -1,31 +1,11 @@
+import type { KeyObject } from "node:crypto";
 import type { Scope } from "../core/principal.ts";
-import {
-  CHAIN,
-  CHAIN_BEGAN,
-  type ChainKey,
-  HEAD_COLUMNS,
-  HUB_CHAIN,
-  isAuthentic,
-  LINK_COLUMNS,
-  linkHash,
-  type LinkRow,
-  type SealedHead,
-} from "./audit-chain.ts";
+import { CHAIN, CHAIN_BEGAN, type ChainKey, HEAD_COLUMNS, HUB_CHAIN, isAuthentic, type SealedHead } from "./audit-chain.ts";
+import type { AuditKeys } from "./audit-keys.ts";
+import { type ChainFault, faultOf, PAGE, pageBehind, type SealedRow } from "./audit-links.ts";
+import { type Mark, type Marks, readMarks } from "./audit-marks.ts";
 import type { Db } from "./open.ts";
 import { rowsOf } from "./sql.ts";
-
-/**
- * `changed`: the row, its place or its organisation is not what was sealed. `missing`: a row was taken out. `inserted`: it was never sealed
- * there. `cut_off`: the chain once was longer. `head`: its end, or the note that it began, is not what the hub left.
- */
-export type FaultKind = "changed" | "missing" | "inserted" | "cut_off" | "head";
-
-export interface ChainFault {
-  readonly kind: FaultKind;
-  /** Of the first row that is not right; null for one that is not there. */
-  readonly id: string | null;
-  readonly seq: number;
-}
 
 export interface ChainReport {
   /** null for the hub's own. */
@@ -37,6 +17,8 @@ export interface ChainReport {
   /** The last row that is right: written down elsewhere, it shows whether the whole database was set back. */
   readonly lastSeq: number;
   readonly lastHash: string;
+  /** The newest signed checkpoint that the rows agree with. */
+  readonly checkpoint: Mark | null;
   readonly fault: ChainFault | null;
 }
 
@@ -45,10 +27,7 @@ export interface AuditChains {
   verify(scope: Scope): Promise<ChainReport[]>;
 }
 
-/** Rows that are hashed in one go: some milliseconds of the main loop. */
-const PAGE = 500;
-
-export function createAuditChains(db: Db, key: ChainKey): AuditChains {
+export function createAuditChains(db: Db, key: ChainKey, keys: Pick<AuditKeys, "trusted">): AuditChains {
   const running = new Map<string, Promise<ChainReport[]>>();
   return {
     verify(scope) {
@@ -56,16 +35,28 @@ export function createAuditChains(db: Db, key: ChainKey): AuditChains {
       const name = scope.kind === "platform" ? "" : scope.organizationId;
       const known = running.get(name);
       if (known) return known;
-      const asked = verifyAll(db, key, scope.kind === "platform" ? undefined : [scope.organizationId]).finally(() => running.delete(name));
+      const asked = verifyAll({ db, key, keys }, scope.kind === "platform" ? undefined : [scope.organizationId]).finally(() =>
+        running.delete(name),
+      );
       running.set(name, asked);
       return asked;
     },
   };
 }
 
-async function verifyAll(db: Db, key: ChainKey, only: readonly string[] | undefined): Promise<ChainReport[]> {
+interface VerifyContext {
+  readonly db: Db;
+  readonly key: ChainKey;
+  readonly trusted: ReadonlyMap<string, KeyObject>;
+}
+
+async function verifyAll(
+  { db, key, keys }: { readonly db: Db; readonly key: ChainKey; readonly keys: Pick<AuditKeys, "trusted"> },
+  only: readonly string[] | undefined,
+): Promise<ChainReport[]> {
+  const context = { db, key, trusted: await keys.trusted() };
   const reports: ChainReport[] = [];
-  for (const chain of only ?? (await allChains(db))) reports.push(await verifyChain(db, key, chain));
+  for (const chain of only ?? (await allChains(db))) reports.push(await verifyChain(context, chain));
   return reports;
 }
 
@@ -73,7 +64,7 @@ async function verifyAll(db: Db, key: ChainKey, only: readonly string[] | undefi
 async function allChains(db: Db): Promise<string[]> {
   const found = new Set<string>([HUB_CHAIN]);
   const add = (rows: readonly { chain: string }[]): void => rows.forEach(({ chain }) => found.add(chain));
-  add(await rowsOf(db, "select chain from audit_chains"));
+  add(await rowsOf(db, "select chain from audit_chains union select chain from audit_checkpoint_ends"));
   add(await rowsOf(db, `select distinct ${CHAIN} as chain from audit_outbox where chain_seq is null`));
   add(await rowsOf(db, "select resource_id as chain from audit_outbox where action = ? and organization_id is null", [CHAIN_BEGAN]));
   // From one to the next by the index, and not through all rows.
@@ -89,48 +80,64 @@ async function allChains(db: Db): Promise<string[]> {
   return [...found].toSorted();
 }
 
-type Sealed = LinkRow & { readonly chain_seq: number; readonly chain_hash: string };
-
-async function verifyChain(db: Db, key: ChainKey, chain: string): Promise<ChainReport> {
-  let [seq, hash] = [0, ""];
+async function verifyChain(context: VerifyContext, chain: string): Promise<ChainReport> {
+  const { db, key } = context;
+  const walked = { seq: 0, hash: "", checkpoint: null as Mark | null };
   const waiting = await countWaiting(db, chain);
+  // Before the rows: of those that a checkpoint is about, all are sealed.
+  const marks = await readMarks(context, chain);
   const report = (fault: ChainFault | null): ChainReport => ({
     organizationId: chain === HUB_CHAIN ? null : chain,
-    checked: seq,
+    checked: walked.seq,
     waiting,
-    lastSeq: seq,
-    lastHash: hash,
+    lastSeq: walked.seq,
+    lastHash: walked.hash,
+    checkpoint: walked.checkpoint,
     fault,
   });
   // From before the first one, where somebody may have put something.
   for (let rows = await pageBehind(db, chain, Number.MIN_SAFE_INTEGER); ; ) {
     // Read while these are hashed.
-    const next = rows.length < PAGE ? undefined : pageBehind(db, chain, rows.at(-1)?.chain_seq ?? seq);
+    const next = rows.length < PAGE ? undefined : pageBehind(db, chain, rows.at(-1)?.chain_seq ?? walked.seq);
     next?.catch(() => undefined);
     for (const row of rows) {
-      const fault = faultOf(key, hash, seq + 1, row);
+      const fault = step(key, marks, { walked, row });
       if (fault) return report(fault);
-      [seq, hash] = [row.chain_seq, row.chain_hash];
     }
     if (next) {
       rows = await next;
       continue;
     }
+    const { seq, hash } = walked;
     const head = await readHead(db, chain);
     // Sealed since the rows were read.
     if (head && head.last_seq > seq && (rows = await pageBehind(db, chain, seq)).length > 0) continue;
     const fault = (await endFault(db, key, { chain, seq, hash, head })) ?? (await beginningFault(db, chain, seq));
     // It began since.
     if (fault && seq === 0 && (rows = await pageBehind(db, chain, seq)).length > 0) continue;
-    return report(fault ?? null);
+    return report(fault ?? lostFault(marks, seq) ?? marks.fault ?? null);
   }
 }
 
-function faultOf(key: ChainKey, previous: string, expected: number, row: Sealed): ChainFault | undefined {
-  if (row.chain_seq > expected) return { kind: "missing", id: null, seq: expected };
-  if (row.chain_seq < expected) return { kind: "inserted", id: row.id, seq: row.chain_seq };
-  if (row.chain_hash !== linkHash(key, previous, expected, row)) return { kind: "changed", id: row.id, seq: expected };
+interface Step {
+  readonly walked: { seq: number; hash: string; checkpoint: Mark | null };
+  readonly row: SealedRow;
+}
+
+function step(key: ChainKey, { bySeq }: Marks, { walked, row }: Step): ChainFault | undefined {
+  const fault = faultOf(key, walked.hash, walked.seq + 1, row);
+  if (fault) return fault;
+  const mark = bySeq.get(row.chain_seq);
+  if (mark && mark.hash !== row.chain_hash) return { kind: "rewritten", id: row.id, seq: row.chain_seq };
+  [walked.seq, walked.hash] = [row.chain_seq, row.chain_hash];
+  if (mark) walked.checkpoint = mark;
   return undefined;
+}
+
+/** A checkpoint tells of rows that are not there, though the chain's end does not. */
+function lostFault({ bySeq }: Marks, seq: number): ChainFault | undefined {
+  const last = [...bySeq.keys()].at(-1) ?? 0;
+  return last > seq ? { kind: "cut_off", id: null, seq: seq + 1 } : undefined;
 }
 
 interface End {
@@ -162,15 +169,6 @@ async function beginningFault(db: Db, chain: string, seq: number): Promise<Chain
 
 async function readHead(db: Db, chain: string): Promise<SealedHead | undefined> {
   return (await db("audit_chains").where({ chain }).first(HEAD_COLUMNS)) as SealedHead | undefined;
-}
-
-async function pageBehind(db: Db, chain: string, seq: number): Promise<Sealed[]> {
-  return await rowsOf<Sealed>(
-    db,
-    `select ${LINK_COLUMNS}, chain_seq, chain_hash from audit_outbox
-     where chain_seq is not null and ${CHAIN} = ? and chain_seq > ? order by chain_seq limit ${PAGE}`,
-    [chain, seq],
-  );
 }
 
 async function idAt(db: Db, chain: string, seq: number): Promise<string | null> {

@@ -1,6 +1,7 @@
 import Type from "typebox";
 import { actorOf } from "../../core/principal.ts";
-import type { ChainReport, FaultKind } from "../../store/audit-verification.ts";
+import type { FaultKind } from "../../store/audit-links.ts";
+import type { ChainReport } from "../../store/audit-verification.ts";
 import { nullable } from "../fields.ts";
 import { addressKey } from "../rate-limits.ts";
 import { defineRoute } from "../route.ts";
@@ -11,6 +12,9 @@ const REASONS: Readonly<Record<FaultKind, string>> = {
   inserted: "the row was never sealed here",
   cut_off: "rows were cut off at the end",
   head: "the chain's end or its beginning is not what the hub left",
+  rewritten: "a signed checkpoint tells of another row: the chain was made anew",
+  checkpoint: "a signed checkpoint was taken out, changed or added",
+  key: "a checkpoint is signed with a key that this hub did not make",
 };
 
 /** More are summed up; those with a fault come first. */
@@ -23,13 +27,20 @@ const Chain = Type.Object(
     waiting: Type.Integer({ description: "Rows that are not sealed yet" }),
     last_seq: Type.Integer({ description: "The last row that is right" }),
     last_hash: Type.String({ description: "Its hash. Kept elsewhere, it shows whether all of the database was set back" }),
+    checkpoint: Type.Unsafe<unknown>({
+      anyOf: [
+        Type.Object({ number: Type.Integer(), seq: Type.Integer(), ts: Type.String() }, { title: "AuditCheckpointReached" }),
+        { type: "null" },
+      ],
+      description: "The newest signed checkpoint that the rows agree with. Rows behind its seq are proven by the chain alone",
+    }),
     fault: Type.Unsafe<unknown>({
       anyOf: [
         Type.Object(
           {
             kind: Type.Enum(Object.keys(REASONS) as FaultKind[]),
             id: nullable("string", { description: "The first bad row; null for one that is not there" }),
-            seq: Type.Integer(),
+            seq: Type.Integer({ description: "Of a checkpoint that is not right: the first row that is not proven by one" }),
             reason: Type.String(),
           },
           { title: "AuditFault" },
@@ -47,7 +58,7 @@ export const verify = defineRoute({
   tag: "Audit",
   summary: "Whether the audit is what was written",
   description:
-    "Reads your organisation's chain from its beginning; for an administrator of the hub all chains. It takes about 10 s for a million rows.",
+    "Reads your organisation's chain from its beginning, and holds it against its signed checkpoints; for an administrator of the hub all chains. It takes about 10 s for a million rows.",
   access: "audit.read",
   replies: {
     200: {
@@ -94,11 +105,12 @@ export const verify = defineRoute({
   },
 });
 
-const chainJson = ({ organizationId, checked, waiting, lastSeq, lastHash, fault }: ChainReport) => ({
+const chainJson = ({ organizationId, checked, waiting, lastSeq, lastHash, checkpoint, fault }: ChainReport) => ({
   organization_id: organizationId,
   checked,
   waiting,
   last_seq: lastSeq,
   last_hash: lastHash,
+  checkpoint: checkpoint && { number: checkpoint.number, seq: checkpoint.seq, ts: checkpoint.ts },
   fault: fault && { ...fault, reason: REASONS[fault.kind] },
 });

@@ -101,11 +101,16 @@ const AuditVerification = Type.Object({
       organization_id: NullableText,
       checked: Type.Integer(),
       waiting: Type.Integer(),
+      checkpoint: Type.Optional(Type.Union([Type.Object({ seq: Type.Integer() }), Type.Null()])),
       fault: Type.Union([Type.Object({ id: NullableText, seq: Type.Integer(), reason: Text }), Type.Null()]),
     }),
   ),
 });
 export type AuditVerification = Static<typeof AuditVerification>;
+export const parseCheckpointPage = replyParser(Type.Object({ data: Type.Array(Type.Unknown()), next_cursor: NullableText }));
+const AuditKey = Type.Object({ key_id: Text, public_key: Text, created_at: Text, retired_at: NullableText });
+export const parseAuditKeys = replyParser(Type.Object({ data: Type.Array(AuditKey) }));
+export const parseRotatedAuditKey = replyParser(Type.Object({ audit_key: AuditKey }));
 export const parseAuditVerification = replyParser(AuditVerification);
 
 function replyParser<S extends TSchema>(schema: S): (answer: unknown) => Static<S> {

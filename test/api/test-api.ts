@@ -29,9 +29,7 @@ import { createRecentCommands } from "../../rules/recent-commands.ts";
 import { openRules } from "../../rules/open-rules.ts";
 import { createDestinations } from "../../core/destination.ts";
 import { openTimers } from "../../rules/timers.ts";
-import { loadChainKey } from "../../store/audit-chain.ts";
-import { createAuditChains } from "../../store/audit-verification.ts";
-import { createSecurityEvents } from "../../store/security-events.ts";
+import { openAudit } from "../../store/audit-open.ts";
 import { loadAccessDirectory } from "../../store/access-directory.ts";
 import { createEncryption } from "../../store/encryption.ts";
 import { createKeyRotation } from "../../store/key-rotation.ts";
@@ -262,8 +260,7 @@ export async function startTestApi(
     ),
     mailer: mailer ?? { isOn: false, wake: () => undefined },
     streamReaders,
-    security: resources.use(createSecurityEvents({ db: store.db, log: logs, clock })),
-    auditChains: createAuditChains(store.db, await loadChainKey(store.db, masterKey, Date.now())),
+    ...resources.use(await openAudit({ db: store.db, masterKey, log: logs, clock })),
     setup: { token: SETUP_TOKEN },
     settings: {
       host: "127.0.0.1",

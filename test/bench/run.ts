@@ -1,6 +1,7 @@
 import { cpus, loadavg, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { measureApi } from "./measure-api.ts";
+import { measureAudit } from "./measure-audit.ts";
 import { measureCommands } from "./measure-commands.ts";
 import { measureDurable } from "./measure-durable.ts";
 import { measureMemory, measureStart } from "./measure-footprint.ts";
@@ -32,6 +33,7 @@ const SCENARIOS: Readonly<Record<string, (plan: Plan) => Promise<Row[]>>> = {
   rules: measureRules,
   timers: measureTimers,
   readings: measureReadings,
+  audit: measureAudit,
   memory: measureMemory,
   start: measureStart,
 };

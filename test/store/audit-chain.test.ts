@@ -9,7 +9,7 @@ import { PLATFORM, type Scope } from "../../core/principal.ts";
 import { listAudit } from "../../store/audit.ts";
 import { CHAIN_BEGAN, type ChainKey } from "../../store/audit-chain.ts";
 import { sealAudit, startAuditSealing } from "../../store/audit-sealing.ts";
-import type { ChainFault } from "../../store/audit-verification.ts";
+import type { ChainFault } from "../../store/audit-links.ts";
 import { type Db, openStore } from "../../store/open.ts";
 import { loadMasterKey } from "../../store/secrets.ts";
 import { until } from "../support/wait.ts";
