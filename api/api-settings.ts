@@ -26,5 +26,6 @@ export function apiSettingsOf(config: Config, { urls, ...place }: ApiPlace): Api
     accessTokenTtlMs: config.accessTokenTtlS * 1_000,
     loginTtlMs: config.loginTtlS * 1_000,
     registration: config.registration,
+    readingRetentionDays: config.readingRetentionDays,
   };
 }

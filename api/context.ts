@@ -66,6 +66,8 @@ export interface ApiSettings {
   readonly accessTokenTtlMs: number;
   readonly loginTtlMs: number;
   readonly registration: Settings["registration"];
+  /** 0: for ever. */
+  readonly readingRetentionDays: number;
 }
 
 /** Everything the API needs of the rest of the hub. */

@@ -27,6 +27,7 @@ import * as irExchange from "./devices/ir-exchange.ts";
 import * as irUse from "./devices/ir-use.ts";
 import { claim, release } from "./devices/ownership.ts";
 import * as deviceGateway from "./devices/gateway.ts";
+import * as seriesRetention from "./devices/series-retention.ts";
 import { sensorReport } from "./devices/sensor-report.ts";
 import { rotateTaskKey } from "./devices/task-key.ts";
 import * as events from "./events/events.ts";
@@ -158,6 +159,9 @@ export const ROUTES: readonly Route[] = [
   rotateTaskKey,
   command,
   history,
+  seriesRetention.show,
+  seriesRetention.put,
+  seriesRetention.remove,
   irCodes.list,
   irCodes.create,
   irExchange.importFile,

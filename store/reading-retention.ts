@@ -3,6 +3,7 @@ import { READING_RETENTION_SETTING } from "../core/service-settings.ts";
 import type { Db } from "./open.ts";
 import { ownRetentions } from "./own-retentions.ts";
 import { rollUp } from "./rollups.ts";
+import { seriesRetentions } from "./series-retentions.ts";
 import { engineOf, numbersParameter, rowsOf, toJson } from "./sql.ts";
 import { dropPartitionsBefore } from "./telemetry-partitions.ts";
 
@@ -24,17 +25,20 @@ const BREATH_MS = 5;
 const SUMMED_AT_ONCE = 10;
 
 /**
- * Removes readings, and what they amount to by minute, that have had their days (UTC): those of the hub, and of organisations that keep theirs for
- * less. What they amount to by hour and day stays. PostgreSQL drops whole days.
+ * Removes readings, and what they amount to by minute, that have had their days (UTC): those of the hub, and of organisations and
+ * series that keep theirs for less. What they amount to by hour and day stays. PostgreSQL drops whole days.
  */
 export async function purgeReadings(db: Db, { days, now, signal }: ReadingRetention): Promise<void> {
   const firstKept = (kept: number): number => Math.floor((now - kept * DAY_MS) / DAY_MS) * DAY_MS;
   const own = [...(await ownRetentions(db, READING_RETENTION_SETTING))].filter(([, kept]) => days === 0 || kept < days);
-  if (days === 0 && own.length === 0) return;
+  const single = (await seriesRetentions(db)).filter((kept) => days === 0 || kept < days);
+  if (days === 0 && own.length === 0 && single.length === 0) return;
   // What goes has to be summed up first.
   await untilDone(signal, async () => (await rollUp(db, now, SUMMED_AT_ONCE)) === 0);
   if (days !== 0) await removeOfHub(db, firstKept(days), signal);
-  for (const [organizationId, kept] of own) await removeOfSeries(db, { organizationId, before: firstKept(kept), signal });
+  for (const [organizationId, kept] of own)
+    await removeOfSeries(db, { of: { column: "organization_id", value: organizationId }, before: firstKept(kept), signal });
+  for (const kept of single) await removeOfSeries(db, { of: { column: "retention_days", value: kept }, before: firstKept(kept), signal });
 }
 
 async function removeOfHub(db: Db, before: number, signal: AbortSignal | undefined): Promise<void> {
@@ -49,30 +53,30 @@ async function removeOfHub(db: Db, before: number, signal: AbortSignal | undefin
         [before / BUCKET_MS],
       ),
     );
-  await removeOfSeries(db, { organizationId: undefined, before, signal });
+  await removeOfSeries(db, { of: undefined, before, signal });
 }
 
 interface Removal {
-  /** undefined: of all, whose readings have gone already. */
-  readonly organizationId: string | undefined;
+  /** Whose; undefined: of all, whose readings have gone already. */
+  readonly of: { readonly column: "organization_id" | "retention_days"; readonly value: string | number } | undefined;
   readonly before: number;
   readonly signal: AbortSignal | undefined;
 }
 
-async function removeOfSeries(db: Db, { organizationId, before, signal }: Removal): Promise<void> {
-  const condition = organizationId === undefined ? "first_ts < ?" : "first_ts < ? and organization_id = ?";
+async function removeOfSeries(db: Db, { of, before, signal }: Removal): Promise<void> {
+  const condition = of === undefined ? "first_ts < ?" : `first_ts < ? and ${of.column} = ?`;
   for (let after = 0; ; ) {
     if (signal?.aborted) return;
     const series = await rowsOf<{ id: number; from: number }>(
       db,
       `select id, case when kept_from > first_ts then kept_from else first_ts end as "from" from series
        where id > ? and ${condition} order by id limit ${SERIES_AT_ONCE}`,
-      [after, before, ...(organizationId === undefined ? [] : [organizationId])],
+      [after, before, ...(of === undefined ? [] : [of.value])],
     );
     const last = series.at(-1);
     if (!last) return;
     const ids = toJson(series.map(({ id }) => id));
-    if (organizationId !== undefined) await removeReadings(db, { ids, from: Math.min(...series.map((one) => one.from)), before, signal });
+    if (of !== undefined) await removeReadings(db, { ids, from: Math.min(...series.map((one) => one.from)), before, signal });
     await inBatches(signal, () =>
       rowsOf(
         db,

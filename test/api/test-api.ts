@@ -278,6 +278,7 @@ export async function startTestApi(
       accessTokenTtlMs: 3_600_000,
       loginTtlMs: 30 * 86_400_000,
       registration: "invited",
+      readingRetentionDays: 0,
       ...settings,
     },
   };

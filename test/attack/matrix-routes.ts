@@ -22,6 +22,8 @@ import { type Cast, NOBODY, PEOPLE, type PersonName, startCast, type Who } from 
 
 const DEVICE: Row = { isOnDevice: true };
 const ONE_USE: Row = { isOnDevice: true, uses: ["device"] };
+const RETENTION = "/api/v1/devices/:id/series/:key/retention";
+const ON_SERIES: Row = { isOnDevice: true, path: () => RETENTION.replace(":key", "t") };
 const GUEST_BODY = { command: "set_relay", relay: 0, state: "ON" };
 
 /** One row for each route. */
@@ -48,6 +50,9 @@ const ROWS: Readonly<Record<string, Row>> = {
   "POST /api/v1/devices/:id/task-key": DEVICE,
   "POST /api/v1/devices/:id/commands": { ...DEVICE, body: () => GUEST_BODY },
   "GET /api/v1/devices/:id/commands": DEVICE,
+  [`GET ${RETENTION}`]: ON_SERIES,
+  [`PUT ${RETENTION}`]: { ...ON_SERIES, body: () => ({ days: 7 }) },
+  [`DELETE ${RETENTION}`]: ON_SERIES,
   ...IR_ROWS,
   ...PLACE_ROWS,
   ...SETTINGS_ROWS,

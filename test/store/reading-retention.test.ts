@@ -4,6 +4,7 @@ import { checkServiceSetting, READING_RETENTION_SETTING } from "../../core/servi
 import type { Db, Store } from "../../store/open.ts";
 import { purgeReadings } from "../../store/reading-retention.ts";
 import { rollUp } from "../../store/rollups.ts";
+import { findSeriesRetention, MOST_OWN, setSeriesRetention } from "../../store/series-retentions.ts";
 import { putSetting } from "../../store/service-settings.ts";
 import { rowsOf } from "../../store/sql.ts";
 import { createTelemetryStore, queryReadings } from "../../store/telemetry.ts";
@@ -90,6 +91,52 @@ forEachEngine(({ test, engine }) => {
     await purgeReadings(db, { days: 0, now: NOW + 4 * DAY });
     assert.deepEqual([(await left(db, a)).raw, (await left(db, b)).raw], [[0], [0, 5, 10, 40]]);
     assert.throws(() => checkServiceSetting(READING_RETENTION_SETTING, 0));
+  });
+
+  test("a series keeps its readings for fewer days than the others, and what they amount to stays", async (db, store) => {
+    const [a, b] = [await place(db, store, "a"), await place(db, store, "b")];
+    const series = { deviceId: a.deviceId, organizationId: a.tenant.organization.id, key: "t" };
+    await setSeriesRetention(db, series, { days: 7, now: NOW });
+    // Longer than the hub's: that of the hub counts.
+    await setSeriesRetention(db, { deviceId: b.deviceId, organizationId: b.tenant.organization.id, key: "t" }, { days: 300, now: NOW });
+    await purgeReadings(db, { days: 60, now: NOW });
+    assert.deepEqual(await left(db, a), { raw: [0, 5], hours: whole(AGES), minutes: [5] });
+    assert.deepEqual(await left(db, b), { raw: [0, 5, 10, 40], hours: whole(AGES), minutes: [5, 10, 40] });
+    await setSeriesRetention(db, series, { days: null, now: NOW });
+    await purgeReadings(db, { days: 0, now: NOW + 10 * DAY });
+    assert.deepEqual(
+      [(await left(db, a)).raw, (await left(db, b)).raw],
+      [
+        [0, 5],
+        [0, 5, 10, 40],
+      ],
+    );
+    await setSeriesRetention(db, series, { days: 1, now: NOW });
+    await purgeReadings(db, { days: 0, now: NOW + 4 * DAY });
+    assert.deepEqual(await left(db, a), { raw: [], hours: whole(AGES), minutes: [] });
+  });
+
+  test("a series has its days before its first reading, for its own organisation, and there are so many at most", async (db, store) => {
+    const one = await place(db, store, "a");
+    const { deviceId } = one;
+    const organizationId = one.tenant.organization.id;
+    const later = { deviceId, organizationId, key: "later" };
+    await setSeriesRetention(db, later, { days: 3, now: NOW });
+    assert.equal(await findSeriesRetention(db, later), 3);
+    assert.equal(await findSeriesRetention(db, { ...later, key: "t" }), null);
+    const telemetry = createTelemetryStore(store, () => NOW);
+    const reading = { ...later, ts: NOW - 10 * DAY, value: 1 };
+    await telemetry.insert(db, [reading, { ...reading, ts: NOW - DAY }]);
+    await purgeReadings(db, { days: 0, now: NOW });
+    const { items } = await queryReadings(db, one.tenant.scope, { deviceId, key: "later", from: 0, to: NOW, limit: 10 });
+    assert.deepEqual(
+      items.map(({ ts }) => ts),
+      [NOW - DAY],
+    );
+    for (let count = 1; count < MOST_OWN; count++) await setSeriesRetention(db, { ...later, key: `k${count}` }, { days: 3, now: NOW });
+    await assert.rejects(setSeriesRetention(db, { ...later, key: "t" }, { days: 3, now: NOW }), { code: "quota_exceeded" });
+    await setSeriesRetention(db, later, { days: 2, now: NOW });
+    assert.equal(await findSeriesRetention(db, later), 2);
   });
 
   test("what comes of an hour whose readings have gone does not take the place of what they amounted to", async (db, store) => {
