@@ -43,7 +43,7 @@ export interface Answer {
 export type StreamedBody = {
   readonly type: string;
   /** Holds nothing while nobody reads. Where it throws, the connection ends. */
-  readonly read: () => AsyncIterable<string>;
+  readonly read: () => AsyncIterable<string | Uint8Array>;
 } & (
   | { readonly fileName: string; readonly isLive?: false }
   | {

@@ -86,10 +86,11 @@ async function sendStream(ctx: Context, body: StreamedBody, log: Log): Promise<v
   }
 }
 
-async function* chain(first: IteratorResult<string>, rest: AsyncIterator<string>): AsyncGenerator<Buffer> {
+async function* chain(first: IteratorResult<string | Uint8Array>, rest: AsyncIterator<string | Uint8Array>): AsyncGenerator<Buffer> {
   try {
     for (let piece = first; piece.done !== true; piece = await rest.next()) {
-      const bytes = Buffer.from(piece.value);
+      const { value } = piece;
+      const bytes = typeof value === "string" ? Buffer.from(value) : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
       for (let at = 0; at < bytes.length; at += STEP_BYTES) yield bytes.subarray(at, at + STEP_BYTES);
     }
   } finally {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { newId } from "../../core/id.ts";
 import { databases } from "../support/databases.ts";
 import { inScene, type Json, type Scene, SITE } from "./places-scene.ts";
@@ -187,7 +188,7 @@ for (const { name, skip, open } of databases()) {
           [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.25],
         );
         assert.equal((await file(`&to=${from - 1}`)).status, 400);
-        assert.equal((await file("&format=parquet")).status, 400);
+        assert.equal((await file("&format=xlsx")).status, 400);
 
         const stranger = await hub.member();
         assert.equal((await file("", stranger)).text, "");
@@ -196,6 +197,47 @@ for (const { name, skip, open } of databases()) {
         const grant = { user_id: guest.userId, device: other.id, role: "viewer" };
         assert.equal((await ask(owner, "POST", `organizations/${owner.organizationId}/grants`, grant)).status, 200);
         assert.deepEqual(new Set(lines((await file("", guest)).text).map(({ device }) => device)), new Set([other.uid]));
+      });
+    });
+
+    test("a Parquet file has them in groups of rows, with their types", async () => {
+      await inScene(open, async (scene) => {
+        const { hub, make, owner } = scene;
+        const from = Date.now() - 50 * HOUR_MS;
+        const device = (await make("devices", { name: "One" })) as Json & { id: string; uid: string };
+        const given = [
+          ...Array.from({ length: 10_500 }, (_, index) => ({ key: "t", ts: from + index, value: index / 8 })),
+          { key: "u", ts: from, value: 'ü, "=1"\r\n' },
+          { key: "u", ts: from + 1, value: false },
+          { key: "u", ts: from + 2, value: "" },
+          ...Array.from({ length: 1_100 }, (_, index) => ({ key: "v", ts: from + index, value: "x".repeat(1_024) })),
+        ];
+        for (let done = 0; done < given.length; done += 5_000) await report(scene, device.id, given.slice(done, done + 5_000));
+        const read = async (query: string): Promise<ArrayBuffer> => {
+          const response = await fetch(`${hub.api.url}/api/v1/readings/export?format=parquet&from=${from}${query}`, {
+            headers: { authorization: `Bearer ${owner.token}` },
+          });
+          assert.deepEqual([response.status, response.headers.get("content-type")], [200, "application/vnd.apache.parquet"]);
+          return await response.arrayBuffer();
+        };
+        const file = await read("");
+        const { row_groups: groups } = await parquetMetadataAsync(file);
+        assert.deepEqual(
+          groups.map(({ num_rows }) => Number(num_rows)),
+          [10_000, 1_527, 76],
+        );
+        assert.deepEqual(
+          await parquetReadObjects({ file }),
+          given.map(({ key, ts, value }) => ({
+            device: device.uid,
+            key,
+            ts: new Date(ts),
+            number: typeof value === "number" ? value : null,
+            boolean: typeof value === "boolean" ? value : null,
+            text: typeof value === "string" ? value : null,
+          })),
+        );
+        assert.deepEqual(await parquetReadObjects({ file: await read("&key=missing") }), []);
       });
     });
   });

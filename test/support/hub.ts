@@ -174,7 +174,7 @@ export class ApiClient {
     // A stream has no end: that it was opened is the answer.
     const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") === true;
     const text = isStream ? ((await response.body?.cancel().then(() => "")) ?? "") : await response.text();
-    const isFile = /csv|ndjson|text\/plain/.test(response.headers.get("content-type") ?? "");
+    const isFile = /csv|ndjson|parquet|text\/plain/.test(response.headers.get("content-type") ?? "");
     return { status: response.status, headers: response.headers, body: (isFile ? text : text === "" ? {} : JSON.parse(text)) as T };
   }
 
