@@ -1,4 +1,5 @@
 import Type, { type Static } from "typebox";
+import { PLATFORMS, STATE_CLASSES } from "./sensor-classes.ts";
 
 export const DeviceClass = Type.Enum(["relay_controller", "ir_hub", "sensor_hub", "hybrid"], { title: "DeviceClass" });
 export type DeviceClass = Static<typeof DeviceClass>;
@@ -14,6 +15,9 @@ export const isLessSensitive = (after: Sensitivity, before: Sensitivity): boolea
 
 export const Unit = Type.String({ maxLength: 16, description: "As Home Assistant writes it: °C, %, W, kWh, lx" });
 
+/** One line. */
+export const SensorName = Type.String({ minLength: 1, maxLength: 64, pattern: "^[^\\u0000-\\u001f\\u007f]*$" });
+
 export const SensorCapability = Type.Object(
   {
     key: Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" }),
@@ -21,6 +25,11 @@ export const SensorCapability = Type.Object(
     device_class: Type.Optional(
       Type.String({ maxLength: 32, description: "Home Assistant's device class, for example temperature or motion" }),
     ),
+    name: Type.Optional(SensorName),
+    platform: Type.Optional(Type.Enum([...PLATFORMS], { description: "sensor without it, but for classes that only a binary_sensor has" })),
+    state_class: Type.Optional(Type.Enum([...STATE_CLASSES])),
+    display_precision: Type.Optional(Type.Integer({ minimum: 0, maximum: 15, description: "Decimals that are shown" })),
+    hidden: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false, title: "SensorCapability" },
 );
