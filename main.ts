@@ -52,6 +52,7 @@ const rooms = async () => ({
   ...(await import("./store/passwords.ts")),
   ...(await import("./store/risk-policy-directory.ts")),
   ...(await import("./store/secrets.ts")),
+  ...(await import("./store/sensor-directory.ts")),
   ...(await import("./store/sole-hub.ts")),
   ...(await import("./store/task-keys.ts")),
   ...(await import("./store/telemetry.ts")),
@@ -141,6 +142,7 @@ async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: Asy
   const telemetry = hub.createTelemetryStore(store, clock);
   await telemetry.maintain(clock());
   const directory = await hub.loadDeviceDirectory(db);
+  const sensors = stack.use(await hub.loadSensorDirectory(db, log));
   const access = stack.use(await hub.loadAccessDirectory(db, log));
   const topics = hub.createTopics(config.topicRoot);
   const caFile = config.tlsCertFile ?? join(dataDir, "tls", "ca.pem");
@@ -159,6 +161,7 @@ async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: Asy
     audit,
     telemetry,
     directory,
+    sensors,
     access,
     topics,
     metrics,
@@ -169,7 +172,7 @@ async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: Asy
 
 /** The broker, not listening yet, and the rooms that its messages go to. */
 async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStack) {
-  const { config, store, audit, encryption, directory, access, keyRotation, telemetry, topics, metrics, log, clock } = base;
+  const { config, store, audit, encryption, directory, sensors, access, keyRotation, telemetry, topics, metrics, log, clock } = base;
   const { redisUrl, presenceTtlS, presenceGraceS, eventRetentionDays, readingRetentionDays } = config;
   const shares: { reload(): void }[] = [];
   const readingWitnesses: ReadingWitness<Db>[] = [];
@@ -233,7 +236,7 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
       commands.ownerChanged(id);
     };
     shares.push(stack.use(directory.share({ bus, log, onChanged })));
-    for (const one of [access, keyRotation, cache, rules, webhooks, riskPolicies]) shares.push(stack.use(one.share({ bus, log })));
+    for (const one of [access, keyRotation, cache, rules, webhooks, riskPolicies, sensors]) shares.push(stack.use(one.share({ bus, log })));
     // What changed since it was loaded, before the others told this node.
     reloadAll();
   }
@@ -248,7 +251,7 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
 /** The HTTP side: the API and the demo home, whose devices connect like any other. */
 async function openApi(hub: Rooms, base: Base, wired: Messaging, urls: Urls, stack: AsyncDisposableStack) {
   const { config, caFile, store, log } = base;
-  const { bus, sessions, events, ingest, gateway, storage, calls } = wired.broker;
+  const { bus, sessions, gateway, calls } = wired.broker;
   const operatorToken = hub.newSecret("hxo");
   const setup = { token: (await hub.countUsers(store.db)) === 0 ? randomBytes(24).toString("base64url") : undefined };
   const demo = stack.use(
@@ -274,16 +277,11 @@ async function openApi(hub: Rooms, base: Base, wired: Messaging, urls: Urls, sta
       ...base,
       ...base.audit,
       ...wired,
-      bus,
+      ...wired.broker,
       automations: wired.rules.automations,
       schedules: wired.rules.schedules,
       alerts: wired.rules.alerts,
       tasks: wired.rules.tasks.control,
-      sessions,
-      events,
-      ingest,
-      gateway,
-      storage,
       demo,
       deviceCertificates,
       rateLimits,

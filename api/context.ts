@@ -30,6 +30,7 @@ import type { AuditChains } from "../store/audit-verification.ts";
 import type { Encryption } from "../store/encryption.ts";
 import type { KeyRotation } from "../store/key-rotation.ts";
 import type { Db, Store } from "../store/open.ts";
+import type { SensorDirectory } from "../store/sensor-directory.ts";
 import type { RiskPolicyDirectory } from "../store/risk-policy-directory.ts";
 import type { Passwords } from "../store/passwords.ts";
 import type { SigningKeys } from "../store/secrets.ts";
@@ -100,6 +101,7 @@ export interface ApiContext {
   readonly streamReaders: StreamReaders;
   readonly timers: Timers<Db>;
   readonly webhooks: Pick<WebhookDirectory, "changed">;
+  readonly sensors: Pick<SensorDirectory, "calibrationsChanged" | "virtualSensorsChanged" | "deviceLeft">;
   readonly riskPolicies: Pick<RiskPolicyDirectory, "of" | "changed">;
   readonly recentCommands: Pick<RecentCommandMemory, "of">;
   readonly destinations: Destinations;

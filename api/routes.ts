@@ -28,6 +28,7 @@ import * as irUse from "./devices/ir-use.ts";
 import { claim, release } from "./devices/ownership.ts";
 import * as deviceGateway from "./devices/gateway.ts";
 import * as seriesRetention from "./devices/series-retention.ts";
+import * as sensors from "./devices/sensors.ts";
 import { sensorReport } from "./devices/sensor-report.ts";
 import { rotateTaskKey } from "./devices/task-key.ts";
 import * as events from "./events/events.ts";
@@ -66,6 +67,7 @@ import { readings } from "./readings/readings.ts";
 import { assessRisk } from "./risk/assess.ts";
 import * as riskPolicy from "./risk/risk-policy.ts";
 import type { Route } from "./route.ts";
+import * as virtualSensors from "./sensors/virtual-sensors.ts";
 import { preview as previewSchedule } from "./schedules/preview.ts";
 import * as taskDecisions from "./tasks/decisions.ts";
 import * as tasks from "./tasks/tasks.ts";
@@ -171,6 +173,16 @@ export const ROUTES: readonly Route[] = [
   irCodes.rename,
   irCodes.remove,
   irUse.send,
+  sensors.list,
+  sensors.show,
+  sensors.put,
+  sensors.update,
+  sensors.remove,
+  virtualSensors.list,
+  virtualSensors.create,
+  virtualSensors.show,
+  virtualSensors.update,
+  virtualSensors.remove,
   sites.list,
   sites.create,
   sites.show,

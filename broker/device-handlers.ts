@@ -1,33 +1,20 @@
-import type { DeviceDirectory, DeviceRef, EventSink, ReadingWitness, UpMessage } from "../core/bus.ts";
+import type { DeviceRef, UpMessage } from "../core/bus.ts";
 import { type EventType, type HubEvent, newEvent } from "../core/event.ts";
 import { learnedCode } from "../core/ir-learned.ts";
 import type { IrLearned, Register, Registered, UpType } from "../core/payloads.ts";
 import { PLATFORM } from "../core/principal.ts";
-import type { Topics } from "../core/topics.ts";
 import { updateDevice } from "../store/devices.ts";
 import { insertEvents } from "../store/events.ts";
 import { keepLearnedIrCode } from "../store/ir-codes.ts";
 import type { Db } from "../store/open.ts";
-import type { TelemetryStore } from "../store/telemetry.ts";
-import type { Announce } from "./bus.ts";
 import type { IngestHandler } from "./ingest.ts";
-import { telemetryHandler } from "./telemetry.ts";
-
-export interface DeviceHandlerContext {
-  readonly telemetry: TelemetryStore;
-  readonly directory: DeviceDirectory;
-  readonly announce: Announce;
-  readonly events: EventSink;
-  readonly topics: Topics;
-  /** May grow until the doors open. */
-  readonly readingWitnesses?: readonly ReadingWitness<Db>[] | undefined;
-}
+import { type TelemetryContext, telemetryHandler } from "./telemetry.ts";
 
 /** What a device is asked to send at least: half of half the presence time, so that one lost heartbeat is no alarm. */
 const HEARTBEAT_INTERVAL_S = 30;
 
 /** The handlers of the messages that concern the broker alone; state reports and acknowledgements are the command path's. */
-export function deviceHandlers(context: DeviceHandlerContext): Map<UpType, IngestHandler> {
+export function deviceHandlers(context: TelemetryContext): Map<UpType, IngestHandler> {
   const events: Partial<Record<UpType, EventType>> = {
     input_event: "device.input_event",
     ota_status: "device.ota_status",
@@ -41,7 +28,7 @@ export function deviceHandlers(context: DeviceHandlerContext): Map<UpType, Inges
   return handlers;
 }
 
-function registerHandler({ announce, topics }: DeviceHandlerContext) {
+function registerHandler({ announce, topics }: TelemetryContext) {
   return async (trx: Db, messages: readonly UpMessage[]): Promise<() => void> => {
     for (const { device, payload } of messages) {
       const { capabilities, firmware_version, model } = payload as Register;
@@ -69,7 +56,7 @@ function registerHandler({ announce, topics }: DeviceHandlerContext) {
   };
 }
 
-function eventHandler({ events }: DeviceHandlerContext, type: EventType) {
+function eventHandler({ events }: TelemetryContext, type: EventType) {
   return async (trx: Db, messages: readonly UpMessage[]): Promise<() => void> => {
     const happened = messages.map(({ device, payload, receivedAt }) =>
       deviceEvent(type, device, payload as Record<string, unknown>, receivedAt),
@@ -80,7 +67,7 @@ function eventHandler({ events }: DeviceHandlerContext, type: EventType) {
 }
 
 /** What nobody could send again, and what comes from a device of no organisation, is told and not kept. */
-function irLearnedHandler({ events }: DeviceHandlerContext) {
+function irLearnedHandler({ events }: TelemetryContext) {
   return async (trx: Db, messages: readonly UpMessage<IrLearned>[]): Promise<() => void> => {
     const happened: HubEvent[] = [];
     for (const { device, payload, receivedAt } of messages) {

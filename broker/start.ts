@@ -20,6 +20,7 @@ import type { Topics } from "../core/topics.ts";
 import type { Db, Store } from "../store/open.ts";
 import type { Passwords } from "../store/passwords.ts";
 import type { SigningKeys } from "../store/secrets.ts";
+import type { SensorDirectory } from "../store/sensor-directory.ts";
 import type { TelemetryStore } from "../store/telemetry.ts";
 import { type BrokerInternals, NO_EMITTER, NO_PERSISTENCE, takeOverMessages } from "./aedes-internals.ts";
 import type { Rights } from "./authorize.ts";
@@ -55,6 +56,7 @@ export interface BrokerContext {
   readonly passwords: Passwords;
   readonly telemetry: TelemetryStore;
   readonly directory: DeviceDirectory;
+  readonly sensors: SensorDirectory;
   readonly access: AccessDirectory;
   readonly topics: Topics;
   readonly log: Log;

@@ -21,6 +21,8 @@ export const EVENT_TYPES = {
   "device.ir_learned": "a device has learned an infrared code: uid, ir_code_id (null when it was not kept), timings, carrier_hz?, name?",
   "device.ota_status": "uid, status, version?, progress?",
   "device.task_result": "uid, task_id",
+  "sensor.out_of_range":
+    "values were not kept, since they are outside of what the sensor's calibration allows: uid, key, value (the last one, as the device sent it), count",
   "command.completed": "uid, command_id, command, latency_ms",
   "command.failed": "uid, command_id, command, status, error?",
   "automation.fired": "an automation began its actions: automation_id, version, run_id, name, trigger, values, findings, count?",

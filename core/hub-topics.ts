@@ -25,6 +25,10 @@ export const HUB_TOPICS = {
   automations: "$hub/automations",
   /** `{ key }`, an organisation: its webhooks have changed. */
   webhooks: "$hub/webhooks",
+  /** `{ key }`, a device's id: the calibrations of its sensors have changed. */
+  calibrations: "$hub/calibrations",
+  /** `{ key }`, an organisation: its virtual sensors have changed. */
+  virtualSensors: "$hub/virtual-sensors",
   /** `{ key }`, an organisation: what needs approval there has changed. */
   riskPolicies: "$hub/risk-policies",
   /** `{ key }`, an alert rule's id: it was made, changed or removed, or what it watches is something else. */

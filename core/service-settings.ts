@@ -1,5 +1,6 @@
 import Type, { type Static } from "typebox";
 import { HubError } from "./errors.ts";
+import { UNIT_SYSTEMS } from "./units.ts";
 import { type Parser, parserFor, requireSmall } from "./validate.ts";
 
 /** `<service>.<name>`: settings of what runs on the hub, kept in its database; those of the hub itself are the environment's. */
@@ -37,6 +38,9 @@ export const RETENTION_SETTING = "events.retention_days";
 /** For how many days an organisation keeps its readings, where that is less than HEXA_READING_RETENTION_DAYS. */
 export const READING_RETENTION_SETTING = "readings.retention_days";
 
+/** The system of units in which an organisation reads its sensors. */
+export const UNIT_SYSTEM_SETTING = "sensors.unit_system";
+
 const days = parserFor(
   Type.Object({ value: Type.Integer({ minimum: 1, maximum: 3_650, description: "days" }) }, { additionalProperties: false }),
 );
@@ -44,6 +48,7 @@ const days = parserFor(
 const READ_BY_THE_HUB: Readonly<Record<string, Parser<unknown>>> = {
   [RETENTION_SETTING]: days,
   [READING_RETENTION_SETTING]: days,
+  [UNIT_SYSTEM_SETTING]: parserFor(Type.Object({ value: Type.Enum([...UNIT_SYSTEMS]) }, { additionalProperties: false })),
 };
 
 const SECRET_KEY = /password|passphrase|secret|token|key$/i;

@@ -89,6 +89,6 @@ export async function releaseDevice(db: Db, scope: Scope, id: string, newClaimCo
 }
 
 async function forgetState(trx: Db, id: string): Promise<void> {
-  for (const table of ["device_sensor_state", "relay_states", "light_states", "device_ir_codes"])
+  for (const table of ["device_sensor_state", "relay_states", "light_states", "device_ir_codes", "sensor_settings", "virtual_sensors"])
     await trx(table).where({ device_id: id }).del();
 }

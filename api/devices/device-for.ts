@@ -15,6 +15,12 @@ export async function deviceFor(rights: Access, permission: Permission, db: Db, 
   return device;
 }
 
+/** Throws `device_not_claimed`: what is kept of it is an organisation's. */
+export function ownerOf({ id, organizationId }: Device): { readonly id: string; readonly organizationId: string } {
+  if (organizationId === null) throw new HubError("device_not_claimed", "the device belongs to nobody");
+  return { id, organizationId };
+}
+
 /** Throws `forbidden` for who has the permission on the device alone, or not at all. */
 export function requireEverywhere(rights: Access, permission: Permission, { organizationId }: Pick<Device, "organizationId">): void {
   if (!may(rights, permission, organizationId))

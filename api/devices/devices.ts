@@ -191,6 +191,7 @@ export const remove = defineRoute({
         async afterwards() {
           context.directory.remove(device.uid);
           context.telemetry.forgetDevice(device.id);
+          await context.sensors.deviceLeft(device.id, organizationId);
           await context.access.changed(granted);
           await context.sessions.forgetDevice(device.uid);
         },

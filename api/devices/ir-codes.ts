@@ -9,7 +9,7 @@ import { getDevice } from "../../store/devices.ts";
 import { Cursor, DeviceParams, Limit, pageOf } from "../fields.ts";
 import { Search } from "../places/fields.ts";
 import { defineRoute } from "../route.ts";
-import { deviceFor } from "./device-for.ts";
+import { deviceFor, ownerOf } from "./device-for.ts";
 import {
   answerOf,
   CarrierHz,
@@ -19,7 +19,6 @@ import {
   IrName,
   note,
   OneIrCode,
-  ownerOf,
   Repeat,
   summaryJson,
   Timings,

@@ -7,8 +7,7 @@ import { createIrCodes, listIrCodes } from "../../store/ir-codes.ts";
 import { getDevice } from "../../store/devices.ts";
 import { DeviceParams } from "../fields.ts";
 import { defineRoute } from "../route.ts";
-import { deviceFor } from "./device-for.ts";
-import { ownerOf } from "./ir-representation.ts";
+import { deviceFor, ownerOf } from "./device-for.ts";
 
 export const importFile = defineRoute({
   method: "POST",

@@ -1,11 +1,9 @@
 import Type, { type Static } from "typebox";
-import type { Device } from "../../core/device.ts";
-import { HubError } from "../../core/errors.ts";
 import { MAX_IR_NAME } from "../../core/ir-names.ts";
 import { decodeTimings } from "../../core/ir-protocols.ts";
 import { IR_LIMITS, type IrMessage, MOST_REPEATS } from "../../core/ir-signal.ts";
 import { versionOf } from "../../core/version.ts";
-import type { DeviceIrCode, IrOwner } from "../../store/ir-codes.ts";
+import type { DeviceIrCode } from "../../store/ir-codes.ts";
 import { DeviceReference, line, Uuid } from "../fields.ts";
 import type { Answer, AuditNote } from "../route.ts";
 
@@ -89,10 +87,4 @@ export const irCodeVersion = ({ id, version }: DeviceIrCode): string => versionO
 
 export function note(code: DeviceIrCode, action: string, details: Record<string, unknown>): AuditNote {
   return { organizationId: code.organizationId, action, resourceType: "ir_code", resourceId: code.id, details };
-}
-
-/** Throws `device_not_claimed`: codes are an organisation's. */
-export function ownerOf({ id, organizationId }: Device): IrOwner {
-  if (organizationId === null) throw new HubError("device_not_claimed", "the device belongs to nobody");
-  return { id, organizationId };
 }

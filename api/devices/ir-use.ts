@@ -6,8 +6,8 @@ import { getIrCode } from "../../store/ir-codes.ts";
 import { DeviceParams } from "../fields.ts";
 import { defineRoute } from "../route.ts";
 import { answerToCommand, COMMAND_ERRORS, CommandExtras, CommandReply } from "./commands.ts";
-import { deviceFor } from "./device-for.ts";
-import { IrCodeParams, ownerOf, Repeat } from "./ir-representation.ts";
+import { deviceFor, ownerOf } from "./device-for.ts";
+import { IrCodeParams, Repeat } from "./ir-representation.ts";
 
 export const send = defineRoute({
   method: "POST",

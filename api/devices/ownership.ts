@@ -112,6 +112,7 @@ export const release = defineRoute({
         afterwards: async () => {
           context.directory.put({ id: device.id, uid: device.uid, organizationId: null });
           context.telemetry.forgetDevice(device.id);
+          await context.sensors.deviceLeft(device.id, organizationId);
           await context.access.changed(granted);
           // The next owner must neither read the last one's values nor receive what was queued for them.
           await context.sessions.forgetDevice(device.uid);

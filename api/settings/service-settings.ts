@@ -82,6 +82,11 @@ export function removeFrom({ context, params, match, commit }: Changing, owner: 
   });
 }
 
+/** The organisation's value, or the platform's; undefined for none. */
+export async function settingValue(context: Needs, organizationId: string, key: string): Promise<unknown> {
+  return (await settingsOf(context, organizationId)).find((one) => one.key === key)?.value;
+}
+
 /** What holds for the owner. */
 async function settingsOf({ cache }: Needs, owner: SettingsOwner): Promise<EffectiveSetting[]> {
   const platform = await cache.read(SETTINGS, ownerId(null));

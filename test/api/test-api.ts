@@ -42,6 +42,7 @@ import { createTelemetryStore } from "../../store/telemetry.ts";
 import { TwoLevelCache } from "../../store/two-level-cache.ts";
 import { createOrganization } from "../../store/organizations.ts";
 import { loadRiskPolicyDirectory } from "../../store/risk-policy-directory.ts";
+import { loadSensorDirectory } from "../../store/sensor-directory.ts";
 import { loadWebhookDirectory } from "../../store/webhook-directory.ts";
 import { createUser } from "../../store/users.ts";
 import { issueUserJwt, openLogin } from "../../store/logins.ts";
@@ -191,6 +192,7 @@ export async function startTestApi(
   );
   const destinations = createDestinations({ allow: outboundAllow ?? [], ports: [443] });
   const webhooks = resources.use(await loadWebhookDirectory(store.db, logs));
+  const sensors = resources.use(await loadSensorDirectory(store.db, logs));
   const encryption = createEncryption(masterKey);
   const outbound = createOutbound({ destinations });
   const sending = { db: store.db, timers, encryption, outbound, directory: webhooks, events, log: logs, metrics };
@@ -203,6 +205,7 @@ export async function startTestApi(
     riskPolicies,
     recentCommands,
     webhooks,
+    sensors,
     schedules,
     alerts,
     tasks,

@@ -57,6 +57,15 @@ async function addIrCode(api: ApiClient, device: string): Promise<{ id: string }
   return body.ir_code;
 }
 
+/** A sensor `t` that she has said something about, and a virtual one. */
+async function addSensors(api: ApiClient, device: string): Promise<{ id: string }> {
+  const said = await api.call("PUT", `/api/v1/devices/${device}/sensors/t`, { name: "Hers" }, { "if-match": "*" });
+  const wanted = { device, key: "twice", name: "Hers", expression: "t * 2", inputs: { t: { device, key: "t" } } };
+  const made = await api.call<{ virtual_sensor: { id: string } }>("POST", "/api/v1/virtual-sensors", wanted);
+  assert.deepEqual([said.status, made.status], [200, 201]);
+  return made.body.virtual_sensor;
+}
+
 for (const { name, skip, open } of databases()) {
   describe(`${name}: another organisation`, { skip }, () => {
     test("sees a foreign id exactly as a missing one on every route, and changes nothing there", async () => {
@@ -95,11 +104,13 @@ for (const { name, skip, open } of databases()) {
       const { rule, alert } = await addAlert(alice.api);
       const template = await addTemplate(alice.api);
       const irCode = await addIrCode(alice.api, device.uid);
+      const virtualSensor = await addSensors(alice.api, device.uid);
       const foreign: Record<string, string> = {
         "alert-rules": rule.id,
         alerts: alert.id,
         contacts: contact.id,
         templates: template.id,
+        "virtual-sensors": virtualSensor.id,
         users: alice.userId,
         logins: alice.loginId,
         organizations: alice.organizationId,
@@ -125,6 +136,8 @@ for (const { name, skip, open } of databases()) {
             `alerts/${alert.id}`,
             `templates/${template.id}`,
             `devices/${device.id}/ir-codes/${irCode.id}`,
+            `devices/${device.id}/sensors`,
+            `virtual-sensors/${virtualSensor.id}`,
           ].map(async (path) => (await alice.api.call("GET", `/api/v1/${path}`)).body),
         );
       const placesBefore = await ofPlaces();
@@ -135,6 +148,7 @@ for (const { name, skip, open } of databases()) {
         ":entity_id": device.id,
         ":invitation_id": invitation.id,
         ":code": irCode.id,
+        ":key": "t",
       };
       const bodies: Record<string, object> = {
         "POST /api/v1/organizations/:id/grants": { user_id: alice.userId, device: device.uid, role: "viewer" },
@@ -203,12 +217,14 @@ for (const { name, skip, open } of databases()) {
       assert.equal((await alice.api.call("POST", `/api/v1/projects/${project.id}/members`, { entity: device.id })).status, 201);
       const contact = await addContact(alice.api);
       const { rule, alert } = await addAlert(alice.api);
+      const virtualSensor = await addSensors(alice.api, device.uid);
       const setting = { value: { of: "alice's service" } };
       assert.ok((await alice.api.call("PUT", "/api/v1/settings/alerts.mark", setting)).status < 300);
       const secrets = [
         rule.id,
         alert.id,
         contact.id,
+        virtualSensor.id,
         setting.value.of,
         site.id,
         room.id,

@@ -11,6 +11,7 @@ import { addAutomations, AUTOMATION_ROWS } from "./matrix-automations.ts";
 import { addSchedule, SCHEDULE_ROWS } from "./matrix-schedules.ts";
 import { addAlerts, ALERT_ROWS } from "./matrix-alerts.ts";
 import { addIrCode, IR_ROWS } from "./matrix-ir.ts";
+import { addSensors, SENSOR_ROWS } from "./matrix-sensors.ts";
 import { addTemplate, TEMPLATE_ROWS } from "./matrix-templates.ts";
 import { hasOneDevice, PEOPLE_ROWS } from "./matrix-people.ts";
 import { PLACE_ROWS, placesIn } from "./matrix-places.ts";
@@ -54,6 +55,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   [`PUT ${RETENTION}`]: { ...ON_SERIES, body: () => ({ days: 7 }) },
   [`DELETE ${RETENTION}`]: ON_SERIES,
   ...IR_ROWS,
+  ...SENSOR_ROWS,
   ...PLACE_ROWS,
   ...SETTINGS_ROWS,
   ...NOTIFICATION_ROWS,
@@ -210,6 +212,12 @@ async function attackAll(cast: Cast): Promise<number> {
     granted: await addIrCode(cast, true, cast.granted),
   };
 
+  const virtualSensors = {
+    ours: await addSensors(cast, true, pool.ours.spare),
+    theirs: await addSensors(cast, false, pool.theirs.spare),
+    granted: await addSensors(cast, true, cast.granted),
+  };
+
   const side = (isOurs: boolean): Ids => ({
     ...automations[isOurs ? "ours" : "theirs"],
     ...schedules[isOurs ? "ours" : "theirs"],
@@ -220,6 +228,7 @@ async function attackAll(cast: Cast): Promise<number> {
     device: isOurs ? pool.ours.spare : pool.theirs.spare,
     task: isOurs ? tasks.ours : tasks.theirs,
     irCode: isOurs ? irCodes.ours : irCodes.theirs,
+    virtualSensor: isOurs ? virtualSensors.ours : virtualSensors.theirs,
     organization: isOurs ? cast.ours : cast.theirs,
     user: isOurs ? viewer.id : people.stranger.userId,
     invitation: isOurs ? invitations.ours : invitations.theirs,
@@ -254,6 +263,7 @@ async function attackAll(cast: Cast): Promise<number> {
     template: newId(),
     task: newId(),
     irCode: newId(),
+    virtualSensor: newId(),
   });
 
   /** What is used up is made anew for the one attempt that will. */
@@ -261,7 +271,13 @@ async function attackAll(cast: Cast): Promise<number> {
     const isOurs = who !== "stranger";
     const ids = { ...side(isOurs) };
     if (hasOneDevice(who) && row.isOnDevice === true)
-      Object.assign(ids, { device: cast.granted, event: events.granted, task: tasks.granted, irCode: irCodes.granted });
+      Object.assign(ids, {
+        device: cast.granted,
+        event: events.granted,
+        task: tasks.granted,
+        irCode: irCodes.granted,
+        virtualSensor: virtualSensors.granted,
+      });
     for (const used of row.uses ?? []) {
       if (used === "device") {
         if (!hasOneDevice(who)) ids.device = await cast.addDevice(isOurs ? "ours" : "theirs");

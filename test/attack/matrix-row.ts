@@ -31,6 +31,7 @@ export interface Ids {
   readonly template: string;
   readonly task: string;
   readonly irCode: string;
+  readonly virtualSensor: string;
   readonly alertRule: string;
   readonly alert: string;
 }

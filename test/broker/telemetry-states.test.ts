@@ -8,7 +8,9 @@ import { openStore } from "../../store/open.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { createOrganization } from "../../store/organizations.ts";
 import { releaseDevice } from "../../store/ownership.ts";
+import { loadSensorDirectory } from "../../store/sensor-directory.ts";
 import { createTelemetryStore } from "../../store/telemetry.ts";
+import { createMetrics } from "../../api/metrics.ts";
 import { temporaryFolder } from "../support/wait.ts";
 
 const NOW = Date.UTC(2026, 5, 1);
@@ -20,11 +22,15 @@ test("a reading that comes late changes no state, after a restart and on another
   const { id, uid } = await createDevice(store.db, { name: "one", deviceClass: "sensor_hub", organizationId, ownerId: null });
   const device = { id, uid, organizationId };
   const directory = await loadDeviceDirectory(store.db);
+  await using sensors = await loadSensorDirectory(store.db, { debug() {}, info() {}, warn() {}, error() {} });
   const told: [string, string][] = [];
   const start = () =>
     telemetryHandler({
       telemetry: createTelemetryStore(store),
       directory,
+      sensors,
+      events: { emit: async () => undefined },
+      metrics: createMetrics(),
       topics: createTopics(),
       announce: ({ topic, payload }) => void told.push([topic, String(payload)]),
     });

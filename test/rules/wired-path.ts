@@ -14,6 +14,7 @@ import { createStateCommits, type StateCommits } from "../../rules/state-commits
 import { loadAccessDirectory } from "../../store/access-directory.ts";
 import { issueDeviceToken } from "../../store/credentials.ts";
 import { loadDeviceDirectory } from "../../store/device-directory.ts";
+import { loadSensorDirectory } from "../../store/sensor-directory.ts";
 import { createDevice, getDevice } from "../../store/devices.ts";
 import { openStore, type Store } from "../../store/open.ts";
 import { createOrganization } from "../../store/organizations.ts";
@@ -65,6 +66,7 @@ export async function startWiredPath({ databaseUrl }: { databaseUrl?: string | u
       passwords: stack.use(createPasswords(10)),
       telemetry,
       directory,
+      sensors: stack.use(await loadSensorDirectory(db, log)),
       access,
       topics,
       log,
