@@ -192,7 +192,7 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
   );
   const { bus, cluster, sessions, events, ingest } = broker;
   const duties = hub.createDuties(cluster?.leases, log);
-  stack.use(hub.startRollUps({ db: store.db, duties, log, clock }));
+  stack.use(hub.startSummingUp({ db: store.db, events, duties, log, clock }));
   stack.use(hub.startMaintenance({ db: store.db, telemetry, keyRotation, eventRetentionDays, readingRetentionDays, duties, log, clock }));
   stack.use(audit.startSealing(duties));
   for (const { type, name, help, read, labelNames } of broker.readings) metrics[type](name, help, read, labelNames);

@@ -33,6 +33,8 @@ export const EVENT_TYPES = {
   "alert.acknowledged": "somebody takes care of an alert: alert_id, rule_id, title, severity, uid, site_id, parent_id, values",
   "alert.escalated": "nobody has acknowledged an alert in time: alert_id, rule_id, title, severity, uid, site_id, parent_id, values, step",
   "alert.resolved": "an alert is over: alert_id, rule_id, title, severity, uid, site_id, parent_id, values, resolution",
+  "insight.found": "statistics have found something about a device: insight_id, uid, kind, subject, severity, message, evidence, since",
+  "insight.ended": "what statistics had found does not hold any more: insight_id, uid, kind, subject, severity, message, evidence, since",
   "scene.activated": "a scene was asked for: scene_id, name, run_id?",
   "webhook.requested": "an automation asks for one webhook: webhook_id, data",
   "webhook.test": "somebody tries a webhook out: webhook_id, name",

@@ -349,7 +349,7 @@ class RunningCommands {
       if (!sessions.isReachableHere(uid)) return;
       // A queued command gets its full time to answer; one that a restart interrupted keeps its deadline.
       const deadlineAt = record.status === "queued" ? new Date(now + this.#timeoutMs).toISOString() : record.deadlineAt;
-      if (record.status === "queued" && !(await markSent(store.db, record.id, deadlineAt))) continue;
+      if (record.status === "queued" && !(await markSent(store.db, record.id, deadlineAt, now))) continue;
       this.#dispatch(device, { ...record, status: "sent", deadlineAt }, Date.parse(deadlineAt) - now);
     }
   }

@@ -11,6 +11,8 @@ import { openTasks, type Tasks, type TasksContext } from "./tasks.ts";
 import { openSchedules } from "./schedules.ts";
 import { tellOfTroubles } from "./troubles.ts";
 
+export { startSummingUp } from "./summing-up.ts";
+
 export interface RulesContext extends Omit<TasksContext, "notifier"> {
   readonly keys: SigningKeys;
   readonly mailer: Mailer;

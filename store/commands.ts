@@ -25,9 +25,10 @@ export async function findCommand(db: Db, scope: Scope, id: string): Promise<Com
   return row && recordOf(row);
 }
 
-/** From `queued` to `sent` with the time limit of its answer; false when it is not queued any more. */
-export async function markSent(db: Db, id: string, deadlineAt: string): Promise<boolean> {
-  return (await db("commands").where({ id, status: "queued" }).update({ status: "sent", deadline_at: deadlineAt })) > 0;
+/** From `queued` to `sent` with the time limit of its answer; false when it is not queued any more. `now` in ms since 1970. */
+export async function markSent(db: Db, id: string, deadlineAt: string, now: number): Promise<boolean> {
+  const sent = { status: "sent", deadline_at: deadlineAt, sent_at: isoOf(now) };
+  return (await db("commands").where({ id, status: "queued" }).update(sent)) > 0;
 }
 
 export interface CommandEnd {

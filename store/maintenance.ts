@@ -6,10 +6,12 @@ import { purgeAccessTokens } from "./access-tokens.ts";
 import { purgeEmailTokens } from "./email-tokens.ts";
 import { purgeEvents } from "./event-retention.ts";
 import { purgeIdempotencyKeys } from "./idempotency.ts";
+import { purgeInsights } from "./insights.ts";
 import { purgeInvitations } from "./invitations.ts";
 import type { KeyRotation } from "./key-rotation.ts";
 import { purgeLogins } from "./logins.ts";
 import { purgeMails } from "./mails.ts";
+import { purgeMetrics } from "./metrics.ts";
 import { purgeNotifications } from "./notifications.ts";
 import type { Db } from "./open.ts";
 import { purgeReadings } from "./reading-retention.ts";
@@ -67,8 +69,10 @@ export function startMaintenance({
     await purgeHookMessages(db, clock());
     await purgeAlerts(db, clock());
     await purgeAlertStates(db);
+    await purgeInsights(db, clock());
     await purgeTemplateUses(db, clock());
     await keyRotation.maintain();
+    await purgeMetrics(db, { now: clock(), signal });
     await purgeReadings(db, { days: readingRetentionDays, now: clock(), signal });
     await purgeEvents(db, { days: eventRetentionDays, now: clock(), signal });
   }

@@ -8,7 +8,6 @@ import { dayOf, makePartitions } from "./telemetry-partitions.ts";
 import { afterCommit, believe, inOrder, inTransaction, type Statement } from "./transaction.ts";
 
 export { listSeries, queryReadings, type ReadingsQuery } from "./readings.ts";
-export { startRollUps } from "./rollups.ts";
 
 export interface SeriesReading {
   readonly deviceId: string;

@@ -67,7 +67,7 @@ forEachEngine(({ test }) => {
     assert.equal(ended?.finishedAt, iso(NOW + 42));
     assert.equal(await finishCommand(db, record.id, { status: "expired", now: NOW + 99 }), undefined);
     assert.equal(await finishCommand(db, "unknown", { status: "ok", now: NOW }), undefined);
-    assert.equal(await markSent(db, record.id, iso(NOW + 9)), false);
+    assert.equal(await markSent(db, record.id, iso(NOW + 9), NOW), false);
     await noteLateAck(db, record.id, NOW + 50);
     await noteLateAck(db, record.id, NOW + 60);
     assert.deepEqual(await findCommand(db, a.scope, record.id), ended);
@@ -98,7 +98,7 @@ forEachEngine(({ test }) => {
     assert.deepEqual(ids(await listOpenCommands(db, one)), ["old", "young"]);
     assert.deepEqual(ids(await overdueCommands(db, NOW, 10)), ["other", "old"]);
     assert.deepEqual(ids(await overdueCommands(db, NOW, 1)), ["other"]);
-    assert.equal(await markSent(db, "young", iso(NOW + 77)), true);
+    assert.equal(await markSent(db, "young", iso(NOW + 77), NOW), true);
     assert.deepEqual(await findCommand(db, PLATFORM, "young").then((record) => [record?.status, record?.deadlineAt]), [
       "sent",
       iso(NOW + 77),

@@ -1,0 +1,183 @@
+import { type Measure, mergeMeasures, type MetricType } from "../core/metric.ts";
+import type { QuantileSketch } from "../core/quantile-sketch.ts";
+import type { Scope } from "../core/principal.ts";
+import type { Db } from "./open.ts";
+import { fromJson, idsParameter, rowSource, rowsOf, scoped, toJson } from "./sql.ts";
+
+export const DAY_MS = 86_400_000;
+/** Hours are kept for so many days, days for so many. */
+export const HOURS_KEPT_DAYS = 45;
+export const DAYS_KEPT_DAYS = 731;
+
+export type MetricTable = "metric_hours" | "metric_days";
+
+/** Whose, and in which organisation. */
+export interface Measured {
+  readonly deviceId: string;
+  readonly organizationId: string;
+}
+
+export const keyOf = ({ deviceId, organizationId }: Measured): string => `${deviceId} ${organizationId}`;
+
+/** What a metric of a device amounts to in the hour or day (UTC) that begins at `ts`, in ms since 1970. */
+export interface StoredMeasure extends Measure, Measured {
+  readonly ts: number;
+}
+
+const COLUMNS = {
+  device_id: "text",
+  ts: "int",
+  metric_type: "text",
+  channel: "text",
+  organization_id: "text",
+  n: "int",
+  v_sum: "float",
+  v_min: "float",
+  v_max: "float",
+  v_last: "float",
+  sketch: "text",
+} as const;
+const NAMES = Object.keys(COLUMNS).join(", ");
+
+export async function insertMeasures(trx: Db, table: MetricTable, measures: readonly StoredMeasure[]): Promise<void> {
+  if (measures.length === 0) return;
+  await rowsOf(trx, `insert into ${table} (${NAMES}) select ${NAMES} from ${rowSource(trx, COLUMNS)}`, [toJson(measures.map(rowOf))]);
+}
+
+/** Of one device, or of several in one period; gives what went. */
+export async function takeMeasures(trx: Db, table: MetricTable, of: readonly Measured[], ts: number): Promise<StoredMeasure[]> {
+  if (of.length === 0) return [];
+  const rows = await rowsOf<Row>(
+    trx,
+    `delete from ${table} where ts = ? and (device_id, organization_id) in (select device_id, organization_id from ${PAIRS(trx)}) returning ${NAMES}`,
+    [ts, toJson(of.map(pairOf))],
+  );
+  return rows.map(measureOf);
+}
+
+export async function measuresBetween(
+  db: Db,
+  table: MetricTable,
+  of: readonly Measured[],
+  { from, to, types }: { readonly from: number; readonly to: number; readonly types?: readonly MetricType[] | undefined },
+): Promise<StoredMeasure[]> {
+  if (of.length === 0) return [];
+  const typed = types === undefined ? "" : ` and m.metric_type in ${idsParameter(db)}`;
+  const rows = await rowsOf<Row>(
+    db,
+    `select m.* from ${PAIRS(db)} cross join ${table} as m
+     where m.device_id = r.device_id and m.organization_id = r.organization_id and m.ts >= ? and m.ts < ?${typed} order by m.device_id, m.ts, m.metric_type, m.channel`,
+    [toJson(of.map(pairOf)), from, to, ...(types === undefined ? [] : [toJson(types)])],
+  );
+  return rows.map(measureOf);
+}
+
+const PAIRS = (db: Db): string => rowSource(db, { device_id: "text", organization_id: "text" });
+const pairOf = ({ deviceId, organizationId }: Measured) => ({ device_id: deviceId, organization_id: organizationId });
+
+/** Whole days from `metric_days`, what is left at both ends from the hours. In ms since 1970, at whole hours. */
+export async function measuresOfRange(
+  db: Db,
+  of: readonly Measured[],
+  range: { readonly from: number; readonly to: number; readonly types?: readonly MetricType[] | undefined },
+): Promise<StoredMeasure[]> {
+  const { from, to } = range;
+  const [firstDay, lastDay] = [Math.ceil(from / DAY_MS) * DAY_MS, Math.floor(to / DAY_MS) * DAY_MS];
+  if (firstDay >= lastDay) return await measuresBetween(db, "metric_hours", of, range);
+  const parts = [
+    await measuresBetween(db, "metric_hours", of, { ...range, to: firstDay }),
+    await measuresBetween(db, "metric_days", of, { ...range, from: firstDay, to: lastDay }),
+    await measuresBetween(db, "metric_hours", of, { ...range, from: lastDay }),
+  ];
+  return parts.flat();
+}
+
+/** By device: what each metric and channel amounts to over the whole range. */
+export async function totalsOf(
+  db: Db,
+  of: readonly Measured[],
+  range: Parameters<typeof measuresOfRange>[2],
+): Promise<Map<string, Measure[]>> {
+  const byDevice = Map.groupBy(await measuresOfRange(db, of, range), ({ deviceId }) => deviceId);
+  return new Map([...byDevice].map(([id, measures]) => [id, mergeMeasures(measures)]));
+}
+
+/** How many commands ended in each hour of UTC, and how many of them a person gave; those with any. */
+export async function commandsByHour(
+  db: Db,
+  scope: Scope,
+  { from, to, deviceIds }: { readonly from: number; readonly to: number; readonly deviceIds?: readonly string[] | undefined },
+): Promise<{ readonly ts: number; readonly type: "command.success" | "command.by_hand"; readonly n: number }[]> {
+  const query = scoped(db("metric_hours"), scope, { organization: "organization_id", device: "device_id" })
+    .whereRaw("metric_type in ('command.success', 'command.by_hand')")
+    .where("ts", ">=", from)
+    .where("ts", "<", to)
+    .groupBy("ts", "metric_type")
+    .orderBy("ts")
+    .select("ts", "metric_type as type")
+    .sum({ n: "n" });
+  if (deviceIds !== undefined) query.whereRaw(`device_id in ${idsParameter(query)}`, [toJson(deviceIds)]);
+  const rows = (await query) as unknown as { ts: number | string; type: "command.success" | "command.by_hand"; n: number | string }[];
+  return rows.map(({ ts, type, n }) => ({ ts: Number(ts), type, n: Number(n) }));
+}
+
+const DEVICES_AT_ONCE = 100;
+
+/** Removes hours and days that have had their time. */
+export async function purgeMetrics(db: Db, { now, signal }: { readonly now: number; readonly signal?: AbortSignal }): Promise<void> {
+  for (let after = ""; ; ) {
+    if (signal?.aborted) return;
+    const devices = await rowsOf<{ id: string }>(db, `select id from devices where id > ? order by id limit ${DEVICES_AT_ONCE}`, [after]);
+    const last = devices.at(-1);
+    if (!last) return;
+    const ids = toJson(devices.map(({ id }) => id));
+    for (const [table, days] of [
+      ["metric_hours", HOURS_KEPT_DAYS],
+      ["metric_days", DAYS_KEPT_DAYS],
+    ] as const)
+      await rowsOf(db, `delete from ${table} where device_id in ${idsParameter(db)} and ts < ?`, [ids, now - days * DAY_MS]);
+    after = last.id;
+  }
+}
+
+interface Row {
+  device_id: string;
+  ts: number | string;
+  metric_type: MetricType;
+  channel: string;
+  organization_id: string;
+  n: number | string;
+  v_sum: number;
+  v_min: number;
+  v_max: number;
+  v_last: number | null;
+  sketch: string | null;
+}
+
+const rowOf = (one: StoredMeasure): Row => ({
+  device_id: one.deviceId,
+  ts: one.ts,
+  metric_type: one.type,
+  channel: one.channel,
+  organization_id: one.organizationId,
+  n: one.n,
+  v_sum: one.sum,
+  v_min: one.min,
+  v_max: one.max,
+  v_last: one.last,
+  sketch: one.sketch === null ? null : JSON.stringify(one.sketch),
+});
+
+const measureOf = (row: Row): StoredMeasure => ({
+  deviceId: row.device_id,
+  organizationId: row.organization_id,
+  ts: Number(row.ts),
+  type: row.metric_type,
+  channel: row.channel,
+  n: Number(row.n),
+  sum: row.v_sum,
+  min: row.v_min,
+  max: row.v_max,
+  last: row.v_last,
+  sketch: fromJson(row.sketch) as QuantileSketch | null,
+});
