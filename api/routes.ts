@@ -3,6 +3,11 @@ import * as scheduleVersions from "./schedules/versions.ts";
 import * as alerts from "./alerts/alerts.ts";
 import * as alertRules from "./alerts/rules.ts";
 import { simulate as simulateAlerts } from "./alerts/simulate.ts";
+import { health as deviceHealth } from "./analytics/health.ts";
+import * as insights from "./analytics/insights.ts";
+import * as metrics from "./analytics/metrics.ts";
+import * as summaries from "./analytics/summaries.ts";
+import { usage } from "./analytics/usage.ts";
 import { list as audit } from "./audit/audit.ts";
 import * as auditCheckpoints from "./audit/checkpoints.ts";
 import { exportAudit } from "./audit/export.ts";
@@ -265,6 +270,15 @@ export const ROUTES: readonly Route[] = [
   chart,
   latestReadings,
   exportReadings,
+  summaries.commands,
+  summaries.tasks,
+  summaries.devices,
+  deviceHealth,
+  usage,
+  insights.list,
+  insights.dismiss,
+  metrics.types,
+  metrics.series,
   alertRules.list,
   alertRules.create,
   alertRules.show,

@@ -27,7 +27,7 @@ export async function up(db: Knex): Promise<void> {
     metrics("metric_hours"),
     metrics("metric_days"),
     // When commands are given, for a whole organisation.
-    "create index metric_hours_usage on metric_hours (organization_id, ts) where metric_type in ('command.success', 'command.by_hand')",
+    "create index metric_hours_usage on metric_hours (organization_id, ts, metric_type, device_id, n) where metric_type in ('command.success', 'command.by_hand')",
     `create table metric_dirty (
       hour bigint not null,
       device_id ${t.key} not null,

@@ -35,9 +35,9 @@ export interface InsightContext {
 const EVERY_MS = 600_000;
 /** After midnight (UTC), when the last hour of the day before has been worked out. */
 const SETTLED_MS = 15 * 60_000;
-const DEVICES_AT_ONCE = 20;
+const DEVICES_AT_ONCE = 10;
 /** Between two groups of devices: whatever else is asked of the database goes first. */
-const BREATH_MS = 50;
+const BREATH_MS = 20;
 /** What was told goes on while it is no worse than this by chance, and for so long after it was last seen. */
 const STILL = 0.05;
 const LINGER_MS = 1.5 * DAY_MS;

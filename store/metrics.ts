@@ -1,8 +1,8 @@
 import { type Measure, mergeMeasures, type MetricType } from "../core/metric.ts";
-import type { QuantileSketch } from "../core/quantile-sketch.ts";
+import { mergeSketches, type QuantileSketch } from "../core/quantile-sketch.ts";
 import type { Scope } from "../core/principal.ts";
 import type { Db } from "./open.ts";
-import { fromJson, idsParameter, rowSource, rowsOf, scoped, toJson } from "./sql.ts";
+import { engineOf, fromJson, idsParameter, rowSource, rowsOf, scoped, toJson } from "./sql.ts";
 
 export const DAY_MS = 86_400_000;
 /** Hours are kept for so many days, days for so many. */
@@ -75,31 +75,56 @@ export async function measuresBetween(
 const PAIRS = (db: Db): string => rowSource(db, { device_id: "text", organization_id: "text" });
 const pairOf = ({ deviceId, organizationId }: Measured) => ({ device_id: deviceId, organization_id: organizationId });
 
-/** Whole days from `metric_days`, what is left at both ends from the hours. In ms since 1970, at whole hours. */
-export async function measuresOfRange(
-  db: Db,
-  of: readonly Measured[],
-  range: { readonly from: number; readonly to: number; readonly types?: readonly MetricType[] | undefined },
-): Promise<StoredMeasure[]> {
-  const { from, to } = range;
-  const [firstDay, lastDay] = [Math.ceil(from / DAY_MS) * DAY_MS, Math.floor(to / DAY_MS) * DAY_MS];
-  if (firstDay >= lastDay) return await measuresBetween(db, "metric_hours", of, range);
-  const parts = [
-    await measuresBetween(db, "metric_hours", of, { ...range, to: firstDay }),
-    await measuresBetween(db, "metric_days", of, { ...range, from: firstDay, to: lastDay }),
-    await measuresBetween(db, "metric_hours", of, { ...range, from: lastDay }),
-  ];
-  return parts.flat();
+export interface MeasuredRange {
+  /** ms since 1970, at whole hours */
+  readonly from: number;
+  readonly to: number;
+  readonly types?: readonly MetricType[] | undefined;
 }
 
-/** By device: what each metric and channel amounts to over the whole range. */
-export async function totalsOf(
-  db: Db,
-  of: readonly Measured[],
-  range: Parameters<typeof measuresOfRange>[2],
-): Promise<Map<string, Measure[]>> {
-  const byDevice = Map.groupBy(await measuresOfRange(db, of, range), ({ deviceId }) => deviceId);
+/** By device: what each metric and channel amounts to over the range. Whole days are read as such, what is left at both ends by the hour. */
+export async function totalsOf(db: Db, of: readonly Measured[], range: MeasuredRange): Promise<Map<string, Measure[]>> {
+  const { from, to } = range;
+  const [firstDay, lastDay] = [Math.ceil(from / DAY_MS) * DAY_MS, Math.floor(to / DAY_MS) * DAY_MS];
+  const hasDays = firstDay < lastDay;
+  const parts = hasDays
+    ? [
+        ...(await sumsOf(db, "metric_hours", of, { ...range, to: firstDay })),
+        ...(await sumsOf(db, "metric_days", of, { ...range, from: firstDay, to: lastDay })),
+        ...(await sumsOf(db, "metric_hours", of, { ...range, from: lastDay })),
+      ]
+    : await sumsOf(db, "metric_hours", of, range);
+  const byDevice = Map.groupBy(parts, ({ deviceId }) => deviceId);
   return new Map([...byDevice].map(([id, measures]) => [id, mergeMeasures(measures)]));
+}
+
+/** One for each device, metric and channel: the database adds up, so that few rows come out of it. */
+async function sumsOf(db: Db, table: MetricTable, of: readonly Measured[], { from, to, types }: MeasuredRange): Promise<StoredMeasure[]> {
+  if (of.length === 0 || from >= to) return [];
+  const typed = types === undefined ? "" : ` and m.metric_type in ${idsParameter(db)}`;
+  const joined = engineOf(db) === "postgres" ? "string_agg(m.sketch, ',')" : "group_concat(m.sketch, ',')";
+  const rows = await rowsOf<Row>(
+    db,
+    `select m.device_id, m.organization_id, m.metric_type, m.channel, 0 as ts, cast(sum(m.n) as bigint) as n, sum(m.v_sum) as v_sum,
+       min(m.v_min) as v_min, max(m.v_max) as v_max, null as v_last, ${joined} as sketch
+     from ${PAIRS(db)} cross join ${table} as m
+     where m.device_id = r.device_id and m.organization_id = r.organization_id and m.ts >= ? and m.ts < ?${typed}
+     group by m.device_id, m.organization_id, m.metric_type, m.channel`,
+    [toJson(of.map(pairOf)), from, to, ...(types === undefined ? [] : [toJson(types)])],
+  );
+  return rows.map(({ sketch, ...row }) => ({
+    ...measureOf({ ...row, sketch: null }),
+    sketch: sketch === null ? null : mergedSketch(sketch),
+  }));
+}
+
+const mergedSketch = (joined: string): QuantileSketch => mergeSketches(JSON.parse(`[${joined}]`) as QuantileSketch[]);
+
+export interface HourCount {
+  /** ms since 1970 */
+  readonly ts: number;
+  readonly type: "command.success" | "command.by_hand";
+  readonly n: number;
 }
 
 /** How many commands ended in each hour of UTC, and how many of them a person gave; those with any. */
@@ -107,18 +132,23 @@ export async function commandsByHour(
   db: Db,
   scope: Scope,
   { from, to, deviceIds }: { readonly from: number; readonly to: number; readonly deviceIds?: readonly string[] | undefined },
-): Promise<{ readonly ts: number; readonly type: "command.success" | "command.by_hand"; readonly n: number }[]> {
-  const query = scoped(db("metric_hours"), scope, { organization: "organization_id", device: "device_id" })
-    .whereRaw("metric_type in ('command.success', 'command.by_hand')")
-    .where("ts", ">=", from)
-    .where("ts", "<", to)
-    .groupBy("ts", "metric_type")
-    .orderBy("ts")
-    .select("ts", "metric_type as type")
-    .sum({ n: "n" });
-  if (deviceIds !== undefined) query.whereRaw(`device_id in ${idsParameter(query)}`, [toJson(deviceIds)]);
-  const rows = (await query) as unknown as { ts: number | string; type: "command.success" | "command.by_hand"; n: number | string }[];
-  return rows.map(({ ts, type, n }) => ({ ts: Number(ts), type, n: Number(n) }));
+): Promise<HourCount[]> {
+  const found: HourCount[] = [];
+  // Day by day: what others ask of the database has its turn in between.
+  for (let start = from; start < to; start += DAY_MS) {
+    const query = scoped(db("metric_hours"), scope, { organization: "organization_id", device: "device_id" })
+      .whereRaw("metric_type in ('command.success', 'command.by_hand')")
+      .where("ts", ">=", start)
+      .where("ts", "<", Math.min(to, start + DAY_MS))
+      .groupBy("ts", "metric_type")
+      .orderBy("ts")
+      .select("ts", "metric_type as type")
+      .sum({ n: "n" });
+    if (deviceIds !== undefined) query.whereRaw(`device_id in ${idsParameter(query)}`, [toJson(deviceIds)]);
+    const rows = (await query) as unknown as { ts: number | string; type: HourCount["type"]; n: number | string }[];
+    found.push(...rows.map(({ ts, type, n }) => ({ ts: Number(ts), type, n: Number(n) })));
+  }
+  return found;
 }
 
 const DEVICES_AT_ONCE = 100;

@@ -42,6 +42,8 @@ export interface DeviceOf {
 
 export interface Cast extends AsyncDisposable {
   readonly hub: TestHub;
+  /** undefined: in the hub's folder. */
+  readonly databaseUrl: string | undefined;
   readonly ours: string;
   readonly theirs: string;
   readonly people: Readonly<Record<PersonName, CastMember>>;
@@ -148,6 +150,7 @@ export async function startCast(databaseUrl: string | undefined, env: Readonly<R
   const owned = stack.move();
   return {
     hub,
+    databaseUrl,
     ours: ids.ours,
     theirs: ids.theirs,
     people,

@@ -10,6 +10,7 @@ import type { databases } from "../support/databases.ts";
 import { addAutomations, AUTOMATION_ROWS } from "./matrix-automations.ts";
 import { addSchedule, SCHEDULE_ROWS } from "./matrix-schedules.ts";
 import { addAlerts, ALERT_ROWS } from "./matrix-alerts.ts";
+import { addInsight, ANALYTICS_ROWS } from "./matrix-analytics.ts";
 import { addIrCode, IR_ROWS } from "./matrix-ir.ts";
 import { addSensors, SENSOR_ROWS } from "./matrix-sensors.ts";
 import { addTemplate, TEMPLATE_ROWS } from "./matrix-templates.ts";
@@ -63,6 +64,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   ...WEBHOOK_ROWS,
   ...SCHEDULE_ROWS,
   ...ALERT_ROWS,
+  ...ANALYTICS_ROWS,
   "GET /api/v1/risk-policy": {},
   "PUT /api/v1/risk-policy": { body: () => ({ threshold: 80 }) },
   "POST /api/v1/risk-policy/assess": { ...DEVICE, body: ({ device }) => ({ device: device.uid, actions: [GUEST_BODY] }) },
@@ -218,6 +220,12 @@ async function attackAll(cast: Cast): Promise<number> {
     granted: await addSensors(cast, true, cast.granted),
   };
 
+  const insights = {
+    ours: await addInsight(cast, true, pool.ours.spare),
+    theirs: await addInsight(cast, false, pool.theirs.spare),
+    granted: await addInsight(cast, true, cast.granted),
+  };
+
   const side = (isOurs: boolean): Ids => ({
     ...automations[isOurs ? "ours" : "theirs"],
     ...schedules[isOurs ? "ours" : "theirs"],
@@ -229,6 +237,7 @@ async function attackAll(cast: Cast): Promise<number> {
     task: isOurs ? tasks.ours : tasks.theirs,
     irCode: isOurs ? irCodes.ours : irCodes.theirs,
     virtualSensor: isOurs ? virtualSensors.ours : virtualSensors.theirs,
+    insight: isOurs ? insights.ours : insights.theirs,
     organization: isOurs ? cast.ours : cast.theirs,
     user: isOurs ? viewer.id : people.stranger.userId,
     invitation: isOurs ? invitations.ours : invitations.theirs,
@@ -264,6 +273,7 @@ async function attackAll(cast: Cast): Promise<number> {
     task: newId(),
     irCode: newId(),
     virtualSensor: newId(),
+    insight: newId(),
   });
 
   /** What is used up is made anew for the one attempt that will. */
@@ -277,6 +287,7 @@ async function attackAll(cast: Cast): Promise<number> {
         task: tasks.granted,
         irCode: irCodes.granted,
         virtualSensor: virtualSensors.granted,
+        insight: insights.granted,
       });
     for (const used of row.uses ?? []) {
       if (used === "device") {

@@ -34,6 +34,7 @@ export interface Ids {
   readonly virtualSensor: string;
   readonly alertRule: string;
   readonly alert: string;
+  readonly insight: string;
 }
 
 export interface Row {
