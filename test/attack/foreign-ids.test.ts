@@ -21,6 +21,7 @@ async function seen(api: ApiClient, asked: { method: string; path: string; body?
 const ASK_MORE = new Set([
   "/api/v1/readings",
   "/api/v1/readings/chart",
+  "/api/v1/analytics/metrics/series",
   "/api/v1/search",
   "/api/v1/audit/export",
   "/api/v1/notifications/stream",
