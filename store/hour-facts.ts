@@ -63,12 +63,17 @@ async function eventsOf(
   of: readonly Measured[],
   { from, to }: { readonly from: number; readonly to: number },
 ): Promise<Map<string, Happened[]>> {
-  const events = engineOf(trx) === "sqlite" ? "events as e indexed by events_entity" : "events as e";
+  const own = `e.entity_id = r.device_id and e.organization_id = r.organization_id and e.id >= ? and e.id < ? and e.type in ${idsParameter(trx)}
+    and e.timestamp >= ? and e.timestamp < ?`;
+  const pairs = rowSource(trx, { device_id: "text", organization_id: "text" });
+  // PostgreSQL, which does not know how few they are, would read the whole table.
+  const source =
+    engineOf(trx) === "postgres"
+      ? `${pairs} cross join lateral (select * from events as e where ${own} offset 0) as e`
+      : `${pairs} cross join events as e indexed by events_entity where ${own}`;
   const rows = await rowsOf<{ entity_id: string; organization_id: string; type: string; timestamp: string; data: unknown }>(
     trx,
-    `select e.entity_id, e.organization_id, e.type, e.timestamp, e.data from ${rowSource(trx, { device_id: "text", organization_id: "text" })} cross join ${events}
-     where e.entity_id = r.device_id and e.organization_id = r.organization_id and e.id >= ? and e.id < ? and e.type in ${idsParameter(trx)}
-       and e.timestamp >= ? and e.timestamp < ? order by e.timestamp, e.id`,
+    `select e.entity_id, e.organization_id, e.type, e.timestamp, e.data from ${source} order by e.timestamp, e.id`,
     [
       toJson(of.map(({ deviceId, organizationId }) => ({ device_id: deviceId, organization_id: organizationId }))),
       firstIdAt(from - ID_DELAY_MS),

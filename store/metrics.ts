@@ -38,20 +38,24 @@ const COLUMNS = {
   sketch: "text",
 } as const;
 const NAMES = Object.keys(COLUMNS).join(", ");
+const MEASURED = Object.keys(COLUMNS)
+  .map((name) => `m.${name}`)
+  .join(", ");
 
 export async function insertMeasures(trx: Db, table: MetricTable, measures: readonly StoredMeasure[]): Promise<void> {
   if (measures.length === 0) return;
   await rowsOf(trx, `insert into ${table} (${NAMES}) select ${NAMES} from ${rowSource(trx, COLUMNS)}`, [toJson(measures.map(rowOf))]);
 }
 
-/** Of one device, or of several in one period; gives what went. */
+/** Of one period; gives what went. */
 export async function takeMeasures(trx: Db, table: MetricTable, of: readonly Measured[], ts: number): Promise<StoredMeasure[]> {
   if (of.length === 0) return [];
-  const rows = await rowsOf<Row>(
-    trx,
-    `delete from ${table} where ts = ? and (device_id, organization_id) in (select device_id, organization_id from ${PAIRS(trx)}) returning ${NAMES}`,
-    [ts, toJson(of.map(pairOf))],
-  );
+  const those = joinedTo(trx, table, "");
+  const where =
+    engineOf(trx) === "postgres"
+      ? `ctid = any(array(select m.ctid from ${those}))`
+      : `(device_id, ts, metric_type, channel, organization_id) in (select m.device_id, m.ts, m.metric_type, m.channel, m.organization_id from ${those})`;
+  const rows = await rowsOf<Row>(trx, `delete from ${table} where ${where} returning ${NAMES}`, [toJson(of.map(pairOf)), ts, ts + 1]);
   return rows.map(measureOf);
 }
 
@@ -65,11 +69,18 @@ export async function measuresBetween(
   const typed = types === undefined ? "" : ` and m.metric_type in ${idsParameter(db)}`;
   const rows = await rowsOf<Row>(
     db,
-    `select m.* from ${PAIRS(db)} cross join ${table} as m
-     where m.device_id = r.device_id and m.organization_id = r.organization_id and m.ts >= ? and m.ts < ?${typed} order by m.device_id, m.ts, m.metric_type, m.channel`,
+    `select ${MEASURED} from ${joinedTo(db, table, typed)} order by m.device_id, m.ts, m.metric_type, m.channel`,
     [toJson(of.map(pairOf)), from, to, ...(types === undefined ? [] : [toJson(types)])],
   );
   return rows.map(measureOf);
+}
+
+/** The rows of each of {@link PAIRS} between two times, by the primary key. PostgreSQL, which does not know how few they are, would read the whole table. */
+function joinedTo(db: Db, table: MetricTable, more: string): string {
+  const own = `m.device_id = r.device_id and m.organization_id = r.organization_id and m.ts >= ? and m.ts < ?${more}`;
+  return engineOf(db) === "postgres"
+    ? `${PAIRS(db)} cross join lateral (select m.ctid, m.* from ${table} as m where ${own} offset 0) as m`
+    : `${PAIRS(db)} cross join ${table} as m where ${own}`;
 }
 
 const PAIRS = (db: Db): string => rowSource(db, { device_id: "text", organization_id: "text" });
@@ -107,9 +118,7 @@ async function sumsOf(db: Db, table: MetricTable, of: readonly Measured[], { fro
     db,
     `select m.device_id, m.organization_id, m.metric_type, m.channel, 0 as ts, cast(sum(m.n) as bigint) as n, sum(m.v_sum) as v_sum,
        min(m.v_min) as v_min, max(m.v_max) as v_max, null as v_last, ${joined} as sketch
-     from ${PAIRS(db)} cross join ${table} as m
-     where m.device_id = r.device_id and m.organization_id = r.organization_id and m.ts >= ? and m.ts < ?${typed}
-     group by m.device_id, m.organization_id, m.metric_type, m.channel`,
+     from ${joinedTo(db, table, typed)} group by m.device_id, m.organization_id, m.metric_type, m.channel`,
     [toJson(of.map(pairOf)), from, to, ...(types === undefined ? [] : [toJson(types)])],
   );
   return rows.map(({ sketch, ...row }) => ({
