@@ -105,7 +105,7 @@ export const update = defineRoute({
   path: "/api/v1/devices/:id/sensors/:key",
   tag: TAG,
   summary: "Change what is said of a sensor",
-  description: "null leaves a member to the device again.",
+  description: "null leaves a member to the device again. A calibration is replaced as a whole.",
   access: "device.manage",
   match: "required",
   params: SensorParams,
@@ -113,7 +113,10 @@ export const update = defineRoute({
   bodyExample: { display_precision: 1, hidden: null },
   replies: { 200: { description: "As it is now", schema: OneSensor } },
   errors: ["not_found", "device_not_claimed", "quota_exceeded"],
-  handler: (call) => save(call, (before) => change.apply(before, call.body)),
+  handler: (call) =>
+    save(call, ({ calibration, ...rest }) =>
+      change.apply(call.body.calibration === undefined ? { ...rest, calibration } : rest, call.body),
+    ),
 });
 
 export const remove = defineRoute({

@@ -17,7 +17,7 @@ import {
   type VirtualInput,
   type VirtualSensorFields,
 } from "../../core/virtual-sensor.ts";
-import { getDevice } from "../../store/devices.ts";
+import { getDevice, lockDevice } from "../../store/devices.ts";
 import { latestReadings } from "../../store/latest-readings.ts";
 import type { Db } from "../../store/open.ts";
 import {
@@ -107,9 +107,11 @@ export const create = defineRoute({
   handler: ({ context, rights, body: { device: ref, key, ...fields }, commit }) =>
     commit(async (db) => {
       checkVirtualSensor(fields);
-      const device = await deviceFor(rights, "device.manage", db, ref);
-      const { organizationId } = ownerOf(device);
+      const found = await deviceFor(rights, "device.manage", db, ref);
+      const { organizationId } = ownerOf(found);
       const others = await lockVirtualSensors(db, organizationId);
+      // It may have been released until now.
+      const device = await lockDevice(db, found);
       if (others.length >= MOST_VIRTUAL_SENSORS)
         throw new HubError("quota_exceeded", `an organisation has at most ${MOST_VIRTUAL_SENSORS} virtual sensors`);
       const target = { deviceId: device.id, uid: device.uid, key };
@@ -143,7 +145,7 @@ export const update = defineRoute({
   path: "/api/v1/virtual-sensors/:id",
   tag: TAG,
   summary: "Change how a virtual sensor is worked out",
-  description: "Which sensor it is stays. Readings stay as they were stored.",
+  description: "Inputs are replaced all together. Which sensor it is stays. Readings stay as they were stored.",
   access: "device.manage",
   match: "required",
   params: IdParams,
@@ -155,7 +157,8 @@ export const update = defineRoute({
     commit(async (db) => {
       const { before, others } = await lockOne(db, rights, params.id.toLowerCase());
       match(virtualSensorVersion(before));
-      const fields = change.apply(fieldsOf(before), body);
+      const { inputs, ...rest } = fieldsOf(before);
+      const fields = change.apply(body.inputs === undefined ? { ...rest, inputs } : rest, body);
       checkVirtualSensor(fields);
       const { organizationId } = before;
       const parts = await partsOf(db, rights, { organizationId, fields });

@@ -115,14 +115,25 @@ for (const { name, skip, open } of databases()) {
         assertEnvelope(await ask(owner, "PUT", `${sensors}/t`, { name: "y" }, etag(first)), 412, "precondition_failed");
         const patched = await ask(owner, "PATCH", `${sensors}/t`, { hidden: null, unit_of_measurement: "°C" }, etag(said));
         assert.deepEqual(sensor(patched)["said"], { name: "Cellar", unit_of_measurement: "°C", calibration });
-        assert.equal((await ask(owner, "DELETE", `${sensors}/t`, undefined, etag(patched))).status, 204);
+        const points = {
+          kind: "points",
+          points: [
+            [0, 0],
+            [1, 2],
+          ],
+        };
+        const curved = await ask(owner, "PATCH", `${sensors}/t`, { calibration: points }, etag(patched));
+        assert.deepEqual(sensor(curved)["said"], { name: "Cellar", unit_of_measurement: "°C", calibration: points });
+        const straight = await ask(owner, "PATCH", `${sensors}/t`, { calibration: null }, etag(curved));
+        assert.deepEqual(sensor(straight)["said"], { name: "Cellar", unit_of_measurement: "°C" });
+        assert.equal((await ask(owner, "DELETE", `${sensors}/t`, undefined, etag(straight))).status, 204);
         const now = await ask(owner, "GET", `${sensors}/t`);
         assert.deepEqual([sensor(now), now.headers.get("etag")], [sensor(first), first.headers.get("etag")]);
         assertEnvelope(await change(scene, "DELETE", `${sensors}/t`), 404, "not_found");
         const { items } = await listAudit(hub.context.store.db, PLATFORM, { limit: 100 });
         assert.deepEqual(
           items.filter(({ action, resourceId }) => resourceId === id && action.startsWith("sensor.")).map(({ action }) => action),
-          ["sensor.delete", "sensor.put", "sensor.put"],
+          ["sensor.delete", "sensor.put", "sensor.put", "sensor.put", "sensor.put"],
         );
       });
     });
@@ -216,8 +227,11 @@ for (const { name, skip, open } of databases()) {
         const patched = await ask(owner, "PATCH", `virtual-sensors/${virtualId}`, { expression: "t + rh", max_age_s: null }, etag(first));
         assert.deepEqual([made(patched)["expression"], made(patched)["max_age_s"], made(patched)["version"]], ["t + rh", undefined, 2]);
         assertEnvelope(await ask(owner, "DELETE", `virtual-sensors/${virtualId}`, undefined, etag(first)), 412, "precondition_failed");
+        const alone = { x: { device: uid, key: "t" } };
+        const other = await ask(owner, "PATCH", `virtual-sensors/${virtualId}`, { expression: "x", inputs: alone }, etag(patched));
+        assert.deepEqual([other.status, made(other)["inputs"]], [200, alone], other.text);
         await hub.context.ingest.accept({ id, uid }, "telemetry", { values: { dew_point: 9 } });
-        assert.equal((await ask(owner, "DELETE", `virtual-sensors/${virtualId}`, undefined, etag(patched))).status, 204);
+        assert.equal((await ask(owner, "DELETE", `virtual-sensors/${virtualId}`, undefined, etag(other))).status, 204);
         const topic = `hexa/${uid}/sensor/dew_point/state`;
         assert.ok(hub.published.some((one) => one.topic === topic && one.payload === "" && one.retain === true));
         assertEnvelope(await ask(owner, "GET", `${sensors}/dew_point`), 404, "not_found");
@@ -225,7 +239,7 @@ for (const { name, skip, open } of databases()) {
         const { items } = await listAudit(hub.context.store.db, PLATFORM, { limit: 100 });
         assert.deepEqual(
           items.filter(({ resourceId }) => resourceId === virtualId).map(({ action }) => action),
-          ["virtual_sensor.delete", "virtual_sensor.update", "virtual_sensor.create"],
+          ["virtual_sensor.delete", "virtual_sensor.update", "virtual_sensor.update", "virtual_sensor.create"],
         );
         assert.equal((await ask(owner, "POST", `devices/${id}/release`)).status, 200);
         assert.deepEqual((await ask(owner, "GET", "virtual-sensors")).json["data"], []);
@@ -299,6 +313,27 @@ for (const { name, skip, open } of databases()) {
         );
         const last = await Promise.all(Array.from({ length: 4 }, (_, index) => post(wanted(uid, `last${index}`, { x: "y" }))));
         assert.deepEqual(statusesOf(last), [201, 201, 429, 429]);
+      });
+    });
+
+    test("are of no device that is released at the same time", async () => {
+      await inScene(open, async (scene) => {
+        const { ask, owner, hub } = scene;
+        const statuses: number[] = [];
+        for (let round = 0; round < 8; round++) {
+          const { id, uid } = await device(scene, {});
+          const [posted, released] = await Promise.all([
+            ask(owner, "POST", "virtual-sensors", wanted(uid, "v", { x: "q" })),
+            ask(owner, "POST", `devices/${id}/release`),
+          ]);
+          assert.equal(released.status, 200, released.text);
+          statuses.push(posted.status);
+        }
+        assert.ok(
+          statuses.every((status) => status === 201 || status === 404),
+          String(statuses),
+        );
+        assert.deepEqual(await hub.context.store.db("virtual_sensors").select("id"), []);
       });
     });
 
