@@ -60,10 +60,15 @@ export interface Reader {
   readonly unit?: string | undefined;
 }
 
+/** The sensor as everybody sees it, with the unit that its readings have. */
+export function effectiveOf({ base, stored }: Pick<FoundSensor, "base" | "stored">): Sensor {
+  const { calibration: _calibration, ...said } = stored.settings;
+  return effectiveSensor(base, said);
+}
+
 /** Throws `validation_error` for a unit that the sensor's value cannot be told in. */
 export function sensorJson({ stored, base, virtualSensorId, latest }: FoundSensor, reader: Reader): Static<typeof SensorView> {
-  const { calibration = null, ...said } = stored.settings;
-  const sensor = effectiveSensor(base, said);
+  const sensor = effectiveOf({ stored, base });
   return {
     key: stored.key,
     name: sensor.name ?? null,
@@ -73,7 +78,7 @@ export function sensorJson({ stored, base, virtualSensorId, latest }: FoundSenso
     state_class: sensor.state_class ?? null,
     display_precision: sensor.display_precision ?? null,
     hidden: sensor.hidden ?? false,
-    calibration,
+    calibration: stored.settings.calibration ?? null,
     said: stored.settings,
     virtual_sensor_id: virtualSensorId,
     value: latest?.value ?? null,

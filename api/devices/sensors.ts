@@ -188,7 +188,8 @@ async function readerOf(
   return { system: UNIT_SYSTEMS.find((one) => one === preset), unit: unit === undefined ? undefined : canonicalUnit(unit) };
 }
 
-async function sensorOf(db: Db, device: Device, stored: StoredSensor): Promise<FoundSensor> {
+/** What is known of the sensor with these settings. */
+export async function sensorOf(db: Db, device: Device, stored: StoredSensor): Promise<FoundSensor> {
   const [latest] = (await latestReadings(db, wholeOf(device), { deviceId: device.id, key: stored.key, limit: 1 })).items;
   const virtual = (await virtualSensorsOn(db, ownerOf(device), stored.key)).get(stored.key);
   return {

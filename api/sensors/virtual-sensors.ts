@@ -20,6 +20,7 @@ import {
 import { getDevice, lockDevice } from "../../store/devices.ts";
 import { latestReadings } from "../../store/latest-readings.ts";
 import type { Db } from "../../store/open.ts";
+import { findSensorSettings } from "../../store/sensor-settings.ts";
 import {
   deleteVirtualSensor,
   getVirtualSensor,
@@ -239,12 +240,15 @@ async function requireFree(
   device: Device,
   { key, others }: { readonly key: string; readonly others: readonly VirtualSensor[] },
 ): Promise<void> {
-  const { organizationId } = ownerOf(device);
+  const owner = ownerOf(device);
+  const { organizationId } = owner;
   const isVirtual = others.some(({ target }) => target.deviceId === device.id && target.key === key);
   if (isVirtual) throw new HubError("conflict", `${device.uid}/${key} is a virtual sensor already`);
   const said = await latestReadings(db, { kind: "organization", organizationId }, { deviceId: device.id, key, limit: 1 });
   if (said.items.length > 0 || reportedSensors(device.capabilities).has(key))
     throw new HubError("conflict", `${device.uid} sends ${key} itself: a virtual sensor needs a key of its own`);
+  const { settings } = await findSensorSettings(db, owner, key);
+  if (settings.calibration) throw new HubError("conflict", `${device.uid}/${key} has a calibration, which is not for a virtual sensor`);
 }
 
 /** Throws `validation_error`, with the way of the loop. */

@@ -272,6 +272,11 @@ for (const { name, skip, open } of databases()) {
         await refuse({ ...fine, inputs: { t: { device: theirs["uid"], key: "t" } } }, "/inputs/t/device", /no device of the organisation/);
         assertEnvelope(await post(wanted(String(theirs["uid"]), "v", { t: "t" })), 404, "not_found");
         for (const taken of ["t", "z", "odd"]) assertEnvelope(await post(wanted(uid, taken, { x: "q" })), 409, "conflict");
+        assert.equal(
+          (await change(scene, "PUT", `devices/${uid}/sensors/ahead`, { calibration: { kind: "linear", offset: 1 } })).status,
+          200,
+        );
+        assertEnvelope(await post(wanted(uid, "ahead", { x: "q" })), 409, "conflict");
 
         await refuse(wanted(uid, "self", { x: "self" }), "/inputs", new RegExp(`${uid}/self → ${uid}/self`));
         for (const [key, input] of [
