@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import type { ReadyHub } from "./api/cli/ready.ts";
-import type { PollPace } from "./broker/polls.ts";
+import type { BrokerPace } from "./broker/start.ts";
 import type { Log, ReadingWitness } from "./core/bus.ts";
 import type { Config } from "./core/config.ts";
 import type { RotationPace } from "./store/key-rotation.ts";
@@ -66,9 +66,8 @@ type Rooms = Awaited<ReturnType<typeof rooms>>;
 export type Hub = ReadyHub & AsyncDisposable;
 
 /** What a hub does slowly, for whoever cannot wait so long. */
-export interface Pace {
+export interface Pace extends BrokerPace {
   readonly keyRotation?: Partial<RotationPace> | undefined;
-  readonly polls?: PollPace | undefined;
 }
 
 /** Wires the rooms: config → store → broker → rules → api; disposed in reverse. Throws SetupError. */
@@ -148,7 +147,7 @@ async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: Asy
   const caFile = config.tlsCertFile ?? join(dataDir, "tls", "ca.pem");
   return {
     config,
-    pollPace: pace.polls,
+    brokerPace: pace,
     clock,
     dataDir,
     caFile,

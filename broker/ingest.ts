@@ -1,4 +1,4 @@
-import type { DeviceDirectory, Ingest, Log, Metrics, UpHandler, UpMessage } from "../core/bus.ts";
+import type { DeviceDirectory, DeviceRef, Ingest, Log, Metrics, UpHandler, UpMessage } from "../core/bus.ts";
 import { HubError } from "../core/errors.ts";
 import type { MessageIdentity } from "../core/message-identity.ts";
 import { type Telemetry, UP_PAYLOADS, type UpType } from "../core/payloads.ts";
@@ -8,6 +8,7 @@ import { hubErrorOf } from "../store/database-errors.ts";
 import type { Db, Store } from "../store/open.ts";
 import { inTransaction } from "../store/transaction.ts";
 import { noteReceived, type Received } from "../store/received-messages.ts";
+import type { ClockWatch } from "./clock-watch.ts";
 import type { StorageWatch } from "./storage-watch.ts";
 
 /** What goes through the group commit: device messages, and the hub's own notes about devices in the same order. */
@@ -21,8 +22,8 @@ export type IngestHandler = (trx: Db, messages: readonly IngestMessage[]) => Pro
 
 export interface DurableIngest extends Ingest, AsyncDisposable {
   handle(type: IngestType, handler: IngestHandler | UpHandler<Db>): void;
-  /** Parses and checks the payload of `up/<type>`; throws bad_json, validation_error or clock_out_of_range. */
-  parse(type: UpType, payload: Buffer | string, receivedAt: number): unknown;
+  /** Parses and checks the payload of the device's `up/<type>`; throws bad_json, validation_error or clock_out_of_range. */
+  parse(from: { readonly device: DeviceRef; readonly type: UpType }, payload: Buffer | string, receivedAt: number): unknown;
   /** Resolves when the message's effects are committed. */
   commit(message: IngestMessage): Promise<void>;
   /** What was received before this time, in ms since 1970, is committed and announced. */
@@ -40,6 +41,8 @@ export interface IngestContext {
   /** Resolves when what follows from the commits up to now is stored for the sessions that are away. */
   readonly stored: () => Promise<void>;
   readonly storage: Pick<StorageWatch, "failed">;
+  /** Looks at the clocks that devices stamp their readings with. */
+  readonly clocks?: Pick<ClockWatch, "note"> | undefined;
 }
 
 interface Waiting {
@@ -55,17 +58,20 @@ const MAX_OFFERED = 20_000;
 
 /** The device's messages on their way into the database. A handler is set once for each type. */
 export function createIngest(context: IngestContext): DurableIngest {
-  const { directory, log, metrics, clock, storage } = context;
+  const { directory, log, metrics, clock, storage, clocks } = context;
   const parsers = new Map<UpType, Parser<unknown>>(
     Object.entries(UP_PAYLOADS).map(([type, schema]) => [type as UpType, parserFor(schema)]),
   );
   const handlers = new Map<IngestType, IngestHandler>();
   const queue = createCommitQueue(context, handlers);
 
-  function check(type: UpType, payload: unknown, receivedAt: number): unknown {
+  function check({ device, type }: { device: DeviceRef; type: UpType }, payload: unknown, receivedAt: number): unknown {
     const parsed = (parsers.get(type) as Parser<unknown>)(payload);
-    // Throws for a time that no working clock can have, before the message joins a group.
-    if (type === "telemetry") checkTimes(parsed as Telemetry, receivedAt);
+    if (type === "telemetry") {
+      clocks?.note(device, parsed as Telemetry, receivedAt);
+      // Throws for a time that no working clock can have, before the message joins a group.
+      checkTimes(parsed as Telemetry, receivedAt);
+    }
     return parsed;
   }
 
@@ -74,7 +80,7 @@ export function createIngest(context: IngestContext): DurableIngest {
     handle(type, handler) {
       handlers.set(type, handler as IngestHandler);
     },
-    parse: (type, payload, receivedAt) => check(type, parseJson(payload), receivedAt),
+    parse: (from, payload, receivedAt) => check(from, parseJson(payload), receivedAt),
     commit,
     announcedUntil: () => Math.min(clock(), queue.oldest() ?? Number.POSITIVE_INFINITY),
     offer(message) {
@@ -90,7 +96,7 @@ export function createIngest(context: IngestContext): DurableIngest {
     async accept(device, type, payload) {
       const receivedAt = clock();
       const known = directory.find(device.uid) ?? { ...device, organizationId: null };
-      await commit({ device: known, type, payload: check(type, payload, receivedAt), receivedAt });
+      await commit({ device: known, type, payload: check({ device: known, type }, payload, receivedAt), receivedAt });
     },
     [Symbol.asyncDispose]: () => queue.drained(),
   };

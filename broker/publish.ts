@@ -80,7 +80,7 @@ function upMessage(
   const receivedAt = clock();
   const device = directory.find(topic.uid);
   if (!device) throw new HubError("not_found", "the device was removed");
-  return { device, type: topic.type, payload: ingest.parse(topic.type, packet.payload, receivedAt), receivedAt };
+  return { device, type: topic.type, payload: ingest.parse({ device, type: topic.type }, packet.payload, receivedAt), receivedAt };
 }
 
 function checkAvailability(payload: Buffer | string): void {

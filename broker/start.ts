@@ -14,6 +14,7 @@ import type {
   Sessions,
   StorageState,
 } from "../core/bus.ts";
+import type { ClockPace } from "../core/device-clock.ts";
 import type { SecurityEvents } from "../core/security-event.ts";
 import type { MqttLimits } from "../core/settings.ts";
 import type { Topics } from "../core/topics.ts";
@@ -30,6 +31,7 @@ import type { Connection } from "./connection.ts";
 import type { Cluster } from "./cluster.ts";
 import { clusterReadings } from "./cluster-statistics.ts";
 import { BOARD_SWEEP_MS, BOARD_TTL_MS } from "./cluster-presence.ts";
+import { createClockWatch } from "./clock-watch.ts";
 import { Connections } from "./connections.ts";
 import { createCounters } from "./counters.ts";
 import { deviceHandlers } from "./device-handlers.ts";
@@ -49,6 +51,12 @@ import { createRefusals } from "./refusals.ts";
 import { createSessions } from "./sessions.ts";
 import { brokerReadings, certificateReading, type Reading, startStatistics } from "./statistics.ts";
 import { createSubscribeFlow } from "./subscribe-flow.ts";
+
+/** What the broker does slowly, for whoever cannot wait so long. */
+export interface BrokerPace {
+  readonly polls?: PollPace | undefined;
+  readonly clocks?: ClockPace | undefined;
+}
 
 export interface BrokerContext {
   readonly store: Store;
@@ -74,7 +82,7 @@ export interface BrokerContext {
   readonly version: string;
   /** See readings while they are stored; may grow until the doors open. */
   readonly readingWitnesses?: readonly ReadingWitness<Db>[] | undefined;
-  readonly pollPace?: PollPace | undefined;
+  readonly brokerPace?: BrokerPace | undefined;
 }
 
 export interface Broker extends AsyncDisposable {
@@ -130,7 +138,8 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
   const bus = createBus({ ...context, ...state });
   const announce = createAnnounce(bus, log);
   const events = createEventSink({ bus, topics, log });
-  const ingest = stack.use(createIngest({ ...context, ...state, stored: () => state.exchange.stored() }));
+  const clocks = stack.use(createClockWatch({ ...context, events, clockPace: context.brokerPace?.clocks }));
+  const ingest = stack.use(createIngest({ ...context, ...state, clocks, stored: () => state.exchange.stored() }));
   await state.follow(ingest);
   const online: DevicePresence = stack.use(openDevicePresence({ ...context, ...state, ingest, bus, announce, events }));
   for (const [type, handler] of deviceHandlers({ ...context, announce, events })) ingest.handle(type, handler);
@@ -154,7 +163,7 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
   });
   aedes.authenticate = admission.authenticate;
   const attach: Accept = (stream, remoteAddress) => connections.attach(stream, remoteAddress);
-  const gateway: Polls = stack.use(createPolls({ ...context, attach, bus, ingest, pace: context.pollPace }));
+  const gateway: Polls = stack.use(createPolls({ ...context, attach, bus, ingest, pace: context.brokerPace?.polls }));
   const cluster = redisUrl === undefined ? undefined : stack.use(await joinOthers(context, redisUrl, state));
   stack.defer(() => state.transfer.leave());
   const calls = stack.use(createNodeCalls({ bus, log, peerCount: () => cluster?.peers.size ?? 0 }));
@@ -163,6 +172,7 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
   await aedes.listen();
   const counted = { ...surroundings, connections: () => connections.open };
   stack.use(startStatistics(counted));
+  const numbers = [...brokerReadings(counted), ...clocks.readings];
   // Last comes first: no new clients, a good-bye to everybody with a session, and the end of connections that never had one.
   stack.defer(() => open?.[Symbol.asyncDispose]());
   stack.defer(() => Promise.race([new Promise<void>((resolve) => aedes.close(resolve)), expiry(SHUTDOWN_MS)]));
@@ -185,7 +195,7 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
     ingest,
     storage: state.storage,
     gateway,
-    readings: [...brokerReadings(counted), ...clusterReadings(cluster), certificateReading(() => open?.secondsToExpiry() ?? [])],
+    readings: [...numbers, ...clusterReadings(cluster), certificateReading(() => open?.secondsToExpiry() ?? [])],
     onReachable: (listener) => void reachable.push(listener),
     async listen(options, commandPath) {
       commands = commandPath;

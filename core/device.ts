@@ -122,6 +122,8 @@ export interface Device {
   readonly connectionStatus: Presence;
   readonly lastSeenAt: string | null;
   readonly lastIp: string | null;
+  /** By how much its clock was ahead of the hub's when that was noticed; null while it is right. */
+  readonly clockError: { readonly offsetMs: number; readonly since: string } | null;
   readonly claimedAt: string | null;
   readonly createdAt: string;
   readonly updatedAt: string;

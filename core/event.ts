@@ -12,6 +12,8 @@ export const EVENT_TYPES = {
   "device.offline": "the device's session ended: uid, reason",
   "device.stale": "the device is connected and silent: uid",
   "device.flapping": "the device connects again and again, and is refused for a while: uid",
+  "device.clock_wrong": "the clock that the device stamps its readings with is off by more than two minutes: uid, offset_ms (ahead)",
+  "device.clock_right": "it is right again: uid",
   "device.credential_rotated": "uid",
   "device.credential_revoked": "uid, credential_id",
   "device.certificate_issued": "uid, credential_id",

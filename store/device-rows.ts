@@ -40,6 +40,8 @@ export interface DeviceRow {
   connection_status: Presence;
   last_seen_at: string | null;
   last_ip: string | null;
+  clock_offset_ms: number | null;
+  clock_wrong_since: string | null;
   claimed_at: string | null;
   created_at: string;
   updated_at: string;
@@ -77,6 +79,7 @@ export function toDevice(row: DeviceRow): Device {
     connectionStatus: row.connection_status,
     lastSeenAt: row.last_seen_at,
     lastIp: row.last_ip,
+    clockError: row.clock_wrong_since === null ? null : { offsetMs: row.clock_offset_ms ?? 0, since: row.clock_wrong_since },
     claimedAt: row.claimed_at,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

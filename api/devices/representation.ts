@@ -29,6 +29,10 @@ export const DeviceView = Type.Object(
     connection_status: Presence,
     last_seen_at: nullable("string"),
     last_ip: nullable("string"),
+    clock_error: Type.Unsafe<{ offset_ms: number; since: string } | null>({
+      anyOf: [Type.Object({ offset_ms: Type.Integer(), since: Type.String() }, { title: "DeviceClockError" }), { type: "null" }],
+      description: "By how much the clock that it stamps its readings with is ahead, as far as it is wrong (docs/operations.md)",
+    }),
     claimed_at: nullable("string"),
     created_at: Type.String(),
     updated_at: Type.String(),
@@ -93,6 +97,7 @@ export function deviceJson(device: Device): Record<string, unknown> {
     connection_status: device.connectionStatus,
     last_seen_at: device.lastSeenAt,
     last_ip: device.lastIp,
+    clock_error: device.clockError && { offset_ms: device.clockError.offsetMs, since: device.clockError.since },
     claimed_at: device.claimedAt,
     created_at: device.createdAt,
     updated_at: device.updatedAt,

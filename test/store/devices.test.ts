@@ -64,6 +64,7 @@ forEachEngine(({ test }) => {
         connectionStatus: "offline",
         lastSeenAt: null,
         lastIp: null,
+        clockError: null,
         claimedAt: "",
         createdAt: "",
         updatedAt: "",
