@@ -2,10 +2,11 @@ import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import type { ExportedReading } from "../../store/readings-export.ts";
 
 /** Rows of a group at most, and characters of its texts: what is in memory, and written within one turn of the loop. */
-const MOST_ROWS = 10_000;
+const MOST_ROWS = 4_000;
 const MOST_CHARS = 1_048_576;
 
 type Schema = ConstructorParameters<typeof ParquetWriter>[0]["schema"];
+type Columns = Parameters<ParquetWriter["write"]>[0]["columnData"];
 /** Of the three values each row has one; the others are null. */
 const SCHEMA: Schema = [
   { name: "readings", num_children: 6 },
@@ -27,48 +28,83 @@ const SCHEMA: Schema = [
 export async function* parquetOf(pages: AsyncIterable<readonly ExportedReading[]>): AsyncGenerator<Uint8Array> {
   const writer = new ByteWriter();
   const file = new ParquetWriter({ writer, schema: SCHEMA });
-  let group = newGroup();
+  const group = new RowGroup();
   for await (const page of pages)
     for (const reading of page) {
-      add(group, reading);
-      if (group.columns.ts.length < MOST_ROWS && group.chars < MOST_CHARS) continue;
-      write(file, group);
+      group.add(reading);
+      if (!group.isFull) continue;
+      await file.write({ columnData: group.take(), rowGroupSize: MOST_ROWS });
       yield taken(writer);
-      group = newGroup();
     }
-  if (group.columns.ts.length > 0) write(file, group);
+  if (group.length > 0) await file.write({ columnData: group.take(), rowGroupSize: MOST_ROWS });
   await file.finish();
   yield taken(writer);
 }
 
-const newColumns = () => ({
-  device: [] as string[],
-  key: [] as string[],
-  ts: [] as bigint[],
-  number: [] as (number | null)[],
-  boolean: [] as (boolean | null)[],
-  text: [] as (string | null)[],
-});
-interface Group {
-  chars: number;
-  readonly columns: ReturnType<typeof newColumns>;
-}
-const newGroup = (): Group => ({ chars: 0, columns: newColumns() });
+/** Rows that are gathered where no object is made for each: what lives until a group is full would outlive the young generation. */
+class RowGroup {
+  readonly #ts = new Float64Array(MOST_ROWS);
+  readonly #numbers = new Float64Array(MOST_ROWS);
+  /** Rows with another value than a number. */
+  readonly #others = new Map<number, string | boolean>();
+  /** Series, with the row that each begins with. */
+  readonly #series: { readonly from: number; readonly uid: string; readonly key: string }[] = [];
+  #chars = 0;
+  length = 0;
 
-function add(group: Group, { uid, key, ts, value }: ExportedReading): void {
-  const { columns } = group;
-  columns.device.push(uid);
-  columns.key.push(key);
-  columns.ts.push(BigInt(ts));
-  columns.number.push(typeof value === "number" ? value : null);
-  columns.boolean.push(typeof value === "boolean" ? value : null);
-  columns.text.push(typeof value === "string" ? value : null);
-  if (typeof value === "string") group.chars += value.length;
-}
+  get isFull(): boolean {
+    return this.length === MOST_ROWS || this.#chars >= MOST_CHARS;
+  }
 
-function write(file: ParquetWriter, { columns }: Group): void {
-  const columnData = Object.entries(columns).map(([name, data]) => ({ name, data }));
-  void file.write({ columnData, rowGroupSize: columns.ts.length });
+  add({ uid, key, ts, value }: ExportedReading): void {
+    const row = this.length++;
+    const last = this.#series.at(-1);
+    if (last?.uid !== uid || last.key !== key) this.#series.push({ from: row, uid, key });
+    this.#ts[row] = ts;
+    if (typeof value === "number") this.#numbers[row] = value;
+    else this.#others.set(row, value);
+    if (typeof value === "string") this.#chars += value.length;
+  }
+
+  /** Times are differences, and names numbers of a dictionary: nothing makes them smaller. */
+  take(): Columns {
+    const rows = this.length;
+    const plain = { codec: "UNCOMPRESSED", statistics: false } as const;
+    const columns: Columns = [
+      { name: "device", data: this.#named(({ uid }) => uid), ...plain },
+      { name: "key", data: this.#named(({ key }) => key), ...plain },
+      {
+        name: "ts",
+        data: BigInt64Array.from({ length: rows }, (_, row) => BigInt(this.#ts[row] as number)),
+        ...plain,
+        statistics: true,
+        encoding: "DELTA_BINARY_PACKED",
+      },
+      { name: "number", data: this.#others.size === 0 ? this.#numbers.slice(0, rows) : this.#valuesOf("number") },
+      { name: "boolean", data: this.#valuesOf("boolean"), ...plain },
+      { name: "text", data: this.#valuesOf("string"), statistics: false },
+    ];
+    this.#others.clear();
+    this.#series.length = 0;
+    this.#chars = 0;
+    this.length = 0;
+    return columns;
+  }
+
+  #named(nameOf: (series: { readonly uid: string; readonly key: string }) => string): string[] {
+    const names = new Array<string>(this.length);
+    for (const [index, series] of this.#series.entries())
+      names.fill(nameOf(series), series.from, this.#series[index + 1]?.from ?? this.length);
+    return names;
+  }
+
+  #valuesOf(type: "number" | "boolean" | "string"): (number | boolean | string | null)[] {
+    const values = new Array<number | boolean | string | null>(this.length).fill(null);
+    if (type === "number")
+      for (let row = 0; row < this.length; row++) values[row] = this.#others.has(row) ? null : (this.#numbers[row] as number);
+    else for (const [row, value] of this.#others) if (typeof value === type) values[row] = value;
+    return values;
+  }
 }
 
 /** What was written since then. */
