@@ -40,6 +40,7 @@ const rooms = async () => ({
   ...(await import("./rules/timers.ts")),
   ...(await import("./store/access-directory.ts")),
   ...(await import("./store/audit-open.ts")),
+  ...(await import("./store/clickhouse-configured.ts")),
   ...(await import("./store/demo.ts")),
   ...(await import("./store/device-directory.ts")),
   ...(await import("./store/encryption.ts")),
@@ -130,39 +131,38 @@ async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: Asy
   const keys = await hub.loadSigningKeys(db, masterKey, { jwtSecret: config.jwtSecret, clock });
   const rotateAfterMs = config.signingKeyRotationDays * 86_400_000;
   const keyRotation = hub.createKeyRotation({ db, masterKey, keys, clock, rotateAfterMs, pace: pace.keyRotation });
-  const encryption = hub.createEncryption(masterKey);
   const { adminEmail: email, adminPassword: password } = config;
   const passwords = stack.use(await hub.openPasswords(db, config.passwordCost));
   await hub.prepareFirstStart({ db, passwords }, email === undefined || password === undefined ? undefined : { email, password });
   if (config.redisUrl !== undefined && hub.usesOwnAuthority(config))
     await (await import("./broker/shared-authority.ts")).shareAuthority({ db, masterKey, dir: join(dataDir, "tls"), clock });
 
+  const clickhouse = stack.use(await hub.openConfiguredClickhouse(config, { db, log, metrics, clock }));
   const audit = stack.use(await hub.openAudit({ db, masterKey, log, clock }));
   const telemetry = hub.createTelemetryStore(store, clock);
   await telemetry.maintain(clock());
   const directory = await hub.loadDeviceDirectory(db);
   const sensors = stack.use(await hub.loadSensorDirectory(db, log));
   const access = stack.use(await hub.loadAccessDirectory(db, log));
-  const topics = hub.createTopics(config.topicRoot);
-  const caFile = config.tlsCertFile ?? join(dataDir, "tls", "ca.pem");
   return {
     config,
     brokerPace: pace,
     clock,
     dataDir,
-    caFile,
+    caFile: config.tlsCertFile ?? join(dataDir, "tls", "ca.pem"),
     store,
     keys,
     keyRotation,
     taskKeys: hub.createTaskKeys(masterKey),
     passwords,
-    encryption,
+    encryption: hub.createEncryption(masterKey),
+    clickhouse,
     audit,
     telemetry,
     directory,
     sensors,
     access,
-    topics,
+    topics: hub.createTopics(config.topicRoot),
     metrics,
     timers,
     log,
@@ -194,6 +194,7 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
   stack.use(hub.startSummingUp({ db: store.db, events, duties, log, clock }));
   stack.use(hub.startMaintenance({ db: store.db, telemetry, keyRotation, eventRetentionDays, readingRetentionDays, duties, log, clock }));
   stack.use(audit.startSealing(duties));
+  stack.use(base.clickhouse?.startShipping({ duties, events }));
   for (const { type, name, help, read, labelNames } of broker.readings) metrics[type](name, help, read, labelNames);
   metrics.gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => sessions.count());
   stack.use(hub.startRotation({ db: store.db, encryption, duties, bus, log }));
@@ -304,8 +305,7 @@ async function listen(
   urls: Urls,
 ) {
   const name = hub.publicName(config, hostname());
-  const { remoteReader } = await import("./api/remote.ts");
-  const remoteOf = remoteReader(config.trustProxy);
+  const remoteOf = (await import("./api/remote.ts")).remoteReader(config.trustProxy);
   const listeners = await broker.listen(
     {
       host: config.host,

@@ -33,6 +33,9 @@ const HELP: Readonly<Record<string, string>> = {
   hexahub_webhook_delivery_seconds: "Seconds from sending a message to a webhook until its answer, or until none came",
   hexahub_readings_refused_total: "Values of devices that were not stored, by reason: out_of_range, or virtual_sensor",
   hexahub_alerts_raised_total: "Alerts that were raised, by rules and by hand",
+  hexahub_clickhouse_rows_total: "Rows that were shipped to ClickHouse",
+  hexahub_clickhouse_failures_total: "Times that ClickHouse did not take what was sent",
+  hexahub_clickhouse_lost_hours_total: "Hours of readings that had gone before they were sent to ClickHouse",
   hexahub_cache_reads_total: "Reads of cached documents by where they were found: memory, shared (Redis) or database",
   hexahub_cache_shared_failures_total: "Times that Redis did not answer for the cache, which then did without it for a second",
 };

@@ -20,7 +20,7 @@ export type Config = Readonly<
 >;
 
 /** Settings of later releases. To accept and ignore one would let somebody believe in a backup that is not made. */
-const LATER = /^(CLICKHOUSE_URL|OPENAI_API_KEY|HA_MQTT_.+|BACKUP_.+)$/;
+const LATER = /^(OPENAI_API_KEY|HA_MQTT_.+|BACKUP_.+)$/;
 /** Belongs to the test runner, which may start a hub below itself. */
 const FOREIGN = /^HEXA_TEST_/;
 
@@ -87,7 +87,8 @@ export function describeConfig(config: Config): Record<string, string | number |
     SETTING_KEYS.map((key) => {
       const value = config[key];
       if (value === undefined) return [variableOf(key), null];
-      if (key === "databaseUrl" || key === "redisUrl") return [variableOf(key), String(value).split(",").map(withoutCredentials).join(",")];
+      if (key === "databaseUrl" || key === "redisUrl" || key === "clickhouseUrl")
+        return [variableOf(key), String(value).split(",").map(withoutCredentials).join(",")];
       if (isSecret(key)) return [variableOf(key), "********"];
       return [variableOf(key), typeof value === "object" ? value.join(",") : value];
     }),
@@ -215,7 +216,23 @@ function contradictions(settings: Settings): ConfigProblem[] {
       what: "is not the URL of a mail server",
       mend: "write smtp://user:password@host:587, or smtps://, and percent-encode special characters",
     });
+  if (settings.clickhouseUrl !== undefined && !isClickhouseUrl(settings.clickhouseUrl))
+    problems.push({
+      variable: variableOf("clickhouseUrl"),
+      what: "is not the URL of a ClickHouse server",
+      mend: "write http://user:password@host:8123/database, or https://, and percent-encode special characters; nothing behind the database",
+    });
   return [...problems, ...redisProblems(settings)];
+}
+
+function isClickhouseUrl(text: string): boolean {
+  const url = URL.parse(text);
+  if (url === null || url.hostname === "" || !/^\/\w*$/.test(url.pathname) || url.search !== "" || url.hash !== "") return false;
+  try {
+    return [url.username, url.password].every((part) => decodeURIComponent(part).isWellFormed());
+  } catch {
+    return false;
+  }
 }
 
 function isSmtpUrl(text: string): boolean {

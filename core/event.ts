@@ -51,6 +51,10 @@ export const EVENT_TYPES = {
   "task.cancelled": "a task was cancelled: task_id, name, uid, status, depends_on?, error?",
   "task.completed": "a device has done its task: task_id, name, uid, status, attempt",
   "task.failed": "a task was given up: task_id, name, uid, status, attempt?, code?, error?",
+  "clickhouse.outbox_filling": "much waits for ClickHouse: bytes, max_bytes",
+  "clickhouse.outbox_full": "more waits for ClickHouse than there is room for; the rest is sent from the tables later: bytes, max_bytes",
+  "clickhouse.outbox_drained": "there is room again for what waits for ClickHouse: bytes, max_bytes",
+  "clickhouse.refused": "ClickHouse refuses what was sent, and it is set aside: segment_id, kind, error",
   "command.late_ack": "an acknowledgement came after the time limit: uid, command_id",
 } as const;
 /** What others publish beside those: `custom.<name>` (core/event-type.ts). */

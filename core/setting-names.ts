@@ -7,6 +7,7 @@ const FIXED_NAMES: Partial<Record<SettingKey, string>> = {
   provisionKey: "DEVICE_PROVISION_KEY",
   databaseUrl: "DATABASE_URL",
   redisUrl: "REDIS_URL",
+  clickhouseUrl: "CLICKHOUSE_URL",
   jwtSecret: "JWT_SECRET",
   enforceHttps: "ENFORCE_HTTPS",
   trustProxy: "TRUST_PROXY",

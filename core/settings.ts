@@ -1,4 +1,5 @@
 import Type, { type Static } from "typebox";
+import { CLICKHOUSE_SETTINGS } from "./clickhouse-settings.ts";
 
 const port = (fallback: number, description: string) =>
   Type.Integer({ default: fallback, minimum: 0, maximum: 65_535, description: `${description} 0 takes any free port.` });
@@ -141,6 +142,7 @@ export const Settings = Type.Object(
       description:
         "Redis, for several hubs that work as one on the same DATABASE_URL; the servers of a Redis Cluster separated by commas. Each hub gets the same HEXA_MASTER_KEY and a data folder of its own.",
     }),
+    ...CLICKHOUSE_SETTINGS,
     presenceTtlS: limit(
       120,
       2,

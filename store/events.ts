@@ -84,6 +84,24 @@ export async function eventsSince(db: Db, ms: number, limit: number): Promise<Hu
   return rows.map(eventOf).toReversed();
 }
 
+/** All whose ids lie between, oldest first, some `pageSize` at a time. */
+export async function* eventsBetween(
+  db: Db,
+  { from, to }: { readonly from: string; readonly to: string },
+  pageSize: number,
+): AsyncGenerator<HubEvent[]> {
+  for (let after: string | undefined; ; ) {
+    const rows = (await db("events")
+      .where("id", after === undefined ? ">=" : ">", after ?? from)
+      .where("id", "<", to)
+      .orderBy("id")
+      .limit(pageSize)) as EventRow[];
+    if (rows.length > 0) yield rows.map(eventOf);
+    if (rows.length < pageSize) return;
+    after = rows.at(-1)?.id;
+  }
+}
+
 interface EventRow {
   id: string;
   type: EventType;

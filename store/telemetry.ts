@@ -1,6 +1,7 @@
 import type { LRUCache } from "lru-cache";
 import { boundedCache } from "../core/bounded-cache.ts";
 import type { SensorValue } from "../core/payloads.ts";
+import { outboxOf } from "./clickhouse-outbox.ts";
 import type { Db, Store } from "./open.ts";
 import { hourOf, isMarkedFor, markHours } from "./rollups.ts";
 import { engineOf, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
@@ -91,9 +92,11 @@ export function createTelemetryStore(store: Store, clock: () => number = Date.no
         const seriesOf = await resolveSeries(trx, cache, owners, kept);
         const rows = kept.map((reading) => ({ reading, series: seriesOf(reading) }));
         const upsert = upsertSensorState(trx, rows, { receivedAt: isoOf(clock()), onChanged: (changed) => (newest = changed) });
+        const values = valuesOf(rows);
         await inOrder(trx, [
           ...(believed ? [checkOwners(believed)] : []),
-          insertTelemetry(trx, rows),
+          insertTelemetry(trx, values),
+          ...putDown(trx, rows, values),
           ...mark(trx, rows, clock()),
           ...lowerFirstTs(trx, rows),
           ...upsert,
@@ -224,20 +227,31 @@ function remember(cache: LRUCache<string, DeviceSeries>, row: WantedSeries, seri
   device.byKey.set(row.sensor_key, series);
 }
 
-/** One JSON parameter of [series, ts, number, JSON text] rows, in the order of the primary key, so that writers never wait in a circle. */
-function insertTelemetry(trx: Db, rows: readonly Row[]): Statement {
+/** JSON of [series, ts, number, JSON text] rows, in the order of the primary key, so that writers never wait in a circle. */
+function valuesOf(rows: readonly Row[]): string {
   const sorted = rows.toSorted((a, b) => a.series.id - b.series.id || a.reading.ts - b.reading.ts);
-  const values = toJson(
+  return toJson(
     sorted.map(({ series, reading: { ts, value } }) =>
       typeof value === "number" ? [series.id, ts, value] : [series.id, ts, null, toJson(value)],
     ),
   );
+}
+
+function insertTelemetry(trx: Db, values: string): Statement {
   const sql =
     engineOf(trx) === "postgres"
       ? `insert into telemetry (series_id, ts, v, json)
          select (e->>0)::int, to_timestamp((e->>1)::float8 / 1000), (e->>2)::float8, (e->>3)::jsonb from jsonb_array_elements(?::jsonb) as e on conflict do nothing`
       : "insert into telemetry select value->>1 / 600000, value->>0, value->>1, value->>2, value->>3 from json_each(?) where true on conflict do nothing";
   return { sql, bindings: [values] };
+}
+
+/** For ClickHouse, where there is one. */
+function putDown(trx: Db, rows: readonly Row[], body: string): Statement[] {
+  const hours = (): { seriesId: number; hour: number }[] =>
+    rows.map(({ series, reading }) => ({ seriesId: series.id, hour: hourOf(reading.ts) }));
+  const outbox = outboxOf(trx);
+  return outbox === undefined ? [] : [outbox.readings(trx, { body, n: rows.length, hours })];
 }
 
 /** Once an hour and series, as long as what it measures is told as it happens. */

@@ -43,6 +43,9 @@ test("without an environment every setting has its default", () => {
       signingKeyRotationDays: 90,
       readingRetentionDays: 0,
       eventRetentionDays: 90,
+      clickhouseOutboxMaxBytes: 1_073_741_824,
+      clickhouseReadingRetentionDays: 0,
+      clickhouseEventRetentionDays: 0,
       commandTimeoutMs: 5000,
       maxPacketBytes: 262_144,
       mqttConnectBytes: 16_384,
@@ -114,6 +117,7 @@ for (const [env, expected] of [
     { DATABASE_URL: "postgres://x", REDIS_URL: "redis://a:1,rediss://b:2" },
     { redisUrl: "redis://a:1,rediss://b:2", presenceTtlS: 120, presenceGraceS: 60 },
   ],
+  [{ CLICKHOUSE_URL: "https://u:p%40@h:8443/hub_1" }, { clickhouseUrl: "https://u:p%40@h:8443/hub_1" }],
   [{ HEXA_PUBLIC_URL: "https://hub.example" }, { publicUrl: "https://hub.example" }],
   [{ ENFORCE_HTTPS: "true" }, { enforceHttps: true }],
   [{ ENFORCE_HTTPS: "true", NODE_ENV: "development" }, { enforceHttps: false }],
@@ -181,6 +185,10 @@ for (const [env, variable, what, mend] of [
   [{ REDIS_URL: "redis://x" }, "REDIS_URL", /without DATABASE_URL/, /same PostgreSQL database/],
   [{ REDIS_URL: "http://x", DATABASE_URL: "postgres://x" }, "REDIS_URL", /cannot be used$/, /Redis/],
   [{ REDIS_URL: "redis://a,b:6379", DATABASE_URL: "postgres://x" }, "REDIS_URL", /not a URL, or a list/, /rediss:/],
+  [{ CLICKHOUSE_URL: "tcp://h:9000" }, "CLICKHOUSE_URL", /cannot be used$/, /http:/],
+  [{ CLICKHOUSE_URL: "http://h/a-b" }, "CLICKHOUSE_URL", /is not the URL/, /host:8123/],
+  [{ CLICKHOUSE_URL: "http://h/a?b=1" }, "CLICKHOUSE_URL", /is not the URL/, /nothing behind/],
+  [{ CLICKHOUSE_URL: "http://%zz:p@h/a" }, "CLICKHOUSE_URL", /is not the URL/, /percent-encode/],
   [{ HEXA_PRESENCE_TTL_S: "1" }, "HEXA_PRESENCE_TTL_S", /"1"/, /2 to 86400/],
   [{ HA_MQTT_ENABLED: "true" }, "HA_MQTT_ENABLED", /not part of this release/, /remove/],
   [{ BACKUP_ENCRYPTION_KEY: "x" }, "BACKUP_ENCRYPTION_KEY", /not part of this release/, /remove/],
@@ -240,6 +248,7 @@ test("no secret is printed, neither in force nor in an error", () => {
       const urls: Record<string, string> = {
         DATABASE_URL: `postgres://user:${secret}@h/d`,
         REDIS_URL: `redis://user:${secret}@h,redis://:${secret}@i`,
+        CLICKHOUSE_URL: `http://user:${secret}@h/d`,
         HEXA_SMTP_URL: `smtp://user:${secret}@h`,
       };
       const others: Record<string, object> = {

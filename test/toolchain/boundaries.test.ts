@@ -34,6 +34,7 @@ const OWNERS: Record<string, readonly string[]> = {
   pg: ["store/", "migrations/"],
   "node:sqlite": ["store/", "migrations/"],
   jsonwebtoken: ["store/"],
+  "@clickhouse/client": ["store/"],
   bcryptjs: ["store/"],
   commander: ["main.ts", "api/cli/"],
   "prom-client": ["main.ts", "api/"],
