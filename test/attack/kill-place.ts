@@ -28,22 +28,23 @@ export interface PlaceKind {
   readonly name: string;
   /** Why it cannot be here. */
   readonly skip: string | undefined;
-  readonly open: () => Promise<Place>;
+  /** `env` adds to the settings of its hubs. */
+  readonly open: (env?: Readonly<Record<string, string>>) => Promise<Place>;
 }
 
 /** SQLite, PostgreSQL, and two nodes. */
 export function places(): readonly [PlaceKind, PlaceKind, PlaceKind] {
   const database = async (): Promise<string> => freshDatabase(await sharedPostgres());
   return [
-    { name: "SQLite", skip: undefined, open: () => startPlace({ hubs: 1 }) },
-    { name: "PostgreSQL", skip: postgresMissing(), open: async () => startPlace({ hubs: 1, databaseUrl: await database() }) },
+    { name: "SQLite", skip: undefined, open: (env) => startPlace({ hubs: 1, env }) },
+    { name: "PostgreSQL", skip: postgresMissing(), open: async (env) => startPlace({ hubs: 1, databaseUrl: await database(), env }) },
     {
       name: "two nodes",
       skip: postgresMissing() ?? redisMissing(),
-      async open() {
+      async open(env) {
         await using stack = new AsyncDisposableStack();
         const { url: redisUrl } = stack.use(await startRedis());
-        const place = stack.use(await startPlace({ hubs: 2, databaseUrl: await database(), redisUrl }));
+        const place = stack.use(await startPlace({ hubs: 2, databaseUrl: await database(), redisUrl, env }));
         const running = stack.move();
         return { ...place, [Symbol.asyncDispose]: () => running.disposeAsync() };
       },
@@ -55,14 +56,15 @@ interface PlaceOptions {
   readonly hubs: number;
   readonly databaseUrl?: string;
   readonly redisUrl?: string;
+  readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
-async function startPlace({ hubs: count, databaseUrl, redisUrl }: PlaceOptions): Promise<Place> {
+async function startPlace({ hubs: count, databaseUrl, redisUrl, env: more }: PlaceOptions): Promise<Place> {
   await using stack = new AsyncDisposableStack();
   const starts = await Promise.all(
     Array.from({ length: count }, async () => {
       const folder = stack.use(temporaryFolder());
-      const env = { ...SETTINGS, HEXA_MQTT_PORT: String(await freePort()) };
+      const env = { ...SETTINGS, HEXA_MQTT_PORT: String(await freePort()), ...more };
       return { dataDir: folder.path, start: () => spawnHub({ dataDir: folder.path, databaseUrl, redisUrl, env }) };
     }),
   );

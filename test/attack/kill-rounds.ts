@@ -18,6 +18,18 @@ export interface Kill {
   readonly pick: number;
 }
 
+const MOST_BETWEEN_KILLS = 400;
+
+/** Random moments and hubs until the time is over, and so many at least; the seed is printed, so that a failing run can be repeated. */
+export function* randomKills(seed: number, kills: number, untilMs: number): Generator<Kill> {
+  for (let state = seed, made = 0; made < kills || performance.now() < untilMs; made++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    // The lowest bits take turns.
+    const random = state >>> 8;
+    yield { after: 1 + (random % MOST_BETWEEN_KILLS), pick: random >>> 12 };
+  }
+}
+
 /**
  * Kills the hubs of a place under load again and again, and then asserts that nothing acknowledged is lost (in the
  * database, at a subscriber that was away, in a group that shares its work), nothing was done twice, and sessions,

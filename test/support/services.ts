@@ -215,7 +215,7 @@ interface Account {
   gid: number;
 }
 
-interface ServicePlan {
+export interface ServicePlan {
   folder: string;
   account?: Account | undefined;
   command: string;
@@ -231,7 +231,8 @@ interface ServicePlan {
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 10_000;
 
-async function startService(plan: ServicePlan): Promise<Service> {
+/** Starts a program and resolves when its log says that it is ready. */
+export async function startService(plan: ServicePlan): Promise<Service> {
   const remove = () => rmSync(plan.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   for (let attempt = 1; ; attempt++) {
     const port = plan.port ?? (await freePort());

@@ -1,0 +1,30 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { promisify } from "node:util";
+import { type Service, startService } from "../support/services.ts";
+import { temporaryFolder } from "../support/wait.ts";
+
+const HERE = import.meta.dirname;
+/** Half a gigabyte. */
+const INSTALL_LIMIT_MS = 15 * 60_000;
+
+/** Installs ClickHouse's engine beside this file unless it is there; nothing else needs it. */
+export async function installEngine(): Promise<void> {
+  if (existsSync(path.join(HERE, "node_modules/chdb/package.json"))) return;
+  await promisify(execFile)("npm", ["ci", "--no-audit", "--no-fund"], { cwd: HERE, timeout: INSTALL_LIMIT_MS });
+}
+
+/** The engine with its data in `dataDir`, on `port` when it must be a certain one. */
+export function startEngine(dataDir: string, port?: number): Promise<Service> {
+  return startService({
+    // What it leaves beside its data.
+    folder: temporaryFolder("hexahub-clickhouse").path,
+    command: process.execPath,
+    port,
+    args: (at) => [path.join(HERE, "engine-child.ts"), String(at), dataDir],
+    url: (at) => `http://127.0.0.1:${at}`,
+    ready: /listening/,
+    stopSignal: "SIGTERM",
+  });
+}
