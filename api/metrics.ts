@@ -34,6 +34,7 @@ const HELP: Readonly<Record<string, string>> = {
   hexahub_readings_refused_total: "Values of devices that were not stored, by reason: out_of_range, or virtual_sensor",
   hexahub_alerts_raised_total: "Alerts that were raised, by rules and by hand",
   hexahub_clickhouse_rows_total: "Rows that were shipped to ClickHouse",
+  hexahub_clickhouse_reads_total: "Times that ClickHouse was asked for readings, by whether it answered in time",
   hexahub_clickhouse_failures_total: "Times that ClickHouse did not take what was sent",
   hexahub_clickhouse_lost_hours_total: "Hours of readings that had gone before they were sent to ClickHouse",
   hexahub_cache_reads_total: "Reads of cached documents by where they were found: memory, shared (Redis) or database",

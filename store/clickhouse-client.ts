@@ -13,7 +13,7 @@ export interface Insert {
 
 export interface RunOptions {
   readonly params?: Readonly<Record<string, unknown>> | undefined;
-  readonly signal: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What the hub asks of ClickHouse. Each call rejects when there is no answer in time. */
@@ -44,7 +44,7 @@ export function openClickhouseClient(url: string, { limitMs = REQUEST_LIMIT_MS }
     clickhouse_settings: { date_time_input_format: "best_effort", wait_end_of_query: 1 },
   });
   // The client's own limit begins anew with each byte.
-  const limited = (signal: AbortSignal): AbortSignal => AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
+  const limited = (signal?: AbortSignal): AbortSignal => AbortSignal.any([...(signal ? [signal] : []), AbortSignal.timeout(limitMs)]);
   return {
     database: `\`${database}\``,
     target: `${origin}/${database}`,

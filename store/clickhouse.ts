@@ -1,10 +1,12 @@
 import type { Duties, EventSink, Log, Metrics } from "../core/bus.ts";
 import { openClickhouseClient } from "./clickhouse-client.ts";
 import { type LagReading, watchLag } from "./clickhouse-lag.ts";
+import { createClickhouseReadings } from "./clickhouse-readings.ts";
 import { beginOutbox, createOutbox, keepOutbox } from "./clickhouse-outbox.ts";
 import { startShipping } from "./clickhouse-shipping.ts";
 import type { ClickhouseRetention } from "./clickhouse-tables.ts";
 import { witnessEvents } from "./events.ts";
+import { keepLongTerm } from "./long-term.ts";
 import type { Db } from "./open.ts";
 
 export interface ClickhouseContext {
@@ -37,6 +39,8 @@ export interface ClickhouseSink extends AsyncDisposable {
 }
 
 const MEASURE_MS = 10_000;
+/** For whoever waits for readings. */
+const READ_LIMIT_MS = 2_000;
 
 /** From now on what this process stores is put down for ClickHouse too. It need not be reachable. */
 export async function openClickhouse({ url, maxBytes, retention, pace, ...context }: ClickhouseContext): Promise<ClickhouseSink> {
@@ -47,6 +51,8 @@ export async function openClickhouse({ url, maxBytes, retention, pace, ...contex
   witnessEvents(db, (trx, events) => outbox.events(trx, events));
   await beginOutbox(db, clickhouse.target, clock());
   await outbox.measure();
+  const reading = openClickhouseClient(url, { limitMs: Math.min(READ_LIMIT_MS, pace?.limitMs ?? READ_LIMIT_MS) });
+  keepLongTerm(db, createClickhouseReadings({ ...context, clickhouse: reading }));
   const lag = watchLag({ ...context, outbox }, pace?.everyMs ?? MEASURE_MS);
   for (const { name, help, read } of lag.readings) context.metrics.gauge(name, help, read);
   return {
@@ -54,6 +60,7 @@ export async function openClickhouse({ url, maxBytes, retention, pace, ...contex
       startShipping({ ...context, clickhouse, outbox, retention, duties, events, everyMs: pace?.everyMs }),
     async [Symbol.asyncDispose]() {
       await lag[Symbol.asyncDispose]();
+      await reading[Symbol.asyncDispose]();
       await clickhouse[Symbol.asyncDispose]();
     },
   };

@@ -1,6 +1,7 @@
 import { HubError } from "../core/errors.ts";
 import type { SensorValue } from "../core/payloads.ts";
 import type { Scope } from "../core/principal.ts";
+import { goneReadings } from "./long-term.ts";
 import type { Db } from "./open.ts";
 import { readBuckets, type Source, type Span } from "./rolled-readings.ts";
 import { HOUR_MS } from "./rollups.ts";
@@ -149,8 +150,10 @@ export async function readInWindows(
 }
 
 export async function readRaw(db: Db, series: number, window: Window): Promise<Row[]> {
-  const { sql, bindings } = readingsOf(db)([series], window);
-  return await rowsOf<Row>(db, `${sql} order by t.ts limit ?`, [...bindings, window.limit]);
+  const { rows: gone, from } = await goneReadings(db, series, window);
+  if (gone.length >= window.limit || from >= window.to) return [...gone];
+  const { sql, bindings } = readingsOf(db)([series], { ...window, from });
+  return [...gone, ...(await rowsOf<Row>(db, `${sql} order by t.ts limit ?`, [...bindings, window.limit - gone.length]))];
 }
 
 /** The rows of a span as (series_id, ts in ms, v, json as text). SQLite visits one ten-minute bucket after the other, as its key lies. */

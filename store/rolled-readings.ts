@@ -1,3 +1,4 @@
+import { sharesOf } from "./long-term.ts";
 import type { Db } from "./open.ts";
 import type { Aggregate, Row } from "./readings.ts";
 import { dirtyHours, HOUR_MS, LEVELS, type Level, MINUTE_MS, sparseHours } from "./rollups.ts";
@@ -50,19 +51,28 @@ export async function readBuckets(db: Db, query: PeriodQuery & { readonly agg: A
   return new Map([...bySeries].map(([series, periods]) => [series, periods.map((one) => ({ ts: one.period, ...valueOf(one, agg) }))]));
 }
 
-/** By series what each period amounts to: of roll-ups where they are true, else of the readings. */
+/** By series what each period amounts to: of roll-ups where they are true, else of the readings, wherever those are kept. */
 export async function readPeriods(db: Db, query: PeriodQuery, how: How): Promise<Map<number, Folded[]>> {
   const level = LEVELS.find(({ periodMs }) => query.bucketMs % periodMs === 0);
   const bySeries = new Map(query.series.map((series) => [series, new Map<number, Folded>()]));
-  for (const { part, series } of level === undefined ? wholly(query) : await partsOf(db, query, level)) {
-    const from = level === undefined || part.isRaw ? ofReadings(query.source(series, part)) : ofLevel(level, series, part);
-    const rows = await (how === "fold" ? fold(db, query, from) : pick(db, query, from, how));
-    for (const row of rows) merge(bySeries.get(row.series_id) as Map<number, Folded>, row, how);
+  const add = (row: Folded): void => merge(bySeries.get(row.series_id) as Map<number, Folded>, row, how);
+  // Hours and days stay when what they were worked out of has had its days.
+  const keptMs = level === undefined || level.periodMs === MINUTE_MS ? undefined : level.periodMs;
+  for (const { series: some, before, window, after } of await sharesOf(db, { ...query, keptMs }, how)) {
+    before.forEach(add);
+    const kept = { ...query, series: some, window };
+    const parts = window.from >= window.to ? [] : level === undefined ? wholly(kept) : await partsOf(db, kept, level);
+    for (const { part, series } of parts) {
+      const from = level === undefined || part.isRaw ? ofReadings(query.source(series, part)) : ofLevel(level, series, part);
+      const rows = await (how === "fold" ? fold(db, query, from) : pick(db, query, from, how));
+      rows.forEach(add);
+    }
+    after.forEach(add);
   }
   return new Map([...bySeries].map(([series, periods]) => [series, [...periods.values()].toSorted((a, b) => a.period - b.period)]));
 }
 
-type How = "fold" | "first" | "last";
+export type How = "fold" | "first" | "last";
 /** A part with all series that are read in it. */
 interface SharedPart {
   readonly part: Part;

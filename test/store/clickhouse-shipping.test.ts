@@ -291,6 +291,27 @@ forEachEngine(({ test }) => {
     assert.deepEqual(inOrder(server.rows("telemetry").map(numberOf)), numbers(5));
     assert.deepEqual((await queryReadings(db, owner.scope, { deviceId, key: "t", from: 0, to: Date.now(), limit: 5 })).items, []);
   });
+
+  test("readings that have had their days are asked for in vain when ClickHouse does not answer: the hub gives what it has", async (db, store) => {
+    await using server = await startClickhouseReceiver();
+    await using proxy = await startFaultProxy({ port: server.port });
+    const { insert, owner, deviceId } = await sensor(db, store);
+    await insert(0, 200);
+    await using _sink = await openSink(db, `http://127.0.0.1:${proxy.port}/hexahub`, { limitMs: 200 });
+    const keptFrom = START + 100 * 40_000;
+    await rowsOf(db, "update series set kept_from = ?", [keptFrom]);
+    const query = { deviceId, key: "t", from: START, to: START + 200 * 40_000, limit: 1_000 };
+    const counted = async () => (await queryReadings(db, owner.scope, { ...query, bucketMs: 80_000, agg: "count" })).items;
+    const read = async () => (await queryReadings(db, owner.scope, query)).items;
+    // It says that it has nothing of them: what the tables have before that time is not read.
+    assert.ok((await read()).length === 100 && (await counted()).every(({ ts }) => ts >= keptFrom - 80_000));
+    proxy.freeze();
+    assert.equal((await read()).length, 200);
+    // Nobody waits a second time.
+    const began = performance.now();
+    assert.ok((await counted()).length >= 100);
+    assert.ok(performance.now() - began < 10_000);
+  });
 });
 
 check("the alarm is raised once for each level and ends when half of the room is free", () => {
