@@ -7,7 +7,7 @@ import type { LatestReading } from "../../store/latest-readings.ts";
 import type { SensorOwner, StoredSensor } from "../../store/sensor-settings.ts";
 import { HubError } from "../../core/errors.ts";
 import { nullable } from "../fields.ts";
-import { Value } from "../readings/readings.ts";
+import { Value } from "../readings/terms.ts";
 
 const { platform, state_class } = SensorMetadata.properties;
 

@@ -21,7 +21,7 @@ import {
 import { virtualSensorsOn } from "../../store/virtual-sensors.ts";
 import { Cursor, DeviceParams, DeviceReference, Limit, pageOf } from "../fields.ts";
 import { changeable } from "../places/fields.ts";
-import { SensorKey } from "../readings/readings.ts";
+import { SensorKey } from "../readings/terms.ts";
 import { type Answer, type AuditNote, type Call, defineRoute, type Effect } from "../route.ts";
 import { settingValue } from "../settings/service-settings.ts";
 import { deviceFor, ownerOf } from "./device-for.ts";

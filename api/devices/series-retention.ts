@@ -6,7 +6,7 @@ import type { Db } from "../../store/open.ts";
 import { findSeriesRetention, organizationRetention, type SeriesName, setSeriesRetention } from "../../store/series-retentions.ts";
 import type { ApiContext } from "../context.ts";
 import { DeviceReference, nullable } from "../fields.ts";
-import { SensorKey } from "../readings/readings.ts";
+import { SensorKey } from "../readings/terms.ts";
 import { type AuditNote, defineRoute } from "../route.ts";
 import { deviceFor } from "./device-for.ts";
 

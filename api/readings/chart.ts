@@ -3,7 +3,7 @@ import { FILLS, fillGaps } from "../../core/gap-fill.ts";
 import { chartReadings } from "../../store/chart-readings.ts";
 import { Instant } from "../fields.ts";
 import { defineRoute } from "../route.ts";
-import { Aggregation, Bucket, invalid, parseBucket, periodOf, Until, Value } from "./readings.ts";
+import { Aggregation, Bucket, invalid, parseBucket, periodOf, Until, Value } from "./terms.ts";
 
 const MOST_SERIES = 100;
 const POINTS = 500;

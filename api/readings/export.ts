@@ -5,7 +5,7 @@ import { csvLine } from "../csv.ts";
 import { deviceFor } from "../devices/device-for.ts";
 import { DeviceReference, Instant } from "../fields.ts";
 import { defineRoute } from "../route.ts";
-import { periodOf, SensorKey, Until } from "./readings.ts";
+import { periodOf, SensorKey, Until } from "./terms.ts";
 
 const NDJSON = "application/x-ndjson";
 const CSV = "text/csv";

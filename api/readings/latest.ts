@@ -3,7 +3,7 @@ import { latestReadings } from "../../store/latest-readings.ts";
 import { deviceFor } from "../devices/device-for.ts";
 import { Cursor, DeviceReference, Limit, pageOf, Uuid } from "../fields.ts";
 import { defineRoute } from "../route.ts";
-import { SensorKey, Value } from "./readings.ts";
+import { SensorKey, Value } from "./terms.ts";
 
 const LatestView = Type.Object(
   {

@@ -92,14 +92,14 @@ class RowGroup {
   }
 
   #named(nameOf: (series: { readonly uid: string; readonly key: string }) => string): string[] {
-    const names = new Array<string>(this.length);
+    const names = Array.from({ length: this.length }, () => "");
     for (const [index, series] of this.#series.entries())
       names.fill(nameOf(series), series.from, this.#series[index + 1]?.from ?? this.length);
     return names;
   }
 
   #valuesOf(type: "number" | "boolean" | "string"): (number | boolean | string | null)[] {
-    const values = new Array<number | boolean | string | null>(this.length).fill(null);
+    const values = Array.from({ length: this.length }, (): number | boolean | string | null => null);
     if (type === "number")
       for (let row = 0; row < this.length; row++) values[row] = this.#others.has(row) ? null : (this.#numbers[row] as number);
     else for (const [row, value] of this.#others) if (typeof value === type) values[row] = value;

@@ -35,7 +35,7 @@ import { deviceFor, ownerOf } from "../devices/device-for.ts";
 import { Cursor, DeviceReference, IdParams, Limit, nullable, pageOf } from "../fields.ts";
 import { changeable } from "../places/fields.ts";
 import { type Answer, type AuditNote, defineRoute } from "../route.ts";
-import { SensorKey } from "../readings/readings.ts";
+import { SensorKey } from "../readings/terms.ts";
 
 const TAG = "Sensors";
 const closed = { additionalProperties: false } as const;

@@ -79,6 +79,26 @@ for (const { name, skip, open } of databases()) {
       });
     });
 
+    test("have their readings in the unit that somebody asks for, where that says something", async () => {
+      await inScene(open, async (scene) => {
+        const { ask, owner } = scene;
+        const { uid } = await device(scene, { t: 70, z: 5, odd: "idle" });
+        const readings = async (query: string) => await ask(owner, "GET", `readings?device=${uid}&${query}`);
+        const values = async (query: string) => ((await readings(query)).json["data"] as Json[]).map(({ value }) => value);
+        assert.deepEqual(await values("key=t&unit=K"), [294.261111111111]);
+        assert.deepEqual(await values("key=t&unit=%C2%B0C&bucket=1d&agg=max"), [21.1111111111111]);
+        assert.deepEqual(await values("key=odd&unit=Pa"), ["idle"]);
+        for (const query of [
+          "key=t&unit=hPa",
+          "key=t&unit=K&bucket=1d&agg=sum",
+          "key=t&unit=K&bucket=1d&agg=count",
+          "key=z&unit=K",
+          "key=none&unit=K",
+        ])
+          assert.deepEqual(paths(await readings(query)), ["/unit"], query);
+      });
+    });
+
     test("are shown in the units that somebody asks for, or that the organisation reads", async () => {
       await inScene(open, async (scene) => {
         const { ask, owner } = scene;
