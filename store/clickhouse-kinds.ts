@@ -3,7 +3,7 @@ import type { HubEvent } from "../core/event.ts";
 import { firstIdAt } from "../core/id.ts";
 import type { Clickhouse } from "./clickhouse-client.ts";
 import { auditLines, type ChainPart, eventLines, type Lines, type OutboxReading, readingLines, versionOf } from "./clickhouse-lines.ts";
-import { type Lane, NO_SERIES, type OutboxSource } from "./clickhouse-outbox.ts";
+import { type Lane, NO_SERIES, type OutboxRemoval, type OutboxSource } from "./clickhouse-outbox.ts";
 import { type Bounds, type Found, halve, type Segment, type SegmentKind } from "./clickhouse-segments.ts";
 import { eventsBetween } from "./events.ts";
 import type { Db } from "./open.ts";
@@ -30,6 +30,8 @@ const MOST_ROWS = 20_000;
 const MOST_BYTES = 4_194_304;
 const MOST_BATCHES = 1_000;
 const MOST_CHAINS = 200;
+/** The last that a DateTime64 has. */
+const LAST_MS = Date.parse("2299-12-31T00:00:00Z");
 /** Rows of one INSERT of what is sent from the tables. */
 const PAGE = 5_000;
 /** What an hour that is not summed up is taken for. */
@@ -111,11 +113,11 @@ const REMOVAL: ShippedKind = {
   setAside: setAsideInOutbox,
   async ship({ db, clickhouse, signal }, { bounds }) {
     for (const { id, body } of await bodiesOf(db, bounds)) {
-      const { deviceId, seriesIds } = JSON.parse(body) as { deviceId: string; seriesIds: number[] };
+      const { seriesIds, before } = JSON.parse(body) as OutboxRemoval;
       await clickhouse.run(
         `delete from ${clickhouse.database}.telemetry
-         where device_id = {device: String} and series_id in {series: Array(UInt32)} and version > {version: UInt64}`,
-        { params: { device: deviceId, series: seriesIds, version: versionOf(id) }, signal },
+         where series_id in {series: Array(UInt32)} and version > {version: UInt64} and ts < fromUnixTimestamp64Milli({before: Int64})`,
+        { params: { series: seriesIds, version: versionOf(id), before: before ?? LAST_MS }, signal },
       );
     }
     return 0;

@@ -15,6 +15,12 @@ export interface OutboxReadings {
   readonly hours: () => Iterable<{ readonly seriesId: number; readonly hour: number }>;
 }
 
+/** Readings of these series: those older than `before` (ms since 1970), or all that the outbox was told of until now. */
+export interface OutboxRemoval {
+  readonly seriesIds: readonly number[];
+  readonly before?: number;
+}
+
 export interface Waiting {
   readonly n: number;
   readonly bytes: number;
@@ -33,8 +39,8 @@ export interface ClickhouseOutbox {
   /** Goes behind the statement that stores the readings: of two with the same time the one that is kept has the lower id. */
   readings(trx: Db, readings: OutboxReadings): Statement;
   events(trx: Db, events: readonly HubEvent[]): Promise<void>;
-  /** The readings of these series that were told of until now are to be removed there too. */
-  removal(trx: Db, deviceId: string, seriesIds: readonly number[]): Promise<void>;
+  /** They are to be removed there too. */
+  removal(trx: Db, removal: OutboxRemoval): Promise<void>;
   /** They have been sent, or do not wait any longer. */
   taken(bytes: number): void;
   measure(): Promise<ReadonlyMap<OutboxSource, Waiting>>;
@@ -82,8 +88,8 @@ export function createOutbox(db: Db, { maxBytes, clock }: { readonly maxBytes: n
             );
       await inOrder(trx, [statement]);
     },
-    async removal(trx, deviceId, seriesIds) {
-      await inOrder(trx, [put(trx, "removal", 0, toJson({ deviceId, seriesIds }))]);
+    async removal(trx, removal) {
+      await inOrder(trx, [put(trx, "removal", 0, toJson(removal))]);
     },
     taken: (bytes) => void (waiting = Math.max(0, waiting - bytes)),
     async measure() {

@@ -1,11 +1,13 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { READING_RETENTION_SETTING } from "../core/service-settings.ts";
+import { outboxOf } from "./clickhouse-outbox.ts";
 import type { Db } from "./open.ts";
 import { ownRetentions } from "./own-retentions.ts";
 import { rollUp } from "./rollups.ts";
 import { seriesRetentions } from "./series-retentions.ts";
 import { engineOf, numbersParameter, rowsOf, toJson } from "./sql.ts";
 import { dropPartitionsBefore } from "./telemetry-partitions.ts";
+import { inTransaction } from "./transaction.ts";
 
 export interface ReadingRetention {
   /** Of the hub; 0 is for ever. */
@@ -100,7 +102,16 @@ async function removeReadings(
   }: { readonly ids: string; readonly from: number; readonly before: number; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
   const those = numbersParameter(db);
-  await rowsOf(db, `update series set kept_from = ? where kept_from < ? and id in ${those}`, [before, before, ids]);
+  await inTransaction(db, async (trx) => {
+    const raised = await rowsOf<{ id: number }>(
+      trx,
+      `update series set kept_from = ? where kept_from < ? and id in ${those} returning id`,
+      [before, before, ids],
+    );
+    // Whoever keeps them for less than the hub does not want them elsewhere either.
+    const seriesIds = raised.map(({ id }) => id);
+    if (seriesIds.length > 0) await outboxOf(trx)?.removal(trx, { seriesIds, before });
+  });
   for (let day = Math.floor(from / DAY_MS) * DAY_MS; day < before; day += DAY_MS) {
     if (signal?.aborted) return;
     if (engineOf(db) === "postgres")

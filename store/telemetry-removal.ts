@@ -8,11 +8,7 @@ export async function deleteTelemetry(trx: Db, deviceId: string, which: "all" | 
   if (which === "unclaimed") query.whereNull("organization_id");
   const series = (await query.select("id", "first_ts")) as { id: number; first_ts: number }[];
   if (series.length === 0) return;
-  await outboxOf(trx)?.removal(
-    trx,
-    deviceId,
-    series.map((one) => one.id),
-  );
+  await outboxOf(trx)?.removal(trx, { seriesIds: series.map((one) => one.id) });
   const ids = toJson(series.map((one) => one.id));
   for (const table of ["telemetry_minutes", "telemetry_hours", "telemetry_days", "telemetry_dirty"])
     await rowsOf(trx, `delete from ${table} where series_id in ${numbersParameter(trx)}`, [ids]);

@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { test as check } from "node:test";
 import { levelOf } from "../../store/clickhouse-shipping.ts";
+import { SYSTEM } from "../../core/principal.ts";
+import { READING_RETENTION_SETTING } from "../../core/service-settings.ts";
 import { deleteDevice } from "../../store/devices.ts";
 import { insertEvents } from "../../store/events.ts";
 import type { Db, Store } from "../../store/open.ts";
+import { purgeReadings } from "../../store/reading-retention.ts";
+import { putSetting } from "../../store/service-settings.ts";
 import { rowsOf } from "../../store/sql.ts";
 import { createTelemetryStore, queryReadings } from "../../store/telemetry.ts";
 import { inTransaction } from "../../store/transaction.ts";
@@ -290,6 +294,21 @@ forEachEngine(({ test }) => {
     await until(async () => (await rowsOf(db, "select id from clickhouse_outbox")).length === 0, { what: "an empty outbox", ...LIMIT });
     assert.deepEqual(inOrder(server.rows("telemetry").map(numberOf)), numbers(5));
     assert.deepEqual((await queryReadings(db, owner.scope, { deviceId, key: "t", from: 0, to: Date.now(), limit: 5 })).items, []);
+  });
+
+  test("what an organisation keeps for fewer days than the hub is removed there once a day, and what the hub removes stays", async (db, store) => {
+    await using server = await startClickhouseReceiver();
+    const { insert, owner } = await sensor(db, store);
+    await using sink = await openSink(db, server.url);
+    await insert(0, 5);
+    const setting = { key: READING_RETENTION_SETTING, value: 2, actor: SYSTEM, now: START };
+    await putSetting(db, owner.organization.id, setting, () => undefined);
+    for (const days of [1, 3, 3, 4]) await purgeReadings(db, { days: 0, now: START + days * 86_400_000 });
+    await purgeReadings(db, { days: 1, now: START + 9 * 86_400_000 });
+    await using _shipping = sink.ship();
+    await until(async () => (await rowsOf(db, "select id from clickhouse_outbox")).length === 0, { what: "an empty outbox", ...LIMIT });
+    assert.equal(server.statements.filter((sql) => sql.startsWith("delete from")).length, 2);
+    assert.equal(server.rows("telemetry").length, 5);
   });
 
   test("readings that have had their days are asked for in vain when ClickHouse does not answer: the hub gives what it has", async (db, store) => {
