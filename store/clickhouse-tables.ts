@@ -31,7 +31,7 @@ const TABLES: readonly Table[] = [
       sensor_key LowCardinality(String),
       series_id UInt32 CODEC(T64, ZSTD(1)),
       ts ${TIME},
-      v Nullable(Float64) CODEC(Gorilla(8), ZSTD(1)),
+      v Nullable(Float64) CODEC(ZSTD(1)),
       json Nullable(String) CODEC(ZSTD(3)),
       version UInt64 CODEC(Delta(8), ZSTD(1))`,
     engine: "ReplacingMergeTree(version)",
