@@ -21,10 +21,12 @@ export interface ReadingRetention {
 const DAY_MS = 86_400_000;
 const BUCKET_MS = 600_000;
 const SERIES_AT_ONCE = 200;
-/** One statement removes so many: SQLite has one writer, and devices wait for it. */
-const BATCH = 2_000;
+/** A statement takes about so long: SQLite has one writer, and devices wait for it. */
+const AIM_MS = 2;
 const BREATH_MS = 5;
-const SUMMED_AT_ONCE = 10;
+const MOST_ROWS = 2_000;
+/** Hours of series. */
+const MOST_SUMMED = 10;
 
 /**
  * Removes readings, and what they amount to by minute, that have had their days (UTC): those of the hub, and of organisations and
@@ -36,7 +38,7 @@ export async function purgeReadings(db: Db, { days, now, signal }: ReadingRetent
   const single = (await seriesRetentions(db)).filter((kept) => days === 0 || kept < days);
   if (days === 0 && own.length === 0 && single.length === 0) return;
   // What goes has to be summed up first.
-  await untilDone(signal, async () => (await rollUp(db, now, SUMMED_AT_ONCE)) === 0);
+  await inSteps(signal, MOST_SUMMED, async (most) => (await rollUp(db, now, most)) < most);
   if (days !== 0) await removeOfHub(db, firstKept(days), signal);
   for (const [organizationId, kept] of own)
     await removeOfSeries(db, { of: { column: "organization_id", value: organizationId }, before: firstKept(kept), signal });
@@ -47,11 +49,11 @@ async function removeOfHub(db: Db, before: number, signal: AbortSignal | undefin
   await rowsOf(db, "update series set kept_from = ? where kept_from < ?", [before, before]);
   if (engineOf(db) === "postgres") await dropPartitionsBefore(db, before);
   else
-    await inBatches(signal, () =>
+    await inBatches(signal, (most) =>
       rowsOf(
         db,
         `delete from telemetry where (bucket, series_id, ts) in (
-           select bucket, series_id, ts from telemetry where bucket < cast(? as integer) order by bucket, series_id, ts limit ${BATCH}) returning 1`,
+           select bucket, series_id, ts from telemetry where bucket < cast(? as integer) order by bucket, series_id, ts limit ${most}) returning 1`,
         [before / BUCKET_MS],
       ),
     );
@@ -79,11 +81,11 @@ async function removeOfSeries(db: Db, { of, before, signal }: Removal): Promise<
     if (!last) return;
     const ids = toJson(series.map(({ id }) => id));
     if (of !== undefined) await removeReadings(db, { ids, from: Math.min(...series.map((one) => one.from)), before, signal });
-    await inBatches(signal, () =>
+    await inBatches(signal, (most) =>
       rowsOf(
         db,
         `delete from telemetry_minutes where (series_id, ts) in (
-           select series_id, ts from telemetry_minutes where series_id in ${numbersParameter(db)} and ts < ? limit ${BATCH}) returning 1`,
+           select series_id, ts from telemetry_minutes where series_id in ${numbersParameter(db)} and ts < ? limit ${most}) returning 1`,
         [ids, before],
       ),
     );
@@ -91,54 +93,73 @@ async function removeOfSeries(db: Db, { of, before, signal }: Removal): Promise<
   }
 }
 
-/** Day by day. What comes of such an age afterwards is not summed up any more: the rest of its hour has gone. */
-async function removeReadings(
-  db: Db,
-  {
-    ids,
-    from,
-    before,
-    signal,
-  }: { readonly ids: string; readonly from: number; readonly before: number; readonly signal: AbortSignal | undefined },
-): Promise<void> {
-  const those = numbersParameter(db);
+interface SeriesRemoval {
+  /** JSON of their ids. */
+  readonly ids: string;
+  readonly from: number;
+  readonly before: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What comes of such an age afterwards is not summed up any more: the rest of its hour has gone. */
+async function removeReadings(db: Db, { ids, from, before, signal }: SeriesRemoval): Promise<void> {
   await inTransaction(db, async (trx) => {
     const raised = await rowsOf<{ id: number }>(
       trx,
-      `update series set kept_from = ? where kept_from < ? and id in ${those} returning id`,
+      `update series set kept_from = ? where kept_from < ? and id in ${numbersParameter(trx)} returning id`,
       [before, before, ids],
     );
     // Whoever keeps them for less than the hub does not want them elsewhere either.
     const seriesIds = raised.map(({ id }) => id);
     if (seriesIds.length > 0) await outboxOf(trx)?.removal(trx, { seriesIds, before });
   });
-  for (let day = Math.floor(from / DAY_MS) * DAY_MS; day < before; day += DAY_MS) {
+  const first = Math.floor(from / DAY_MS) * DAY_MS;
+  if (engineOf(db) === "postgres") await removeDays(db, { ids, from: first, before, signal });
+  else await removeBuckets(db, { ids, from: first, before, signal });
+}
+
+/** On PostgreSQL nobody waits for it. */
+async function removeDays(db: Db, { ids, from, before, signal }: SeriesRemoval): Promise<void> {
+  for (let day = from; day < before; day += DAY_MS) {
     if (signal?.aborted) return;
-    if (engineOf(db) === "postgres")
-      await rowsOf(
-        db,
-        `delete from telemetry where series_id in ${those} and ts >= to_timestamp(?::float8 / 1000) and ts < to_timestamp(?::float8 / 1000)`,
-        [ids, day, day + DAY_MS],
-      );
-    else
-      await rowsOf(
-        db,
-        `with recursive buckets(bucket) as (select cast(? as integer) union all select bucket + 1 from buckets where bucket < cast(? as integer) - 1)
-         delete from telemetry where (bucket, series_id, ts) in (
-           select t.bucket, t.series_id, t.ts from buckets cross join json_each(?) as s
-           cross join telemetry as t on t.bucket = buckets.bucket and t.series_id = s.value)`,
-        [day / BUCKET_MS, (day + DAY_MS) / BUCKET_MS, ids],
-      );
+    await rowsOf(
+      db,
+      `delete from telemetry where series_id in ${numbersParameter(db)}
+       and ts >= to_timestamp(?::float8 / 1000) and ts < to_timestamp(?::float8 / 1000)`,
+      [ids, day, day + DAY_MS],
+    );
     await pause(BREATH_MS);
   }
 }
 
-const inBatches = (signal: AbortSignal | undefined, remove: () => Promise<readonly unknown[]>): Promise<void> =>
-  untilDone(signal, async () => (await remove()).length < BATCH);
+async function removeBuckets(db: Db, { ids, from, before, signal }: SeriesRemoval): Promise<void> {
+  const end = before / BUCKET_MS;
+  let bucket = from / BUCKET_MS;
+  await inSteps(signal, DAY_MS / BUCKET_MS, async (most) => {
+    const next = Math.min(bucket + most, end);
+    await rowsOf(
+      db,
+      `with recursive buckets(bucket) as (select cast(? as integer) union all select bucket + 1 from buckets where bucket < cast(? as integer) - 1)
+       delete from telemetry where (bucket, series_id, ts) in (
+         select t.bucket, t.series_id, t.ts from buckets cross join json_each(?) as s
+         cross join telemetry as t on t.bucket = buckets.bucket and t.series_id = s.value)`,
+      [bucket, next, ids],
+    );
+    bucket = next;
+    return bucket >= end;
+  });
+}
 
-async function untilDone(signal: AbortSignal | undefined, step: () => Promise<boolean>): Promise<void> {
-  for (;;) {
-    if (signal?.aborted || (await step())) return;
-    await pause(BREATH_MS);
+const inBatches = (signal: AbortSignal | undefined, remove: (most: number) => Promise<readonly unknown[]>): Promise<void> =>
+  inSteps(signal, MOST_ROWS, async (most) => (await remove(most)).length < most);
+
+/** Until a step, which is told how much it may do, says that it was the last one. */
+async function inSteps(signal: AbortSignal | undefined, limit: number, step: (most: number) => Promise<boolean>): Promise<void> {
+  for (let most = 1; ; ) {
+    const began = performance.now();
+    if (signal?.aborted || (await step(most))) return;
+    const tookMs = Math.max(0.1, performance.now() - began);
+    most = Math.max(1, Math.min(limit, most * 2, Math.round((most * AIM_MS) / tookMs)));
+    await pause(Math.max(BREATH_MS, tookMs));
   }
 }

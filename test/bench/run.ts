@@ -8,6 +8,7 @@ import { measureMemory, measureStart } from "./measure-footprint.ts";
 import { measureIdle } from "./measure-idle.ts";
 import { measureNodes } from "./measure-nodes.ts";
 import { measureReadings } from "./measure-readings.ts";
+import { measureRetention } from "./measure-retention.ts";
 import { measureRules } from "./measure-rules.ts";
 import { measureTasks } from "./measure-tasks.ts";
 import { measureTimers } from "./measure-timers.ts";
@@ -33,6 +34,7 @@ const SCENARIOS: Readonly<Record<string, (plan: Plan) => Promise<Row[]>>> = {
   rules: measureRules,
   timers: measureTimers,
   readings: measureReadings,
+  retention: measureRetention,
   audit: measureAudit,
   memory: measureMemory,
   start: measureStart,
