@@ -54,7 +54,8 @@ export async function signChains(context: CheckpointContext, waitMs: number, sig
   let count = 0;
   const bad: string[] = [];
   for (const open of await openChains(context.db)) {
-    const isDue = open.since !== null && Date.parse(open.since) <= now - waitMs;
+    // Without a first row they were taken away.
+    const isDue = open.since === null || Date.parse(open.since) <= now - waitMs;
     const signed = await signChain(context, open, { least: isDue ? 1 : MOST_ROWS, signal });
     count += signed.count;
     if (signed.isBad) bad.push(open.chain);

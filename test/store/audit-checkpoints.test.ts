@@ -302,6 +302,8 @@ forEachEngine(({ test }) => {
     assert.deepEqual(bad, [A]);
     assert.equal((await checkpointsOfA(db)).length, 3);
     assert.equal((await verify(db, key, scopeOf(B), keys))[0]?.checkpoint?.seq, 3);
+    await db("audit_outbox").where({ organization_id: A }).where("chain_seq", ">", 9).del();
+    assert.deepEqual(await signChains(context, HOUR_MS), { count: 0, bad: [A] });
   });
 
   test("what waits for an hour is signed, and ten thousand rows sooner", async (db) => {
