@@ -19,6 +19,7 @@ import {
   organizationsToExamine,
   seeInsight,
 } from "../store/insights.ts";
+import { hasOpenHours } from "../store/metric-hours.ts";
 import { DAY_MS } from "../store/metrics.ts";
 import type { Db } from "../store/open.ts";
 import { afterCommit, inTransaction } from "../store/transaction.ts";
@@ -46,21 +47,25 @@ const TESTED: readonly InsightKind[] = ["latency_rise", "success_drop", "disconn
 
 /** Looks at every organisation once a day: on one node of a cluster. */
 export function startInsights(context: InsightContext): AsyncDisposable {
-  const { db, duties, log, clock } = context;
-  return duties.hold("insights", async (signal) => {
+  return context.duties.hold("insights", async (signal) => {
     while (!signal.aborted) {
-      const day = Math.floor((clock() - SETTLED_MS) / DAY_MS) * DAY_MS;
-      try {
-        for (const organizationId of await organizationsToExamine(db, day)) {
-          if (signal.aborted) return;
-          await examine(context, organizationId, { day, signal });
-        }
-      } catch (error) {
-        log.error({ err: error }, "insights could not be looked for; it is tried again");
-      }
+      await examineDue(context, signal).catch((error: unknown) => {
+        context.log.error({ err: error }, "insights could not be looked for; it is tried again");
+      });
       await pause(EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
     }
   });
+}
+
+/** Those that were not looked at since midnight (UTC), once its days are worked out: after a while without the hub that takes its time. */
+export async function examineDue(context: Omit<InsightContext, "duties">, signal?: AbortSignal): Promise<void> {
+  const { db, clock } = context;
+  const day = Math.floor((clock() - SETTLED_MS) / DAY_MS) * DAY_MS;
+  if (await hasOpenHours(db, day)) return;
+  for (const organizationId of await organizationsToExamine(db, day)) {
+    if (signal?.aborted) return;
+    await examine(context, organizationId, { day, ...(signal ? { signal } : {}) });
+  }
 }
 
 /** What was found of a device. */

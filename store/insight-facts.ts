@@ -12,6 +12,7 @@ const SENSOR_DAYS = 14;
 /** More of one device are not looked at: the newest count. */
 const MOST_HAND_COMMANDS = 1_000;
 const LEAST_BY_HAND = 6;
+const SERIES_AT_ONCE = 20;
 
 export interface ExaminedDevice {
   readonly id: string;
@@ -130,15 +131,18 @@ async function rolledOf(
   ids: readonly number[],
   { from, to }: { readonly from: number; readonly to: number },
 ): Promise<Map<number, { ts: number; min: number; max: number; mean: number }[]>> {
-  if (ids.length === 0) return new Map();
-  const rows = await rowsOf<{ series_id: number; ts: number | string; v_min: number; v_max: number; mean: number }>(
-    db,
-    `select series_id, ts, v_min, v_max, v_sum / v_n as mean from ${table}
-     where series_id in ${numbersParameter(db)} and ts >= ? and ts < ? and v_n > 0 order by series_id, ts`,
-    [toJson(ids), from, to],
-  );
-  const numbers = rows.map((row) => ({ id: row.series_id, ts: Number(row.ts), min: row.v_min, max: row.v_max, mean: row.mean }));
-  return Map.groupBy(numbers, ({ id }) => id);
+  const found: { id: number; ts: number; min: number; max: number; mean: number }[] = [];
+  // A few at a time: SQLite has one connection, and devices wait for it.
+  for (let first = 0; first < ids.length; first += SERIES_AT_ONCE) {
+    const rows = await rowsOf<{ series_id: number; ts: number | string; v_min: number; v_max: number; mean: number }>(
+      db,
+      `select series_id, ts, v_min, v_max, v_sum / v_n as mean from ${table}
+       where series_id in ${numbersParameter(db)} and ts >= ? and ts < ? and v_n > 0 order by series_id, ts`,
+      [toJson(ids.slice(first, first + SERIES_AT_ONCE)), from, to],
+    );
+    found.push(...rows.map((row) => ({ id: row.series_id, ts: Number(row.ts), min: row.v_min, max: row.v_max, mean: row.mean })));
+  }
+  return Map.groupBy(found, ({ id }) => id);
 }
 
 /** Of a device, what people asked for and it did; none where they are too few for a habit. */

@@ -115,6 +115,11 @@ export async function measure(db: Db, now: number, most = MOST_AT_ONCE): Promise
   });
 }
 
+/** Whether hours that began before that, in ms since 1970, are not worked out, or not as they are now. */
+export async function hasOpenHours(db: Db, before: number): Promise<boolean> {
+  return (await rowsOf(db, "select 1 from metric_dirty where hour < ? limit 1", [hourOf(before)])).length > 0;
+}
+
 /** Of one hour: the next one begins as this one ends. */
 async function takeMarks(trx: Db, now: number, most: number): Promise<HourOf[]> {
   const lock = engineOf(trx) === "postgres" ? " for update skip locked" : "";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { HubEvent } from "../../core/event.ts";
 import type { Measure } from "../../core/metric.ts";
 import { sketchOf } from "../../core/quantile-sketch.ts";
-import { examine } from "../../rules/insights.ts";
+import { examine, examineDue } from "../../rules/insights.ts";
 import { dismissInsight, listInsights, openInsights, organizationsToExamine, purgeInsights } from "../../store/insights.ts";
 import { DAY_MS, insertMeasures } from "../../store/metrics.ts";
 import type { Db, Store } from "../../store/open.ts";
@@ -43,6 +43,7 @@ async function scene(db: Db) {
     deviceId,
     uid,
     events,
+    context,
     answers: async (day: number, ms: number) =>
       await insertMeasures(db, "metric_days", [
         { ...latency(ms, Math.floor(day / DAY_MS)), deviceId, organizationId: a.organization.id, ts: day },
@@ -119,6 +120,17 @@ forEachEngine(({ test }) => {
     assert.deepEqual([await isAwaited(TODAY), await isAwaited(TODAY + DAY_MS)], [false, true]);
     assert.deepEqual(await list(db, b), []);
     assert.equal((await list(db, a)).length, 1);
+  });
+
+  test("nobody is looked at before the days are worked out, and everybody once afterwards", async (db) => {
+    const { a, events, context } = await slowed(db);
+    await db("metric_dirty").insert({ hour: TODAY / HOUR - 1, device_id: "gone", organization_id: a.organization.id });
+    await examineDue(context);
+    assert.deepEqual([(await list(db, a)).length, events.length], [0, 0]);
+    await db("metric_dirty").update({ hour: TODAY / HOUR });
+    await examineDue(context);
+    await examineDue(context);
+    assert.deepEqual([(await list(db, a)).length, events.length], [1, 1]);
   });
 
   test("batteries that run out and sensors that are stuck are found in their readings", async (db, store) => {
