@@ -161,7 +161,6 @@ async function conclude(
     for (const insight of open) {
       const key = keyOf(insight.deviceId, insight);
       const still = told.get(key) ?? plausible.get(key);
-      told.delete(key);
       const lingers = TESTED.includes(insight.kind) && now - Date.parse(insight.seenAt) < LINGER_MS;
       if (still) await seeInsight(trx, insight.id, still.finding, now);
       else if (!lingers) {
@@ -170,7 +169,9 @@ async function conclude(
       }
     }
     const places = Math.max(0, MOST_OPEN_INSIGHTS - open.length + ended.length);
-    const fresh = [...told.values()].toSorted((a, b) => SEVERITIES.indexOf(b.finding.severity) - SEVERITIES.indexOf(a.finding.severity));
+    const known = new Set(open.map((insight) => keyOf(insight.deviceId, insight)));
+    const unknown = [...told].filter(([key]) => !known.has(key)).map(([, one]) => one);
+    const fresh = unknown.toSorted((a, b) => SEVERITIES.indexOf(b.finding.severity) - SEVERITIES.indexOf(a.finding.severity));
     if (fresh.length > places)
       log.warn({ organizationId, left: fresh.length - places }, "an organisation has as many insights as it may have");
     const found: Insight[] = [];
@@ -180,6 +181,7 @@ async function conclude(
     }
     await noteExamined(trx, organizationId, day);
     const happened = [...found.map((one) => eventOf("insight.found", one, now)), ...ended.map((one) => eventOf("insight.ended", one, now))];
+    if (happened.length === 0) return;
     await insertEvents(trx, happened);
     afterCommit(trx, () => {
       events.emit(happened).catch((error: unknown) => log.error({ err: error, organizationId }, "events could not be published"));
