@@ -133,6 +133,27 @@ forEachEngine(({ test }) => {
     assert.deepEqual(sink.errors, []);
   });
 
+  test("two who ship at once, as when a node wakes up that had lost its lease, send the same segments", async (db, store) => {
+    await using server = await startClickhouseReceiver();
+    const { insert, owner } = await sensor(db, store);
+    await using sink = await openSink(db, server.url);
+    let inserts = 0;
+    server.behave = () => (++inserts % 4 === 0 ? "lose" : "take");
+    await using _one = sink.ship();
+    await using _other = sink.ship();
+    for (let n = 0; n < 30; n++) {
+      await insert(n * 5, 5);
+      await put(db, [Date.now()]);
+      if (n % 10 === 0) await writeAudit(db, owner.organization.id, 5);
+    }
+    const sealed = await sealAll(db, await testChainKey(db));
+    await until(() => isShipped(db), { what: "everything to arrive", ...LIMIT });
+    assert.deepEqual(inOrder(server.rows("telemetry").map(numberOf)), numbers(150));
+    assert.equal(server.rows("events").length, 30);
+    assert.equal(server.rows("audit").length, sealed);
+    assert.deepEqual(sink.errors, []);
+  });
+
   test("what is rolled back is not shipped, and of two values of one moment the one that is kept comes first", async (db, store) => {
     await using server = await startClickhouseReceiver();
     await using sink = await openSink(db, server.url);
