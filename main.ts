@@ -16,9 +16,9 @@ const { version: VERSION } = JSON.parse(readFileSync(new URL("package.json", imp
 const rooms = async () => ({
   ...(await import("./api/cli/operator-file.ts")),
   ...(await import("./api/api-settings.ts")),
+  ...(await import("./api/long-requests.ts")),
   ...(await import("./api/loop-delay.ts")),
   ...(await import("./api/metrics.ts")),
-  ...(await import("./api/notifications/readers.ts")),
   ...(await import("./api/rate-limits.ts")),
   ...(await import("./api/server.ts")),
   ...(await import("./bridges/mail/open-mailer.ts")),
@@ -271,7 +271,7 @@ async function openApi(hub: Rooms, base: Base, wired: Messaging, urls: Urls, sta
     isOff: config.mqttClientCerts === "off",
     clock: base.clock,
   });
-  const streamReaders = new hub.StreamReaders({ ...base, db: store.db, bus });
+  const long = await hub.openLongRequests({ ...base, db: store.db, bus, isAlone: config.redisUrl === undefined });
   const api = stack.use(
     await hub.startApi({
       ...base,
@@ -285,13 +285,13 @@ async function openApi(hub: Rooms, base: Base, wired: Messaging, urls: Urls, sta
       demo,
       deviceCertificates,
       rateLimits,
-      streamReaders,
+      ...long.parts,
       setup,
       settings,
     }),
   );
   // They end before the API waits for its answers.
-  stack.use(streamReaders);
+  stack.use(long);
   stack.defer(() => gateway.endWaits());
   return { api, demo, setup, operatorToken };
 }

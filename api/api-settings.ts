@@ -26,6 +26,7 @@ export function apiSettingsOf(config: Config, { urls, ...place }: ApiPlace): Api
     accessTokenTtlMs: config.accessTokenTtlS * 1_000,
     loginTtlMs: config.loginTtlS * 1_000,
     registration: config.registration,
+    importMaxBytes: config.importMaxBytes,
     readingRetentionDays: config.readingRetentionDays,
   };
 }

@@ -78,5 +78,5 @@ function parse(bytes: Buffer): unknown {
   return json;
 }
 
-const tooLarge = (limit: number): HubError =>
+export const tooLarge = (limit: number): HubError =>
   new HubError("payload_too_large", "the body is larger than allowed", { details: { max_bytes: limit } });

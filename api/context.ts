@@ -41,6 +41,7 @@ import type { WebhookDirectory } from "../store/webhook-directory.ts";
 import type { MetricsRegistry } from "./metrics.ts";
 import type { StreamReaders } from "./notifications/readers.ts";
 import type { RateLimits } from "./rate-limits.ts";
+import type { ReadingImports } from "./readings/imports.ts";
 
 export interface ApiSettings {
   readonly host: string;
@@ -67,6 +68,7 @@ export interface ApiSettings {
   readonly accessTokenTtlMs: number;
   readonly loginTtlMs: number;
   readonly registration: Settings["registration"];
+  readonly importMaxBytes: number;
   /** 0: for ever. */
   readonly readingRetentionDays: number;
 }
@@ -99,6 +101,7 @@ export interface ApiContext {
   readonly rateLimits: RateLimits;
   readonly mailer: Mailer;
   readonly streamReaders: StreamReaders;
+  readonly readingImports: ReadingImports;
   readonly timers: Timers<Db>;
   readonly webhooks: Pick<WebhookDirectory, "changed">;
   readonly sensors: Pick<SensorDirectory, "calibrationsChanged" | "virtualSensorsChanged" | "deviceLeft">;

@@ -24,6 +24,7 @@ import { sendCookie, tokenOf } from "./session-cookie.ts";
 import { type Answer, type Call, type Effect, type Route, takesIdempotencyKey } from "./route.ts";
 import { createStreams } from "./stream-answer.ts";
 import type { Trace } from "./trace.ts";
+import { openUpload } from "./upload.ts";
 
 /** What the outer middleware knows of a request. */
 export interface RequestState {
@@ -49,16 +50,11 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
     requireAccess(route.access, rights);
     requireWholeAccount(route, principal);
     const may = { rights, scope: isPermission(route.access) ? scopeOf(rights, route.access) : NOTHING };
-    const { incoming, body } = await readBodyFor(route, ctx.req);
+    const { body, ...read } = await readBodyFor(route, ctx.req);
     const run = route.prepare({ params: ctx["params"], query: queryOf(ctx), body: body?.json });
-    const from: From = {
-      principal,
-      ...may,
-      requestId: ctx.state.requestId,
-      traceId: ctx.state.trace.isGiven ? ctx.state.trace.traceId : null,
-      ...saidBy(ctx.req, remote, incoming),
-      repetitionId: undefined,
-    };
+    const { requestId, trace } = ctx.state;
+    const traceId = trace.isGiven ? trace.traceId : null;
+    const from: From = { principal, ...may, requestId, traceId, ...saidBy(ctx.req, remote), ...read, repetitionId: undefined };
     if (route.method === "GET") {
       const found = await run(callOf(context, { ...from, condition: NO_CONDITION }));
       return found.stream ? await sendStream(ctx, found.stream, principal) : send(ctx, readAnswer(ctx, found));
@@ -158,19 +154,16 @@ async function endFailed(
   }
 }
 
-function saidBy(
-  { headers }: IncomingMessage,
-  { address }: Remote,
-  incoming: Call["incoming"],
-): Pick<Call, "caller" | "lastEventId" | "incoming"> {
+function saidBy({ headers }: IncomingMessage, { address }: Remote): Pick<Call, "caller" | "lastEventId"> {
   const { "user-agent": userAgent, "last-event-id": lastEventId } = headers;
-  return { caller: { address, userAgent }, lastEventId: typeof lastEventId === "string" ? lastEventId : undefined, incoming };
+  return { caller: { address, userAgent }, lastEventId: typeof lastEventId === "string" ? lastEventId : undefined };
 }
 
 /** A route that reads its body by itself gets it as it came. */
 async function readBodyFor({ method, raw }: Route, request: IncomingMessage) {
-  if (raw) return { incoming: await readIncoming(request, raw.maxBytes), body: undefined };
-  return { incoming: undefined, body: method === "GET" ? undefined : await readBody(request) };
+  if (raw?.isLarge) return { incoming: undefined, upload: openUpload(request), body: undefined };
+  if (raw) return { incoming: await readIncoming(request, raw.maxBytes), upload: undefined, body: undefined };
+  return { incoming: undefined, upload: undefined, body: method === "GET" ? undefined : await readBody(request) };
 }
 
 interface TrackedSlot {
@@ -179,7 +172,7 @@ interface TrackedSlot {
 }
 
 /** Of a request, before it is parsed for its route. */
-type From = Pick<Call, "rights" | "scope" | "requestId" | "caller" | "lastEventId" | "repetitionId" | "incoming"> & {
+type From = Pick<Call, "rights" | "scope" | "requestId" | "caller" | "lastEventId" | "repetitionId" | "incoming" | "upload"> & {
   readonly principal: Principal | undefined;
   /** That the caller gave. */
   readonly traceId: string | null;
@@ -192,7 +185,7 @@ interface Asked extends From {
 const NO_CONDITION = preconditionOf({}, false);
 
 function callOf(context: ApiContext, asked: Asked): Omit<Call, "params" | "query" | "body"> {
-  const { principal, rights, scope, requestId, caller, lastEventId, repetitionId, incoming, condition } = asked;
+  const { principal, rights, scope, requestId, caller, lastEventId, repetitionId, incoming, upload, condition } = asked;
   return {
     context,
     principal,
@@ -203,6 +196,7 @@ function callOf(context: ApiContext, asked: Asked): Omit<Call, "params" | "query
     lastEventId,
     repetitionId,
     incoming,
+    upload,
     match: (version) => condition.check(version),
     commit: (work) => commit(context, asked, work),
   };

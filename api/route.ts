@@ -7,6 +7,7 @@ import { parserFor, textParserFor } from "../core/validate.ts";
 import type { Db } from "../store/open.ts";
 import type { IncomingBody } from "./body.ts";
 import type { ApiContext } from "./context.ts";
+import type { Upload } from "./upload.ts";
 
 /**
  * Who may call a route: anybody, the holder of the provisioning key, a device for itself, everybody who is logged in, an
@@ -92,6 +93,8 @@ export interface Call<A extends RouteAccess = RouteAccess, P = unknown, Q = unkn
   readonly body: B;
   /** Of a route that reads its body by itself. */
   readonly incoming: IncomingBody | undefined;
+  /** Of a route that reads its body piece by piece. */
+  readonly upload: Upload | undefined;
   readonly requestId: string;
   readonly caller: Caller;
   /** The last event that a reader of a stream has seen, as the reader says. */
@@ -124,8 +127,11 @@ interface Description {
   /** A change of something with a version, which may or has to come with If-Match. */
   readonly match?: "optional" | "required";
   readonly bodyExample?: unknown;
-  /** The body is not JSON, or not only: the route reads it by itself. These are the types of which the document tells. */
-  readonly raw?: { readonly maxBytes: number; readonly types: readonly string[] };
+  /**
+   * The body is not JSON, or not only: the route reads it by itself, piece by piece where it is too large for the memory. These are the types
+   * of which the document tells.
+   */
+  readonly raw?: { readonly maxBytes: number; readonly types: readonly string[]; readonly isLarge?: true };
 }
 
 interface Definition<A extends RouteAccess, P extends TSchema, Q extends TSchema, B extends TSchema> extends Description {

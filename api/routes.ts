@@ -67,6 +67,7 @@ import * as password from "./people/password.ts";
 import { register, verifyEmail } from "./people/registration.ts";
 import { chart } from "./readings/chart.ts";
 import { exportReadings } from "./readings/export.ts";
+import * as readingImports from "./readings/import.ts";
 import { latest as latestReadings } from "./readings/latest.ts";
 import { readings } from "./readings/readings.ts";
 import { assessRisk } from "./risk/assess.ts";
@@ -279,6 +280,9 @@ export const ROUTES: readonly Route[] = [
   insights.dismiss,
   metrics.types,
   metrics.series,
+  readingImports.importReadings,
+  readingImports.list,
+  readingImports.show,
   alertRules.list,
   alertRules.create,
   alertRules.show,

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { SetupError } from "../core/errors.ts";
 import { createApp } from "./app.ts";
 import type { Api, ApiContext } from "./context.ts";
+import { mayTakeLong } from "./upload.ts";
 
 const DRAIN_MS = 5_000;
 
@@ -64,6 +65,7 @@ async function listen(server: Server, host: string, port: number): Promise<void>
 
 /** What Node's parser refuses never becomes a request; it still gets an answer of our kind. */
 function answerGarbage(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT" && mayTakeLong(socket)) return;
   if (!socket.writable || socket.bytesWritten > 0) {
     socket.destroy();
     return;

@@ -10,7 +10,9 @@ import { Timestamp } from "./timestamp.ts";
  * field the hub does not know. What the hub knows of it is checked strictly.
  */
 
-const Key = Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" });
+/** The name of a sensor. */
+export const SENSOR_KEY = /^[a-z][a-z0-9_]{0,63}$/;
+const Key = Type.String({ pattern: SENSOR_KEY.source });
 export const SensorValue = Type.Union([Type.Number(), Type.Boolean(), Type.String({ maxLength: 1024 })]);
 export type SensorValue = Static<typeof SensorValue>;
 

@@ -202,6 +202,7 @@ export const Settings = Type.Object(
     ),
     readingRetentionDays: limit(0, 0, 3_650, "Days that readings are kept; readings.retention_days says fewer, hours stay. 0: for ever."),
     eventRetentionDays: limit(90, 0, 3_650, "Days that events are kept; an organisation's events.retention_days says fewer. 0: for ever."),
+    importMaxBytes: limit(1_073_741_824, 1_048_576, 1_099_511_627_776, "Largest file that POST /api/v1/readings/import takes, in bytes."),
     outboundAllow: Type.String({
       default: "",
       description:

@@ -1,7 +1,7 @@
 import type { TSchema } from "typebox";
 import { Type } from "typebox";
 import { DEVICE_UID } from "./id.ts";
-import { DOWN_PAYLOADS, type DownType, IrSet, LightSet, UP_PAYLOADS, type UpType } from "./payloads.ts";
+import { DOWN_PAYLOADS, type DownType, IrSet, LightSet, SENSOR_KEY, UP_PAYLOADS, type UpType } from "./payloads.ts";
 import { LightPayload, OnOff } from "./state.ts";
 
 /**
@@ -208,7 +208,6 @@ export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
 
 const SYS = "$SYS/broker/";
 const INDEX = /^(0|[1-9]\d?)$/;
-const KEY = /^[a-z][a-z0-9_]{0,63}$/;
 
 /** Builds and parses the topics below one root (HEXA_TOPIC_ROOT). */
 export interface Topics {
@@ -263,7 +262,7 @@ function parseDeviceTopic(levels: string[]): Topic | undefined {
   if (levels.length === 5 && name !== undefined) {
     if ((group === "relay" || group === "light") && (last === "set" || last === "state") && INDEX.test(name))
       return { kind: `${group}_${last}`, uid, index: Number(name) };
-    if (group === "sensor" && last === "state" && KEY.test(name)) return { kind: "sensor_state", uid, key: name };
+    if (group === "sensor" && last === "state" && SENSOR_KEY.test(name)) return { kind: "sensor_state", uid, key: name };
   }
   return undefined;
 }

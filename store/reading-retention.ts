@@ -33,16 +33,24 @@ const MOST_SUMMED = 10;
  * series that keep theirs for less. What they amount to by hour and day stays. PostgreSQL drops whole days.
  */
 export async function purgeReadings(db: Db, { days, now, signal }: ReadingRetention): Promise<void> {
-  const firstKept = (kept: number): number => Math.floor((now - kept * DAY_MS) / DAY_MS) * DAY_MS;
   const own = [...(await ownRetentions(db, READING_RETENTION_SETTING))].filter(([, kept]) => days === 0 || kept < days);
   const single = (await seriesRetentions(db)).filter((kept) => days === 0 || kept < days);
   if (days === 0 && own.length === 0 && single.length === 0) return;
   // What goes has to be summed up first.
   await inSteps(signal, MOST_SUMMED, async (most) => (await rollUp(db, now, most)) < most);
-  if (days !== 0) await removeOfHub(db, firstKept(days), signal);
+  if (days !== 0) await removeOfHub(db, firstKept(days, now), signal);
   for (const [organizationId, kept] of own)
-    await removeOfSeries(db, { of: { column: "organization_id", value: organizationId }, before: firstKept(kept), signal });
-  for (const kept of single) await removeOfSeries(db, { of: { column: "retention_days", value: kept }, before: firstKept(kept), signal });
+    await removeOfSeries(db, { of: { column: "organization_id", value: organizationId }, before: firstKept(kept, now), signal });
+  for (const kept of single)
+    await removeOfSeries(db, { of: { column: "retention_days", value: kept }, before: firstKept(kept, now), signal });
+}
+
+const firstKept = (days: number, now: number): number => Math.floor((now - days * DAY_MS) / DAY_MS) * DAY_MS;
+
+/** The first moment of which the organisation's readings are kept, in ms since 1970. */
+export async function keptFrom(db: Db, organizationId: string, { days, now }: Pick<ReadingRetention, "days" | "now">): Promise<number> {
+  const own = (await ownRetentions(db, READING_RETENTION_SETTING)).get(organizationId);
+  return Math.max(days === 0 ? 0 : firstKept(days, now), own === undefined ? 0 : firstKept(own, now));
 }
 
 async function removeOfHub(db: Db, before: number, signal: AbortSignal | undefined): Promise<void> {

@@ -19,6 +19,12 @@ export interface SeriesReading {
   readonly value: SensorValue;
 }
 
+/** Of readings that nobody tells as they happen: their devices were heard when they were taken, not now. */
+export interface History {
+  /** Before anything that is done after the commit: how many were not there yet. */
+  readonly onStored: (count: number) => void;
+}
+
 export interface TelemetryStore {
   /**
    * Stores the readings and the newest value of each sensor, in the caller's transaction; once in a transaction.
@@ -26,7 +32,7 @@ export interface TelemetryStore {
    * says; readings of deleted devices are dropped. On SQLite the transaction is run a second time when a device has just changed
    * hands. Returns what says after the commit which of them are the newest of their sensor now.
    */
-  insert(db: Db, readings: readonly SeriesReading[]): Promise<() => readonly SeriesReading[]>;
+  insert(db: Db, readings: readonly SeriesReading[], history?: History): Promise<() => readonly SeriesReading[]>;
   /** Makes sure that readings of these times have a place. Cheap when they have. */
   ensurePartitions(timestamps: readonly number[]): Promise<void>;
   /** At the start and every hour. */
@@ -74,7 +80,7 @@ export function createTelemetryStore(store: Store, clock: () => number = Date.no
   }
 
   return {
-    async insert(db, readings) {
+    async insert(db, readings, history) {
       let newest: readonly SeriesReading[] = [];
       if (readings.length === 0) return () => newest;
       await inTransaction(db, async (trx) => {
@@ -91,11 +97,12 @@ export function createTelemetryStore(store: Store, clock: () => number = Date.no
         if (kept.length === 0) return;
         const seriesOf = await resolveSeries(trx, cache, owners, kept);
         const rows = kept.map((reading) => ({ reading, series: seriesOf(reading) }));
-        const upsert = upsertSensorState(trx, rows, { receivedAt: isoOf(clock()), onChanged: (changed) => (newest = changed) });
+        const isHistory = history !== undefined;
+        const upsert = upsertSensorState(trx, rows, { now: clock(), isHistory, onChanged: (changed) => (newest = changed) });
         const values = valuesOf(rows);
         await inOrder(trx, [
           ...(believed ? [checkOwners(believed)] : []),
-          insertTelemetry(trx, values),
+          history ? counted(insertTelemetry(trx, values), history) : insertTelemetry(trx, values),
           ...putDown(trx, rows, values),
           ...mark(trx, rows, clock()),
           ...lowerFirstTs(trx, rows),
@@ -246,6 +253,12 @@ function insertTelemetry(trx: Db, values: string): Statement {
   return { sql, bindings: [values] };
 }
 
+const counted = ({ sql, bindings }: Statement, { onStored }: History): Statement => ({
+  sql: `${sql} returning 1 as stored`,
+  bindings,
+  onRows: (rows) => onStored(rows.length),
+});
+
 /** For ClickHouse, where there is one. */
 function putDown(trx: Db, rows: readonly Row[], body: string): Statement[] {
   const hours = (): { seriesId: number; hour: number }[] =>
@@ -279,14 +292,14 @@ function lowerFirstTs(trx: Db, rows: readonly Row[]): Statement[] {
   return (engineOf(trx) === "postgres" ? [lock, update] : [update]).map((sql) => ({ sql, bindings }));
 }
 
-interface NewestOptions {
-  /** ISO 8601 */
-  readonly receivedAt: string;
+interface StateContext {
+  readonly now: number;
+  readonly isHistory: boolean;
   readonly onChanged: (newest: readonly SeriesReading[]) => void;
 }
 
 /** One row a sensor, sorted: concurrent writers would otherwise wait in a circle. An older reading never replaces a newer one. */
-function upsertSensorState(trx: Db, rows: readonly Row[], { receivedAt, onChanged }: NewestOptions): Statement[] {
+function upsertSensorState(trx: Db, rows: readonly Row[], { now, isHistory, onChanged }: StateContext): Statement[] {
   const newest = new Map<Series, SeriesReading>();
   for (const { reading, series } of rows) {
     const known = newest.get(series);
@@ -294,17 +307,19 @@ function upsertSensorState(trx: Db, rows: readonly Row[], { receivedAt, onChange
   }
   const readings = new Map([...newest.values()].map((reading) => [`${reading.deviceId} ${reading.key}`, reading]));
   const sorted = [...readings].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, reading]) => reading);
-  if (engineOf(trx) === "sqlite") return upsertAlone(sorted, { receivedAt, onChanged });
+  if (engineOf(trx) === "sqlite" && !isHistory) return upsertAlone(sorted, { receivedAt: isoOf(now), onChanged });
   const states = sorted.map(({ deviceId, key, ts, value }) => ({
     device_id: deviceId,
     sensor_key: key,
     ts,
     ...(typeof value === "number" ? { v: value } : { json: value }),
-    received_at: receivedAt,
+    received_at: isoOf(isHistory ? Math.min(ts, now) : now),
   }));
+  const later = engineOf(trx) === "postgres" ? "greatest" : "max";
+  const received = isHistory ? `${later}(device_sensor_state.received_at, excluded.received_at)` : "excluded.received_at";
   const sql = `insert into device_sensor_state (device_id, sensor_key, ts, v, json, received_at) select device_id, sensor_key, ts, v, json, received_at
      from ${rowSource(trx, { device_id: "text", sensor_key: "text", ts: "int", v: "float", json: "json", received_at: "time" })} where true
-     on conflict (device_id, sensor_key) do update set ts = excluded.ts, v = excluded.v, json = excluded.json, received_at = excluded.received_at
+     on conflict (device_id, sensor_key) do update set ts = excluded.ts, v = excluded.v, json = excluded.json, received_at = ${received}
      where excluded.ts > device_sensor_state.ts returning device_id || ' ' || sensor_key as name`;
   const onRows = (changed: readonly Record<string, unknown>[]): void =>
     onChanged(changed.map(({ name }) => readings.get(name as string)).filter((reading) => reading !== undefined));
@@ -312,7 +327,10 @@ function upsertSensorState(trx: Db, rows: readonly Row[], { receivedAt, onChange
 }
 
 /** On SQLite, where nearly always all are newer: those that are not are asked for, and only when there are any. Naming each that is takes as long as storing it. */
-function upsertAlone(sorted: readonly SeriesReading[], { receivedAt, onChanged }: NewestOptions): Statement[] {
+function upsertAlone(
+  sorted: readonly SeriesReading[],
+  { receivedAt, onChanged }: Pick<StateContext, "onChanged"> & { readonly receivedAt: string },
+): Statement[] {
   const states = toJson(
     sorted.map(({ deviceId, key, ts, value }) =>
       typeof value === "number" ? [deviceId, key, ts, value] : [deviceId, key, ts, null, value],

@@ -16,6 +16,7 @@ import { parserFor } from "../../core/validate.ts";
 import { createRateLimits, type RateLimitSettings } from "../../api/rate-limits.ts";
 import { createMetrics } from "../../api/metrics.ts";
 import { type StreamPace, StreamReaders } from "../../api/notifications/readers.ts";
+import { ReadingImports } from "../../api/readings/imports.ts";
 import { startApi } from "../../api/server.ts";
 import type { Api, ApiContext, ApiSettings } from "../../api/context.ts";
 import { createMailer, type HubMailer } from "../../bridges/mail/mailer.ts";
@@ -141,6 +142,14 @@ export async function startTestApi(
   const commandAnswer: TestApi["commandAnswer"] = {
     next: () => Promise.reject(new HubError("device_offline", "the device is not connected")),
   };
+  const deviceDirectory: ApiContext["directory"] = {
+    version: 0,
+    find: (uid) => directory.get(uid),
+    put: (device) => void directory.set(device.uid, device),
+    remove: (uid) => void directory.delete(uid),
+    know: async () => undefined,
+    settled: async () => undefined,
+  };
   const parseTelemetry = parserFor(UP_PAYLOADS.telemetry);
   const log = (level: string) => (data: object, message: string) =>
     void logged.push({ level, data: data as Record<string, unknown>, message });
@@ -155,6 +164,7 @@ export async function startTestApi(
     mailer = resources.use(createMailer({ db: store.db, keys, duties, bus, deliver: createSmtp(smtp), log: logs, metrics, clock }));
   }
   const streamReaders = new StreamReaders({ db: store.db, bus, log: logs, clock, ...(streamPace ? { pace: streamPace } : {}) });
+  const readingImports = new ReadingImports();
   const commands: ApiContext["commands"] = {
     async send(request) {
       sent.push(request);
@@ -242,14 +252,7 @@ export async function startTestApi(
     // The broker's; what it does is tested with the whole hub.
     gateway: { poll: async () => [], report: async () => undefined, endWaits: () => undefined },
     storage,
-    directory: {
-      version: 0,
-      find: (uid) => directory.get(uid),
-      put: (device) => void directory.set(device.uid, device),
-      remove: (uid) => void directory.delete(uid),
-      know: async () => undefined,
-      settled: async () => undefined,
-    },
+    directory: deviceDirectory,
     access,
     deviceCertificates: createDeviceCertificates({ dir: join(folder.path, "tls"), clock: Date.now }),
     demo: { start: async () => [{ uid: "relay-demo000001", name: "Demo", connected: true }], stop: async () => 1, status: async () => [] },
@@ -264,6 +267,7 @@ export async function startTestApi(
     mailer: mailer ?? { isOn: false, wake: () => undefined },
     streamReaders,
     ...resources.use(await openAudit({ db: store.db, masterKey, log: logs, clock })),
+    readingImports,
     setup: { token: SETUP_TOKEN },
     settings: {
       host: "127.0.0.1",
@@ -281,12 +285,14 @@ export async function startTestApi(
       accessTokenTtlMs: 3_600_000,
       loginTtlMs: 30 * 86_400_000,
       registration: "invited",
+      importMaxBytes: 1_073_741_824,
       readingRetentionDays: 0,
       ...settings,
     },
   };
   const api = resources.use(await startApi(context));
   resources.use(streamReaders);
+  resources.use(readingImports);
   mailer?.begin(api.url);
   timers.begin();
   const owned = resources.move();

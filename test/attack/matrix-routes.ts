@@ -13,6 +13,7 @@ import { addAlerts, ALERT_ROWS } from "./matrix-alerts.ts";
 import { addInsight, ANALYTICS_ROWS } from "./matrix-analytics.ts";
 import { addIrCode, IR_ROWS } from "./matrix-ir.ts";
 import { addSensors, SENSOR_ROWS } from "./matrix-sensors.ts";
+import { addImport, READING_ROWS } from "./matrix-readings.ts";
 import { addTemplate, TEMPLATE_ROWS } from "./matrix-templates.ts";
 import { hasOneDevice, PEOPLE_ROWS } from "./matrix-people.ts";
 import { PLACE_ROWS, placesIn } from "./matrix-places.ts";
@@ -70,6 +71,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   "POST /api/v1/risk-policy/assess": { ...DEVICE, body: ({ device }) => ({ device: device.uid, actions: [GUEST_BODY] }) },
   ...TEMPLATE_ROWS,
   ...TASK_ROWS,
+  ...READING_ROWS,
   "GET /api/v1/readings/latest": { isOnDevice: true, path: ({ device }) => `/api/v1/readings/latest?device=${device.uid}` },
   "GET /api/v1/readings/export": { isOnDevice: true, path: ({ device }) => `/api/v1/readings/export?device=${device.uid}` },
   "GET /api/v1/readings/chart": { isOnDevice: true, path: ({ device }) => `/api/v1/readings/chart?series=${device.uid}:t` },
@@ -225,6 +227,7 @@ async function attackAll(cast: Cast): Promise<number> {
     theirs: await addInsight(cast, false, pool.theirs.spare),
     granted: await addInsight(cast, true, cast.granted),
   };
+  const readingImports = { ours: await addImport(cast, true, pool.ours.spare), theirs: await addImport(cast, false, pool.theirs.spare) };
 
   const side = (isOurs: boolean): Ids => ({
     ...automations[isOurs ? "ours" : "theirs"],
@@ -238,6 +241,7 @@ async function attackAll(cast: Cast): Promise<number> {
     irCode: isOurs ? irCodes.ours : irCodes.theirs,
     virtualSensor: isOurs ? virtualSensors.ours : virtualSensors.theirs,
     insight: isOurs ? insights.ours : insights.theirs,
+    readingImport: isOurs ? readingImports.ours : readingImports.theirs,
     organization: isOurs ? cast.ours : cast.theirs,
     user: isOurs ? viewer.id : people.stranger.userId,
     invitation: isOurs ? invitations.ours : invitations.theirs,
@@ -274,6 +278,7 @@ async function attackAll(cast: Cast): Promise<number> {
     irCode: newId(),
     virtualSensor: newId(),
     insight: newId(),
+    readingImport: newId(),
   });
 
   /** What is used up is made anew for the one attempt that will. */
@@ -350,7 +355,7 @@ async function attackAll(cast: Cast): Promise<number> {
       .replace(":target_id", ids.device.id)
       .replace(":invitation_id", ids.invitation);
     // What others look at too is not changed: 428 says as well that one was let in.
-    const condition = route.match === "required" && row.uses ? { "if-match": "*" } : undefined;
+    const condition = { ...row.headers, ...(route.match === "required" && row.uses ? { "if-match": "*" } : {}) };
     const { status, body } = await apiOf(who).call(route.method, path, row.body?.(ids), condition);
     const text = JSON.stringify(body);
     const about = `${who}, ${target}: ${route.method} ${path} answered ${status} ${text.slice(0, 300)}`;

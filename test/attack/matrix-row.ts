@@ -32,6 +32,7 @@ export interface Ids {
   readonly task: string;
   readonly irCode: string;
   readonly virtualSensor: string;
+  readonly readingImport: string;
   readonly alertRule: string;
   readonly alert: string;
   readonly insight: string;
@@ -43,6 +44,8 @@ export interface Row {
   readonly isOnDevice?: boolean;
   readonly path?: (ids: Ids) => string;
   readonly body?: (ids: Ids) => object;
+  /** Of a body that is not told to be JSON. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Of a route that is open to everybody who is logged in, and looks closer: who may, with what is his own. */
   readonly mayOwn?: readonly PersonName[];
   /** Of a route that is open to everybody who is logged in, and whose path or body names something. */

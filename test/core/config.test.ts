@@ -46,6 +46,7 @@ test("without an environment every setting has its default", () => {
       clickhouseOutboxMaxBytes: 1_073_741_824,
       clickhouseReadingRetentionDays: 0,
       clickhouseEventRetentionDays: 0,
+      importMaxBytes: 1_073_741_824,
       commandTimeoutMs: 5000,
       maxPacketBytes: 262_144,
       mqttConnectBytes: 16_384,

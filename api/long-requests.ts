@@ -1,0 +1,21 @@
+import { endAbandonedImports } from "../store/reading-imports.ts";
+import { StreamReaders, type StreamReadersContext } from "./notifications/readers.ts";
+import { ReadingImports } from "./readings/imports.ts";
+
+type LongRequestsContext = Omit<StreamReadersContext, "pace"> & {
+  /** No other hub works on the database. */
+  readonly isAlone: boolean;
+};
+
+/** What lasts longer than a request: all of it ends before the API waits for its answers. */
+export async function openLongRequests({ isAlone, ...context }: LongRequestsContext) {
+  await endAbandonedImports(context.db, { isAlone, now: context.clock() });
+  const parts = { streamReaders: new StreamReaders(context), readingImports: new ReadingImports() };
+  return {
+    parts,
+    async [Symbol.asyncDispose]() {
+      parts.streamReaders[Symbol.dispose]();
+      await parts.readingImports[Symbol.asyncDispose]();
+    },
+  };
+}
