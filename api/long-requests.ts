@@ -1,8 +1,9 @@
 import { endAbandonedImports } from "../store/reading-imports.ts";
+import { LiveStreams, type LiveStreamsContext } from "./live/live-streams.ts";
 import { StreamReaders, type StreamReadersContext } from "./notifications/readers.ts";
 import { ReadingImports } from "./readings/imports.ts";
 
-type LongRequestsContext = Omit<StreamReadersContext, "pace"> & {
+type LongRequestsContext = Omit<StreamReadersContext & LiveStreamsContext, "pace"> & {
   /** No other hub works on the database. */
   readonly isAlone: boolean;
 };
@@ -10,11 +11,12 @@ type LongRequestsContext = Omit<StreamReadersContext, "pace"> & {
 /** What lasts longer than a request: all of it ends before the API waits for its answers. */
 export async function openLongRequests({ isAlone, ...context }: LongRequestsContext) {
   await endAbandonedImports(context.db, { isAlone, now: context.clock() });
-  const parts = { streamReaders: new StreamReaders(context), readingImports: new ReadingImports() };
+  const parts = { streamReaders: new StreamReaders(context), liveStreams: new LiveStreams(context), readingImports: new ReadingImports() };
   return {
     parts,
     async [Symbol.asyncDispose]() {
       parts.streamReaders[Symbol.dispose]();
+      parts.liveStreams[Symbol.dispose]();
       await parts.readingImports[Symbol.asyncDispose]();
     },
   };

@@ -3,11 +3,7 @@ import * as scheduleVersions from "./schedules/versions.ts";
 import * as alerts from "./alerts/alerts.ts";
 import * as alertRules from "./alerts/rules.ts";
 import { simulate as simulateAlerts } from "./alerts/simulate.ts";
-import { health as deviceHealth } from "./analytics/health.ts";
-import * as insights from "./analytics/insights.ts";
-import * as metrics from "./analytics/metrics.ts";
-import * as summaries from "./analytics/summaries.ts";
-import { usage } from "./analytics/usage.ts";
+import { ANALYTICS_ROUTES } from "./analytics/routes.ts";
 import { list as audit } from "./audit/audit.ts";
 import * as auditCheckpoints from "./audit/checkpoints.ts";
 import { exportAudit } from "./audit/export.ts";
@@ -43,6 +39,7 @@ import { publish as publishEvent } from "./events/publish.ts";
 import * as encryption from "./operations/encryption.ts";
 import { health } from "./operations/health.ts";
 import * as notifications from "./notifications/notifications.ts";
+import { live } from "./live/live.ts";
 import { stream as notificationStream } from "./notifications/stream.ts";
 import * as grants from "./people/grants.ts";
 import * as account from "./people/account.ts";
@@ -65,11 +62,7 @@ import * as sites from "./places/sites.ts";
 import * as approvalPin from "./people/approval-pin.ts";
 import * as password from "./people/password.ts";
 import { register, verifyEmail } from "./people/registration.ts";
-import { chart } from "./readings/chart.ts";
-import { exportReadings } from "./readings/export.ts";
-import * as readingImports from "./readings/import.ts";
-import { latest as latestReadings } from "./readings/latest.ts";
-import { readings } from "./readings/readings.ts";
+import { READING_ROUTES } from "./readings/routes.ts";
 import { assessRisk } from "./risk/assess.ts";
 import * as riskPolicy from "./risk/risk-policy.ts";
 import type { Route } from "./route.ts";
@@ -267,22 +260,9 @@ export const ROUTES: readonly Route[] = [
   templateExchange.exportOne,
   templateExchange.copy,
   ...templateVersions.routes,
-  readings,
-  chart,
-  latestReadings,
-  exportReadings,
-  summaries.commands,
-  summaries.tasks,
-  summaries.devices,
-  deviceHealth,
-  usage,
-  insights.list,
-  insights.dismiss,
-  metrics.types,
-  metrics.series,
-  readingImports.importReadings,
-  readingImports.list,
-  readingImports.show,
+  ...READING_ROUTES,
+  ...ANALYTICS_ROUTES,
+  live,
   alertRules.list,
   alertRules.create,
   alertRules.show,

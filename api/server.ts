@@ -11,7 +11,7 @@ const DRAIN_MS = 5_000;
 /** Listens and serves. Throws `SetupError` when the port is taken. Disposing lets running requests finish for 5 s. */
 export async function startApi(context: ApiContext): Promise<Api> {
   const { host, port } = context.settings;
-  const { metrics, streamReaders } = context;
+  const { metrics, streamReaders, liveStreams } = context;
   const handle = createApp(context).callback();
   const running = new Set<ServerResponse>();
   let isDraining = false;
@@ -28,6 +28,7 @@ export async function startApi(context: ApiContext): Promise<Api> {
   server.on("clientError", answerGarbage);
   await listen(server, host, port);
   metrics.gauge("hexahub_notification_streams", "Streams of notifications that are read at this node", () => streamReaders.count);
+  metrics.gauge("hexahub_live_streams", "Streams of live values that are read at this node", () => liveStreams.count);
   const address = server.address() as AddressInfo;
   return {
     server,

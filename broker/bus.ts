@@ -23,15 +23,17 @@ export function createBus({ exchange, router, clock, log }: BusContext): Bus {
       const followed = exchange.publish(messageOf(message, clock));
       if (followed) await exchange.stored(followed);
     },
-    subscribe: (filter, handler) =>
-      router.handle(filter, ({ topic, payload }) => {
+    subscribe(filter, handler, reach) {
+      const guarded = ({ topic, payload }: Message): void => {
         try {
           handler(topic, payload);
         } catch (error) {
           // Whoever published it did nothing wrong, and those behind this one are waiting.
           log.error({ err: error, topic }, "a subscriber inside the hub failed");
         }
-      }),
+      };
+      return router.handle(filter, guarded, reach);
+    },
   };
 }
 

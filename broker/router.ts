@@ -16,11 +16,14 @@ export type Followed = "here" | "elsewhere";
 /** A subscriber inside the hub: it sees every message that was accepted. */
 export type Handler = (message: Message) => void;
 
+/** Of what it sees: the messages that this node accepts (and those for all nodes), or what any node accepts. */
+export type HandlerReach = "here" | "everywhere";
+
 /** What the matcher holds: a session's filter, one member of a group that shares a filter, or a handler. */
 type Entry =
   | { readonly kind: "session"; readonly session: Session; readonly subscription: Subscription }
   | { readonly kind: "shared"; readonly session: Session; readonly subscription: Subscription; readonly group: string }
-  | { readonly kind: "handler"; readonly handler: Handler };
+  | { readonly kind: "handler"; readonly handler: Handler; readonly reach: HandlerReach };
 
 interface Target {
   readonly session: Session;
@@ -38,6 +41,8 @@ interface Route {
   /** Those with members here. */
   readonly groups: ReadonlyMap<string, readonly Target[]>;
   readonly handlers: readonly Handler[];
+  /** Those among them that also see what other nodes accept. */
+  readonly everywhere: readonly Handler[];
 }
 
 const MAX_ROUTES = 20_000;
@@ -97,8 +102,8 @@ export class Router {
     return this.#remove(session, filter, parseShared(filter)?.filter ?? filter);
   }
 
-  handle(filter: string, handler: Handler): Disposable {
-    this.#add(handler, filter, filter, { kind: "handler", handler });
+  handle(filter: string, handler: Handler, reach: HandlerReach = "here"): Disposable {
+    this.#add(handler, filter, filter, { kind: "handler", handler, reach });
     return { [Symbol.dispose]: () => void this.#remove(handler, filter, filter) };
   }
 
@@ -134,8 +139,8 @@ export class Router {
 
   /** The same for a message that another node published: the hub's own subscribers there have seen it, unless it is for all nodes. Groups get it by {@link routeToGroup}. */
   routeForeign(message: Message): boolean {
-    const { targets, handlers } = this.#routeOf(message.topic);
-    if (message.topic.startsWith("$hub/")) for (const handler of handlers) handler(message);
+    const { targets, handlers, everywhere } = this.#routeOf(message.topic);
+    for (const handler of message.topic.startsWith("$hub/") ? handlers : everywhere) handler(message);
     return deliverToAll(targets, message);
   }
 
@@ -225,9 +230,9 @@ export class Router {
     const topic = this.#rights.topics.parse(name);
     const bySession = new Map<Session, Subscription[]>();
     const groups = new Map<string, Target[]>();
-    const handlers = new Set<Handler>();
+    const handlers = new Map<Handler, HandlerReach>();
     for (const entry of this.#matcher.match(name)) {
-      if (entry.kind === "handler") handlers.add(entry.handler);
+      if (entry.kind === "handler") handlers.set(entry.handler, entry.reach);
       else if (!topic || !this.#mayReceive(entry, name, topic)) continue;
       else if (entry.kind === "session") push(bySession, entry.session, entry.subscription);
       else push(groups, entry.group, targetOf(entry.session, [entry.subscription]));
@@ -236,7 +241,8 @@ export class Router {
       version: this.#version,
       targets: [...bySession].map(([session, subscriptions]) => targetOf(session, subscriptions)),
       groups,
-      handlers: [...handlers],
+      handlers: [...handlers.keys()],
+      everywhere: [...handlers].filter(([, reach]) => reach === "everywhere").map(([handler]) => handler),
     };
   }
 
@@ -248,9 +254,15 @@ export class Router {
   }
 }
 
-/** What other nodes must know. The hub's own subscribers are on every node. */
+/** What other nodes must know. Most of the hub's own subscribers are on every node. */
 const wantedBy = (entry: Entry, filter: string): string | undefined =>
-  entry.kind === "handler" ? undefined : entry.kind === "shared" ? `$share/${entry.group}/${filter}` : filter;
+  entry.kind === "handler"
+    ? entry.reach === "everywhere"
+      ? filter
+      : undefined
+    : entry.kind === "shared"
+      ? `$share/${entry.group}/${filter}`
+      : filter;
 
 /** How other nodes know a filter of the session. */
 export function announcedAs(session: Session, filter: string): string {

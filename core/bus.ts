@@ -20,7 +20,8 @@ export interface BusMessage {
 export interface Bus {
   /** Resolves when the broker has taken the message: queued for every session that matches, retained if asked so. */
   publish(message: BusMessage): Promise<void>;
-  subscribe(filter: string, handler: (topic: string, payload: Buffer) => void): Disposable;
+  /** `everywhere`: also what other nodes accept. Without it only what is below `$hub/` comes from them. */
+  subscribe(filter: string, handler: (topic: string, payload: Buffer) => void, reach?: "everywhere"): Disposable;
 }
 
 export type EndReason = "revoked" | "taken_over" | "deleted";

@@ -40,3 +40,8 @@ export const newClaimCode = (): string =>
 
 /** 256 random bits as text, behind a prefix that secret scanners can recognise. */
 export const newSecret = (prefix: string): string => `${prefix}_${randomBytes(32).toString("base64url")}`;
+
+/** When a UUID of version 7 was made, in ms since 1970; undefined for every other text. */
+export function timeOfId(id: string): number | undefined {
+  return isUuid(id) && id[14] === "7" ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : undefined;
+}

@@ -1,7 +1,7 @@
 import type { SensorValue } from "../core/payloads.ts";
 import type { Scope } from "../core/principal.ts";
 import type { Db } from "./open.ts";
-import { type Page, pageOf, scoped } from "./sql.ts";
+import { type Page, pageOf, rowSource, rowsOf, scoped, toJson } from "./sql.ts";
 import { sensorValue } from "./state.ts";
 
 export interface LatestFilter {
@@ -40,6 +40,26 @@ export async function latestReadings(db: Db, scope: Scope, filter: LatestFilter)
   if (filter.after !== undefined) query.whereRaw("(l.device_id, l.sensor_key) > (?, ?)", placeOf(filter.after));
   const rows = (await query) as Row[];
   return pageOf(rows.map(latestOf), filter.limit, ({ deviceId, key }) => `${deviceId} ${key}`);
+}
+
+export interface Sensor {
+  readonly uid: string;
+  readonly key: string;
+}
+
+/** The newest values of these sensors, and whose they are. */
+export async function latestOfSensors(
+  db: Db,
+  sensors: readonly Sensor[],
+): Promise<readonly (LatestReading & { readonly organizationId: string | null })[]> {
+  const rows = await rowsOf<Row & { organization_id: string | null }>(
+    db,
+    `select l.device_id, d.uid, d.organization_id, l.sensor_key, l.v, l.ts, l.received_at, cast(l.json as text) as json
+     from ${rowSource(db, { uid: "text", sensor: "text" })} join devices d on d.uid = r.uid
+     join device_sensor_state l on l.device_id = d.id and l.sensor_key = r.sensor`,
+    [toJson(sensors.map(({ uid, key }) => ({ uid, sensor: key })))],
+  );
+  return rows.map((row) => ({ ...latestOf(row), organizationId: row.organization_id }));
 }
 
 const placeOf = (cursor: string): [string, string] => {

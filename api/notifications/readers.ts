@@ -117,14 +117,14 @@ export class StreamReaders implements Disposable {
 }
 
 /** One stream that is open. */
-export class LiveReader implements Disposable {
-  readonly who: StreamReader;
+export class LiveReader<Who = StreamReader> implements Disposable {
+  readonly who: Who;
   readonly #onEnd: () => void;
   #isWoken = false;
   #isEnded = false;
   #stir: (() => void) | undefined;
 
-  constructor(who: StreamReader, onEnd: () => void) {
+  constructor(who: Who, onEnd: () => void) {
     this.who = who;
     this.#onEnd = onEnd;
   }

@@ -14,6 +14,7 @@ import type { RecentCommandMemory } from "../../core/risk.ts";
 import { createTopics } from "../../core/topics.ts";
 import { parserFor } from "../../core/validate.ts";
 import { createRateLimits, type RateLimitSettings } from "../../api/rate-limits.ts";
+import { LiveStreams } from "../../api/live/live-streams.ts";
 import { createMetrics } from "../../api/metrics.ts";
 import { type StreamPace, StreamReaders } from "../../api/notifications/readers.ts";
 import { ReadingImports } from "../../api/readings/imports.ts";
@@ -268,6 +269,7 @@ export async function startTestApi(
     streamReaders,
     ...resources.use(await openAudit({ db: store.db, masterKey, log: logs, clock })),
     readingImports,
+    liveStreams: new LiveStreams({ db: store.db, bus, topics, directory: deviceDirectory, access, log: logs, clock }),
     setup: { token: SETUP_TOKEN },
     settings: {
       host: "127.0.0.1",

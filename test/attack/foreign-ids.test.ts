@@ -25,6 +25,7 @@ const ASK_MORE = new Set([
   "/api/v1/search",
   "/api/v1/audit/export",
   "/api/v1/notifications/stream",
+  "/api/v1/live",
 ]);
 
 async function addAlert(api: ApiClient): Promise<{ rule: { id: string }; alert: { id: string } }> {

@@ -11,8 +11,9 @@ const open = (who: PersonName, target: Target): number | "open" => {
   return target !== "missing" && (who === "root" || target === "own" || target === "sibling") ? "open" : 404;
 };
 
-/** Of the routes about readings. */
+/** Of the routes about readings, and what is told as it happens. */
 export const READING_ROWS: Readonly<Record<string, Row>> = {
+  "GET /api/v1/live": {},
   // What is not theirs is refused by the line.
   "POST /api/v1/readings/import": { headers: NDJSON, body: ({ device }) => lineOf(device.uid) },
   "GET /api/v1/readings/imports": {},

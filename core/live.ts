@@ -1,0 +1,43 @@
+import type { EventType } from "./event.ts";
+import { type Access, may, mayOn } from "./permissions.ts";
+
+/** What a stream of live values can tell of; the names are part of the contract (R-BRK-8). */
+export const LIVE_TOPICS = ["live_data", "device_status", "alerts"] as const;
+export type LiveTopic = (typeof LIVE_TOPICS)[number];
+/** Those that tell of events, which are kept. */
+export type LiveEventTopic = Exclude<LiveTopic, "live_data">;
+
+export const LIVE_EVENTS: Readonly<Record<LiveEventTopic, readonly EventType[]>> = {
+  device_status: [
+    "device.claimed",
+    "device.released",
+    "device.deleted",
+    "device.online",
+    "device.offline",
+    "device.stale",
+    "device.flapping",
+    "device.state_changed",
+  ],
+  alerts: ["alert.raised", "alert.acknowledged", "alert.escalated", "alert.resolved"],
+};
+
+const TOPIC_OF: ReadonlyMap<string, LiveEventTopic> = new Map(
+  (Object.keys(LIVE_EVENTS) as LiveEventTopic[]).flatMap((topic) => LIVE_EVENTS[topic].map((type) => [type, topic])),
+);
+
+/** undefined for an event that no stream tells of. */
+export const liveTopicOf = (type: string): LiveEventTopic | undefined => TOPIC_OF.get(type);
+
+/** What something that is told is about. */
+export interface LiveSubject {
+  readonly topic: LiveTopic;
+  readonly organizationId: string;
+  /** Of an alert: whatever it is about. */
+  readonly entityId: string | null;
+}
+
+/** As over REST: alerts for whoever may see those of the organisation, all else for whoever may see the device. */
+export function maySeeLive(access: Access, { topic, organizationId, entityId }: LiveSubject): boolean {
+  if (topic === "alerts") return may(access, "automation.read", organizationId);
+  return entityId !== null && mayOn(access, "device.read", { id: entityId, organizationId });
+}
