@@ -1,7 +1,7 @@
 import Type from "typebox";
 import { valueToCell } from "../../core/csv-value.ts";
 import { type ExportedReading, readingPages } from "../../store/readings-export.ts";
-import { csvLine } from "../csv.ts";
+import { csvLine, csvText } from "../csv.ts";
 import { deviceFor } from "../devices/device-for.ts";
 import { DeviceReference, Instant } from "../fields.ts";
 import { defineRoute } from "../route.ts";
@@ -66,9 +66,7 @@ async function* ndjsonOf(pages: Pages): AsyncGenerator<string> {
 async function* csvOf(pages: Pages): AsyncGenerator<string> {
   yield csvLine(["device", "key", "ts", "value"]);
   for await (const page of pages)
-    yield page
-      .map(({ uid, key, ts, value }) => csvLine([uid, key, timeOf(ts), typeof value === "number" ? value : valueToCell(value)]))
-      .join("");
+    yield page.map(({ uid, key, ts, value }) => `${uid},${key},${timeOf(ts)},${csvText(valueToCell(value))}\r\n`).join("");
 }
 
 const timeOf = (ts: number): string => new Date(ts).toISOString();

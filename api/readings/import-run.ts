@@ -24,10 +24,11 @@ type Needs = Pick<ApiContext, "store" | "telemetry" | "access" | "clock" | "sett
 
 /** Fewer would cost as much: most of it is the commit. */
 const LEAST_LINES = 200;
-const MOST_LINES = 2_000;
+const MOST_LINES = 1_000;
 /** A batch takes about so long: SQLite has one writer, and devices wait for it. */
-const AIM_MS = 10;
-/** After a batch the others have their turn for as long as it took. */
+const AIM_MS = 5;
+/** After a batch the others have their turn, for twice as long as it took. */
+const TURN = 2;
 const LEAST_PAUSE_MS = 2;
 const MOST_PAUSE_MS = 250;
 /** How often it is written down how far it is, and asked whether whoever sends it may go on. */
@@ -103,7 +104,7 @@ export class ImportRun {
     await this.#store(checked, isDue);
     const tookMs = Math.max(1, performance.now() - began);
     this.#size = Math.min(MOST_LINES, this.#size * 2, Math.max(LEAST_LINES, Math.round((lines.length * AIM_MS) / tookMs)));
-    await pause(Math.min(MOST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, tookMs)));
+    await pause(Math.min(MOST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, tookMs * TURN)));
   }
 
   async #look(): Promise<void> {

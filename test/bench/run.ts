@@ -12,6 +12,7 @@ import { measureRetention } from "./measure-retention.ts";
 import { measureRules } from "./measure-rules.ts";
 import { measureTasks } from "./measure-tasks.ts";
 import { measureTimers } from "./measure-timers.ts";
+import { measureTransfer } from "./measure-transfer.ts";
 import { measureLatency, measureMqtt5, measurePattern, measureTransport } from "./measure-traffic.ts";
 import { mosquittoVersion, natsVersion } from "./peers.ts";
 import { isMet, type Row, table } from "./report.ts";
@@ -36,6 +37,7 @@ const SCENARIOS: Readonly<Record<string, (plan: Plan) => Promise<Row[]>>> = {
   readings: measureReadings,
   retention: measureRetention,
   audit: measureAudit,
+  transfer: measureTransfer,
   memory: measureMemory,
   start: measureStart,
 };
