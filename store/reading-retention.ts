@@ -4,7 +4,7 @@ import { outboxOf } from "./clickhouse-outbox.ts";
 import type { Db } from "./open.ts";
 import { ownRetentions } from "./own-retentions.ts";
 import { rollUp } from "./rollups.ts";
-import { seriesRetentions } from "./series-retentions.ts";
+import { daysOfSeries, organizationRetention, seriesRetentions } from "./series-retentions.ts";
 import { engineOf, numbersParameter, rowsOf, toJson } from "./sql.ts";
 import { dropPartitionsBefore } from "./telemetry-partitions.ts";
 import { inTransaction } from "./transaction.ts";
@@ -47,10 +47,20 @@ export async function purgeReadings(db: Db, { days, now, signal }: ReadingRetent
 
 const firstKept = (days: number, now: number): number => Math.floor((now - days * DAY_MS) / DAY_MS) * DAY_MS;
 
-/** The first moment of which the organisation's readings are kept, in ms since 1970. */
-export async function keptFrom(db: Db, organizationId: string, { days, now }: Pick<ReadingRetention, "days" | "now">): Promise<number> {
-  const own = (await ownRetentions(db, READING_RETENTION_SETTING)).get(organizationId);
-  return Math.max(days === 0 ? 0 : firstKept(days, now), own === undefined ? 0 : firstKept(own, now));
+/** Since when readings are kept, in ms since 1970. */
+export interface Kept {
+  readonly from: number;
+  /** Of series with days of their own, by device and key with a blank between. */
+  readonly bySeries: ReadonlyMap<string, number>;
+}
+
+export async function keptReadings(db: Db, organizationId: string, { days, now }: Pick<ReadingRetention, "days" | "now">): Promise<Kept> {
+  const kept = await organizationRetention(db, organizationId, days);
+  const own = await daysOfSeries(db, organizationId);
+  return {
+    from: kept === 0 ? 0 : firstKept(kept, now),
+    bySeries: new Map(own.map((one) => [`${one.deviceId} ${one.key}`, firstKept(one.days, now)])),
+  };
 }
 
 async function removeOfHub(db: Db, before: number, signal: AbortSignal | undefined): Promise<void> {

@@ -64,3 +64,15 @@ export async function seriesRetentions(db: Db): Promise<number[]> {
   );
   return rows.map((row) => row.retention_days);
 }
+
+/** Of an organisation's series that have days of their own. */
+export async function daysOfSeries(
+  db: Db,
+  organizationId: string,
+): Promise<(Pick<SeriesName, "deviceId" | "key"> & { readonly days: number })[]> {
+  const rows = (await db("series")
+    .where({ organization_id: organizationId })
+    .whereNotNull("retention_days")
+    .select("device_id", "sensor_key", "retention_days")) as { device_id: string; sensor_key: string; retention_days: number }[];
+  return rows.map((row) => ({ deviceId: row.device_id, key: row.sensor_key, days: row.retention_days }));
+}

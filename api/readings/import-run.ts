@@ -15,7 +15,7 @@ import { MAX_AGE_MS, MAX_AHEAD_MS } from "../../core/telemetry.ts";
 import { endedAmong } from "../../store/ended-credentials.ts";
 import type { Db } from "../../store/open.ts";
 import { holdDevices, noteProgress } from "../../store/reading-imports.ts";
-import { keptFrom } from "../../store/reading-retention.ts";
+import { type Kept, keptReadings } from "../../store/reading-retention.ts";
 import type { SeriesReading } from "../../store/telemetry.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import type { ApiContext } from "../context.ts";
@@ -75,7 +75,7 @@ export class ImportRun {
   #totals = NO_TOTALS;
   #size = LEAST_LINES;
   #notedAt = performance.now();
-  #keptFrom: number | undefined;
+  #kept: Kept | undefined;
 
   constructor(context: Needs, who: Member, id: string) {
     this.#context = context;
@@ -95,10 +95,10 @@ export class ImportRun {
   /** Throws `unauthorized` when whoever sends it may not go on, `storage_full` and `unavailable`. */
   async take(lines: readonly ReadingLine[]): Promise<void> {
     const began = performance.now();
-    const isDue = this.#keptFrom === undefined || began - this.#notedAt > NOTE_MS;
+    const isDue = this.#kept === undefined || began - this.#notedAt > NOTE_MS;
     if (isDue) await this.#look();
     const now = this.#context.clock();
-    const checked = lines.map((line) => timed(line, now, this.#keptFrom ?? 0));
+    const checked = lines.map((line) => timed(line, now, this.#kept?.from ?? 0));
     const timestamps = checked.flatMap((line) => ("reading" in line ? [line.reading.ts] : []));
     await this.#context.telemetry.ensurePartitions(timestamps);
     await this.#store(checked, isDue);
@@ -112,7 +112,7 @@ export class ImportRun {
     const now = clock();
     if ((await endedAmong(store.db, [this.#who], now)).size > 0)
       throw new HubError("unauthorized", "the login or token has ended meanwhile");
-    this.#keptFrom = await keptFrom(store.db, this.#who.organizationId, { days: settings.readingRetentionDays, now });
+    this.#kept = await keptReadings(store.db, this.#who.organizationId, { days: settings.readingRetentionDays, now });
     this.#notedAt = performance.now();
   }
 
@@ -139,7 +139,7 @@ export class ImportRun {
     const series = new Set<string>();
     for (const line of lines) {
       const { organizationId } = this.#who;
-      const code = "code" in line ? line.code : this.#faultOf(devices.get(line.reading.device), line.reading.key, series);
+      const code = "code" in line ? line.code : this.#faultOf(devices.get(line.reading.device), line.reading, series);
       if (code !== undefined) refusals.push({ line: line.line, code });
       else if ("reading" in line) readings.push({ ...line.reading, deviceId: devices.get(line.reading.device) as string, organizationId });
     }
@@ -147,12 +147,13 @@ export class ImportRun {
   }
 
   /** Notes the series among those of the batch. */
-  #faultOf(id: string | undefined, key: string, series: Set<string>): LineRefusal | undefined {
+  #faultOf(id: string | undefined, { key, ts }: Pick<SeriesReading, "key" | "ts">, series: Set<string>): LineRefusal | undefined {
     const { organizationId } = this.#who;
     const rights = this.#context.access.of(this.#who);
     if (id === undefined || !mayOn(rights, "device.read", { id, organizationId })) return "unknown_device";
     if (!mayOn(rights, "device.manage", { id, organizationId })) return "forbidden";
     const name = `${id} ${key}`;
+    if (ts < (this.#kept?.bySeries.get(name) ?? 0)) return "past_retention";
     if (this.#series.has(name) || series.has(name)) return undefined;
     if (this.#series.size + series.size >= MOST_IMPORT_SERIES) return "too_many_series";
     series.add(name);

@@ -158,6 +158,22 @@ for (const { name, skip, open: openDatabase } of databases())
       });
     });
 
+    test("hold nothing of a series that it keeps for fewer days", async () => {
+      await inScene(openDatabase, async (scene) => {
+        const { owner, ask } = scene;
+        const { uid } = await device(scene);
+        const now = Date.now();
+        assert.equal((await ask(owner, "PUT", `devices/${uid}/series/brief/retention`, { days: 2 })).status, 200);
+        const file = [now, now - 5 * DAY_MS].flatMap((ts) => [lineOf(uid, ts, 1, "brief"), lineOf(uid, ts, 1)]).join("");
+        const { report } = await send(scene, owner, file);
+        assert.deepEqual(counts(report), ["completed", 4, 3, 0, 1]);
+        assert.deepEqual(
+          (report["refusals"] as Json[]).map(({ line, code }) => [line, code]),
+          [[3, "past_retention"]],
+        );
+      });
+    });
+
     test("are told by the line what is refused, and the rest is stored", async () => {
       await inScene(openDatabase, async (scene) => {
         const { hub, owner, ask, join } = scene;
