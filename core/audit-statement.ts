@@ -65,23 +65,25 @@ export const statementHash = (statement: CheckpointStatement): string =>
 
 export const firstSeqOf = ({ seq, count }: Pick<CheckpointStatement, "seq" | "count">): number => seq - count + 1;
 
+/** Everything that a row tells but its details, in the order in which it is hashed. */
+export const toldBy = (row: AuditRow): readonly (string | null)[] => [
+  row.id,
+  row.organization_id,
+  row.actor_kind,
+  row.actor_id,
+  row.action,
+  row.resource_type,
+  row.resource_id,
+  row.request_id,
+  row.correlation_id,
+  row.before_hash,
+  row.after_hash,
+  row.created_at,
+];
+
 /** SHA-256 of the row's place and of everything that it tells, as an RFC 8785 array. Anybody can work it out, unlike the chain's own links. */
 export function rowHash(seq: number, row: AuditRow): Buffer {
-  const told = JSON.stringify([
-    seq,
-    row.id,
-    row.organization_id,
-    row.actor_kind,
-    row.actor_id,
-    row.action,
-    row.resource_type,
-    row.resource_id,
-    row.request_id,
-    row.correlation_id,
-    row.before_hash,
-    row.after_hash,
-    row.created_at,
-  ]);
+  const told = JSON.stringify([seq, ...toldBy(row)]);
   return createHash("sha256")
     .update(`${told.slice(0, -1)},${detailsText(row.details)}]`)
     .digest();

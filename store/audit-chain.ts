@@ -1,5 +1,5 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject, randomBytes } from "node:crypto";
-import { type AuditRow, detailsText } from "../core/audit-statement.ts";
+import { type AuditRow, detailsText, toldBy } from "../core/audit-statement.ts";
 import { lockFirstStart } from "./first-start.ts";
 import { findHubSecret, keepHubSecret } from "./hub-secrets.ts";
 import type { Db } from "./open.ts";
@@ -36,22 +36,7 @@ export type LinkRow = AuditRow;
 
 /** HMAC-SHA-256 of the link before it and of everything that this row tells, in base64url. */
 export function linkHash(key: ChainKey, previous: string, seq: number, row: LinkRow): string {
-  const told = JSON.stringify([
-    previous,
-    seq,
-    row.id,
-    row.organization_id,
-    row.actor_kind,
-    row.actor_id,
-    row.action,
-    row.resource_type,
-    row.resource_id,
-    row.request_id,
-    row.correlation_id,
-    row.before_hash,
-    row.after_hash,
-    row.created_at,
-  ]);
+  const told = JSON.stringify([previous, seq, ...toldBy(row)]);
   return createHmac("sha256", key)
     .update(told + detailsText(row.details))
     .digest("base64url");

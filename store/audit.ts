@@ -125,7 +125,8 @@ interface AuditRow {
   chain_hash: string | null;
 }
 
-function rowOf(entry: AuditEntry): Omit<AuditRow, "chain_seq" | "chain_hash"> {
+/** As it is stored, before it has its place in a chain. */
+export function rowOf(entry: AuditEntry): Omit<AuditRow, "chain_seq" | "chain_hash"> {
   return {
     id: entry.id,
     organization_id: entry.organizationId,

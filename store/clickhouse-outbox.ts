@@ -1,5 +1,6 @@
 import type { HubEvent } from "../core/event.ts";
 import type { Db } from "./open.ts";
+import { HOUR_MS } from "./rollups.ts";
 import { engineOf, rowsOf, toJson } from "./sql.ts";
 import { afterCommit, inOrder, inTransaction, type Statement } from "./transaction.ts";
 
@@ -48,7 +49,6 @@ export interface ClickhouseOutbox {
 
 /** The series of what is noted for events, which have none. */
 export const NO_SERIES = 0;
-const HOUR_MS = 3_600_000;
 
 const OUTBOX = Symbol("what waits for ClickHouse");
 /** A transaction's client has what its database's has. */

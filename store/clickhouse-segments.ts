@@ -1,7 +1,7 @@
 import { newId } from "../core/id.ts";
 import type { Lane } from "./clickhouse-outbox.ts";
 import type { Db } from "./open.ts";
-import { rowsOf, toJson } from "./sql.ts";
+import { placesFor, rowsOf, toJson } from "./sql.ts";
 import { inTransaction } from "./transaction.ts";
 
 /** What makes one of these up; where it ends is for its kind to say. */
@@ -65,7 +65,7 @@ async function fixSegment(trx: Db, lane: Lane, kinds: readonly SegmentKind[]): P
 async function findOpen(db: Db, kinds: readonly SegmentKind[]): Promise<Segment | undefined> {
   const [row] = await rowsOf<{ id: string; kind: string; bounds: string }>(
     db,
-    `select id, kind, bounds from clickhouse_segments where refused_at is null and kind in (${kinds.map(() => "?").join(", ")}) order by id limit 1`,
+    `select id, kind, bounds from clickhouse_segments where refused_at is null and kind in (${placesFor(kinds)}) order by id limit 1`,
     kinds.map(({ name }) => name),
   );
   return row && { ...row, bounds: JSON.parse(row.bounds) as Bounds, isFull: true };

@@ -4,7 +4,7 @@ import type { Finding, Insight, InsightKind } from "../core/insight.ts";
 import type { Severity } from "../core/notification.ts";
 import type { Actor, Scope } from "../core/principal.ts";
 import type { Db } from "./open.ts";
-import { fromJson, isoOf, type Page, pageOf, rowsOf, scoped, storableText, toJson } from "./sql.ts";
+import { fromJson, isoOf, type Page, pageOf, placesFor, rowsOf, scoped, storableText, toJson } from "./sql.ts";
 
 const SCOPE = { organization: "organization_id", device: "device_id" };
 /** Of an organisation. */
@@ -42,7 +42,7 @@ export async function insertInsight(trx: Db, { organizationId, device, finding, 
   const names = Object.keys(row);
   const [inserted] = await rowsOf<Row>(
     trx,
-    `insert into insights (${names.join(", ")}) values (${names.map(() => "?").join(", ")}) on conflict do nothing returning *`,
+    `insert into insights (${names.join(", ")}) values (${placesFor(names)}) on conflict do nothing returning *`,
     Object.values(row),
   );
   return inserted && insightOf(inserted);

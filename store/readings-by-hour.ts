@@ -31,7 +31,7 @@ export async function* readHours(
 /** SQLite visits the six ten-minute buckets of each hour, as its key lies. */
 function select(db: Db): string {
   if (engineOf(db) === "postgres")
-    return `select t.series_id, round(extract(epoch from t.ts) * 1000)::bigint as ts, t.v, t.json::text as json
+    return `select t.series_id, round(date_part('epoch', t.ts) * 1000)::bigint as ts, t.v, t.json::text as json
       from (select (e->>0)::int as series_id, (e->>1)::bigint as ts from jsonb_array_elements(?::jsonb) as e) as p
       join telemetry t on t.series_id = p.series_id and t.ts >= to_timestamp(p.ts / 1000) and t.ts < to_timestamp(p.ts / 1000 + ${HOUR_MS / 1_000})
       order by t.series_id, t.ts`;

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { newAudit } from "../../core/event.ts";
-import { insertAudit } from "../../store/audit.ts";
+import { insertAudit, rowOf } from "../../store/audit.ts";
 import { type ChainKey, headSeal, LINK_COLUMNS, linkHash, loadChainKey } from "../../store/audit-chain.ts";
 import { signChains } from "../../store/audit-checkpoints.ts";
 import { createAuditKeys } from "../../store/audit-keys.ts";
@@ -79,21 +79,7 @@ async function writeChain(db: Db, key: ChainKey): Promise<void> {
   let [seq, hash] = [1, first?.chain_hash ?? ""];
   for (let left = ROWS - 1; left > 0; left -= BATCH) {
     const rows = entries(Math.min(BATCH, left)).map((entry) => {
-      const row = {
-        id: entry.id,
-        organization_id: entry.organizationId,
-        actor_kind: entry.actor.kind,
-        actor_id: entry.actor.id,
-        action: entry.action,
-        resource_type: entry.resourceType,
-        resource_id: entry.resourceId,
-        details: entry.details,
-        request_id: entry.requestId,
-        correlation_id: entry.correlationId,
-        before_hash: entry.beforeHash,
-        after_hash: entry.afterHash,
-        created_at: entry.createdAt,
-      };
+      const row = rowOf(entry);
       hash = linkHash(key, hash, ++seq, row);
       return { ...row, chain_seq: seq, chain_hash: hash };
     });

@@ -15,6 +15,7 @@ import { loadMasterKey } from "../../store/secrets.ts";
 import { until } from "../support/wait.ts";
 import { sealAll, testChainKey, verify, writeAudit } from "./audit-rows.ts";
 import { forEachEngine } from "./engines.ts";
+import { OWN_DUTIES } from "./fixtures.ts";
 
 const A = "org-a";
 const B = "org-b";
@@ -270,21 +271,9 @@ forEachEngine(({ engine, test, emptyPlace }) => {
     const key = await testChainKey(db);
     const errors: string[] = [];
     const log = { debug() {}, info() {}, warn() {}, error: (_data: object, message: string) => void errors.push(message) };
-    const duties = {
-      hold(_name: string, work: (signal: AbortSignal) => Promise<void>) {
-        const closing = new AbortController();
-        const running = work(closing.signal);
-        return {
-          async [Symbol.asyncDispose]() {
-            closing.abort();
-            await running;
-          },
-        };
-      },
-    };
     await db.raw("alter table audit_chains rename to away");
     await writeAudit(db, A, 1);
-    await using _sealing = startAuditSealing({ db, chainKey: key, duties, log, everyMs: 5 });
+    await using _sealing = startAuditSealing({ db, chainKey: key, duties: OWN_DUTIES, log, everyMs: 5 });
     await until(() => errors.length > 0, { what: "a failure" });
     await db.raw("alter table away rename to audit_chains");
     await until(async () => (await verify(db, key)).at(-1)?.checked === 1, { what: "the sealed row" });

@@ -3,55 +3,20 @@ import { generateKeyPairSync, randomBytes, sign as signWith } from "node:crypto"
 import { firstSeqOf, keyIdOf, MOST_ROWS, signatureFault, type SignedCheckpoint, statementHash } from "../../core/audit-statement.ts";
 import { canonicalJson } from "../../core/canonical-json.ts";
 import { PLATFORM, type Scope } from "../../core/principal.ts";
-import { type ChainKey, CHECKPOINTS_BEGAN, headSeal } from "../../store/audit-chain.ts";
+import { CHECKPOINTS_BEGAN, headSeal } from "../../store/audit-chain.ts";
 import { listCheckpoints, signChains } from "../../store/audit-checkpoints.ts";
 import { startCheckpoints } from "../../store/audit-checkpointing.ts";
-import { type AuditKeys, createAuditKeys } from "../../store/audit-keys.ts";
+import { createAuditKeys } from "../../store/audit-keys.ts";
 import type { ChainFault } from "../../store/audit-links.ts";
 import type { Db } from "../../store/open.ts";
-import { isoOf } from "../../store/sql.ts";
-import { inTransaction } from "../../store/transaction.ts";
 import { until } from "../support/wait.ts";
 import { sealAll, testChainKey, verify, writeAudit } from "./audit-rows.ts";
+import { A, B, checkpointAt, checkpointsOfA, rowAt, type Scene, scene } from "./audit-scene.ts";
 import { forEachEngine } from "./engines.ts";
+import { OWN_DUTIES } from "./fixtures.ts";
 
-const A = "org-a";
-const B = "org-b";
 const HOUR_MS = 3_600_000;
 const scopeOf = (organizationId: string): Scope => ({ kind: "organization", organizationId });
-
-interface Scene {
-  readonly db: Db;
-  readonly key: ChainKey;
-  readonly keys: AuditKeys;
-  readonly sign: () => Promise<unknown>;
-  readonly faultOfA: () => Promise<ChainFault | null | undefined>;
-}
-
-/** A has three checkpoints, up to its rows 4, 7 and 9, and two rows behind them; B has one. */
-async function scene(db: Db): Promise<Scene> {
-  const masterKey = randomBytes(32);
-  const key = await testChainKey(db, masterKey);
-  const keys = createAuditKeys(db, masterKey);
-  await keys.ensure(Date.now());
-  const context = { db, chainKey: key, keys, clock: Date.now };
-  const sign = () => signChains(context, 0);
-  for (const count of [4, 3, 2]) {
-    await writeAudit(db, A, count);
-    await sealAll(db, key);
-    assert.deepEqual((await sign()).bad, []);
-  }
-  await writeAudit(db, A, 2);
-  await writeAudit(db, B, 3);
-  await sealAll(db, key);
-  const faultOfA = async () => (await verify(db, key, PLATFORM, keys)).find(({ organizationId }) => organizationId === A)?.fault;
-  return { db, key, keys, sign, faultOfA };
-}
-
-const rowAt = (db: Db, seq: number) => db("audit_outbox").where({ organization_id: A, chain_seq: seq });
-const checkpointAt = (db: Db, number: number) => db("audit_checkpoints").where({ organization_id: A, number });
-const checkpointsOfA = async (db: Db): Promise<SignedCheckpoint[]> =>
-  (await listCheckpoints(db, PLATFORM, { organizationId: A, limit: 100 })).items.toReversed();
 
 /** What the hub itself would do, by somebody who has got hold of the key of its chains. */
 async function sealAnew({ db, key }: Scene, organizationId = A): Promise<void> {
@@ -348,20 +313,8 @@ forEachEngine(({ test }) => {
     await db("audit_outbox").where({ organization_id: B, chain_seq: 1 }).update({ actor_id: "somebody" });
     const errors: string[] = [];
     const log = { debug() {}, info() {}, warn() {}, error: (_data: object, message: string) => void errors.push(message) };
-    const duties = {
-      hold(_name: string, work: (signal: AbortSignal) => Promise<void>) {
-        const closing = new AbortController();
-        const running = work(closing.signal);
-        return {
-          async [Symbol.asyncDispose]() {
-            closing.abort();
-            await running;
-          },
-        };
-      },
-    };
     await db.raw("alter table audit_checkpoint_ends rename to away");
-    await using _signing = startCheckpoints({ db, chainKey: key, keys, clock: Date.now, duties, log, everyMs: 5, waitMs: 0 });
+    await using _signing = startCheckpoints({ db, chainKey: key, keys, clock: Date.now, duties: OWN_DUTIES, log, everyMs: 5, waitMs: 0 });
     await until(() => errors.length > 0, { what: "a failure" });
     await db.raw("alter table away rename to audit_checkpoint_ends");
     await until(async () => (await checkpointsOfA(db)).length === 4, { what: "the checkpoint" });
@@ -369,53 +322,5 @@ forEachEngine(({ test }) => {
     await sealAll(db, key);
     await until(async () => (await checkpointsOfA(db)).length === 5, { what: "the next checkpoint" });
     assert.equal(errors.filter((message) => message.startsWith("the audit is not")).length, 1);
-  });
-
-  test("a new key signs, and what the one before it has signed still verifies, though nobody can sign with it", async (db) => {
-    const { key, keys, sign } = await scene(db);
-    const [first] = await keys.list();
-    const second = await inTransaction(db, (trx) => keys.rotate(trx, Date.now()));
-    await sign();
-    const checkpoints = await checkpointsOfA(db);
-    assert.deepEqual([...new Set(checkpoints.map(({ statement }) => statement.key_id))], [first?.keyId, second.keyId]);
-    assert.deepEqual(
-      (await verify(db, key, PLATFORM, keys)).map(({ fault }) => fault),
-      [null, null, null],
-    );
-    assert.deepEqual(
-      (await keys.list()).map(({ keyId, retiredAt }) => [keyId, retiredAt === null]),
-      [
-        [first?.keyId, false],
-        [second.keyId, true],
-      ],
-    );
-    await db("audit_keys").where({ key_id: second.keyId }).del();
-    await db("audit_keys").where({ key_id: first?.keyId }).update({ retired_at: null });
-    await assert.rejects(keys.signer(db), /no key to sign with/);
-  });
-
-  test("nodes that start at once have one key, and of two that rotate at once one does", async (db) => {
-    const masterKey = randomBytes(32);
-    const nodes = [1, 2, 3].map(() => createAuditKeys(db, masterKey));
-    await Promise.all(nodes.map((keys) => keys.ensure(Date.now())));
-    const [keys] = nodes;
-    assert.ok(keys);
-    assert.equal((await keys.list()).length, 1);
-    const turns = await Promise.allSettled(nodes.map((node) => inTransaction(db, (trx) => node.rotate(trx, Date.now()))));
-    const made = turns.filter(({ status }) => status === "fulfilled").length;
-    for (const turn of turns) if (turn.status === "rejected") assert.equal((turn.reason as { code: string }).code, "conflict");
-    assert.ok(made >= 1);
-    assert.equal((await keys.list()).length, 1 + made);
-    assert.equal((await keys.list()).filter(({ retiredAt }) => retiredAt === null).length, 1);
-  });
-
-  test("the private key stands in no row as it is", async (db) => {
-    const { keys } = await scene(db);
-    await keys.signer(db);
-    const rows = JSON.stringify(await db("audit_keys"));
-    assert.doesNotMatch(rows, /PRIVATE KEY|private_key/);
-    assert.match(rows, /BEGIN PUBLIC KEY/);
-    await db("audit_keys").insert({ key_id: "other", public_key: "x", sealed: "v1.x.y.z.a", created_at: isoOf(0), retired_at: isoOf(0) });
-    assert.deepEqual([...(await keys.trusted()).keys()], [(await keys.list()).at(-1)?.keyId]);
   });
 });

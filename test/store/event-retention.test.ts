@@ -10,7 +10,7 @@ import { putSetting, type SettingsOwner } from "../../store/service-settings.ts"
 import { until } from "../support/wait.ts";
 import { forEachEngine } from "./engines.ts";
 import { eventAt } from "./event-rows.ts";
-import { tenant } from "./fixtures.ts";
+import { tenant, OWN_DUTIES } from "./fixtures.ts";
 
 const NOW = Date.parse("2026-06-30T12:00:00.000Z");
 const DAY = 86_400_000;
@@ -78,18 +78,7 @@ forEachEngine(({ test }) => {
       keyRotation: { maintain: async () => undefined },
       readingRetentionDays: 0,
       eventRetentionDays: 20,
-      duties: {
-        hold(_name, work) {
-          const stop = new AbortController();
-          const done = work(stop.signal);
-          return {
-            [Symbol.asyncDispose]: () => {
-              stop.abort();
-              return done;
-            },
-          };
-        },
-      },
+      duties: OWN_DUTIES,
       log,
       clock: () => NOW,
       everyMs: 5,

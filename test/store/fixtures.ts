@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { Duties } from "../../core/bus.ts";
 import type { Device } from "../../core/device.ts";
 import type { Scope } from "../../core/principal.ts";
 import { createDevice, type NewDevice } from "../../store/devices.ts";
@@ -41,3 +42,17 @@ export async function device(db: Db, owner: Tenant | null, wanted: Partial<NewDe
 export async function signingKeys(db: Db): Promise<SigningKeys> {
   return await loadSigningKeys(db, randomBytes(32));
 }
+
+/** Those of a node that is alone: it has all of them at once. */
+export const OWN_DUTIES: Duties = {
+  hold(_name, work) {
+    const closing = new AbortController();
+    const running = work(closing.signal);
+    return {
+      async [Symbol.asyncDispose]() {
+        closing.abort();
+        await running;
+      },
+    };
+  },
+};
