@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { inTransaction } from "../../store/transaction.ts";
 import { databases } from "../support/databases.ts";
+import { heldTransaction } from "../support/held-transaction.ts";
 import { until } from "../support/wait.ts";
 import { inScene, type Json, SITE } from "./places-scene.ts";
 import { assertEnvelope } from "./test-api.ts";
@@ -33,12 +33,10 @@ for (const { name, skip, open } of databases().filter((one) => one.name === "Pos
           const match = { "if-match": "*" };
           assert.equal((await ask(owner, "PATCH", `${path}/${former}`, { site_id: null }, match)).status, 200);
 
-          const { promise: hold, resolve: release } = Promise.withResolvers<void>();
-          const holding = inTransaction(db, async (trx) => {
+          await using lock = await heldTransaction(db, async (trx) => {
             await trx("schedules")
               .where({ id: (held.json["schedule"] as Json)["id"] as string })
               .forUpdate();
-            await hold;
           });
           const waiting = (count: number) =>
             until(
@@ -48,24 +46,18 @@ for (const { name, skip, open } of databases().filter((one) => one.name === "Pos
               },
               { what: `${count} that wait`, timeoutMs: 30_000 },
             );
-          try {
-            const removing = ask(owner, "DELETE", `sites/${site.id}`);
-            await waiting(1);
-            const changing = [
-              ask(owner, "PATCH", `${path}/${present}`, { time_zone: "UTC" }, match),
-              ask(owner, "PATCH", `${path}/${other}`, here, match),
-              ask(owner, "POST", `${path}/${former}/versions/1/restore`, undefined, match),
-              ask(owner, "POST", path, { ...body, ...here }),
-            ];
-            await waiting(5);
-            release();
-            assert.equal((await removing).status, 204);
-            for (const answer of await Promise.all(changing)) assertEnvelope(answer, 400, "validation_error");
-          } finally {
-            // Nobody waits for what has failed.
-            release();
-            await holding;
-          }
+          const removing = ask(owner, "DELETE", `sites/${site.id}`);
+          await waiting(1);
+          const changing = [
+            ask(owner, "PATCH", `${path}/${present}`, { time_zone: "UTC" }, match),
+            ask(owner, "PATCH", `${path}/${other}`, here, match),
+            ask(owner, "POST", `${path}/${former}/versions/1/restore`, undefined, match),
+            ask(owner, "POST", path, { ...body, ...here }),
+          ];
+          await waiting(5);
+          await lock.release();
+          assert.equal((await removing).status, 204);
+          for (const answer of await Promise.all(changing)) assertEnvelope(answer, 400, "validation_error");
         });
       });
   });

@@ -8,6 +8,7 @@ import { rowsOf } from "../../store/sql.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { forEachEngine } from "../store/engines.ts";
 import { until } from "../support/wait.ts";
+import { heldTransaction } from "../support/held-transaction.ts";
 import { type Scene, startScene } from "./schedules-scene.ts";
 
 const HOUR = 3_600_000;
@@ -211,11 +212,7 @@ forEachEngine(({ engine, test }) => {
       await using b = await startScene(db);
       const ids = await Promise.all(Array.from({ length: 20 }, () => a.make({ recurrence: EVERY_SECOND, max_runs: 4 })));
       const [changed = ""] = ids;
-      const { promise: hold, resolve: release } = Promise.withResolvers<void>();
-      const changing = inTransaction(db, async (trx) => {
-        await lockSchedule(trx, PLATFORM, changed);
-        await hold;
-      });
+      await using lock = await heldTransaction(db, async (trx) => await lockSchedule(trx, PLATFORM, changed));
       for (const { timers } of [a, b]) timers.begin();
       for (const id of ids.slice(1)) {
         const runs = await ended(a, id, 4);
@@ -224,8 +221,7 @@ forEachEngine(({ engine, test }) => {
         assert.equal(runs.length, 4);
       }
       assert.deepEqual(await a.runs(changed), []);
-      release();
-      await changing;
+      await lock.release();
       assert.equal((await ended(a, changed, 4)).length, 4);
     });
     return;
