@@ -1,16 +1,20 @@
 /**
  * The thread that owns the SQLite file, so that the hub's main loop never waits for an fsync.
- * Messages are `[id, sql, bindings, place]`, answers are {@link Reply}; `close` checkpoints and ends the thread.
+ * Messages are {@link Request}, answers are {@link Reply}; `close` checkpoints and ends the thread.
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
 
 /** Where a statement stands: by itself, first in a transaction that begins with it, or further in. */
 export type Place = "alone" | "first" | "within";
-export type Request = readonly [id: number, sql: string, bindings: SQLInputValue[], place: Place] | "close";
+/** What a statement is run with: once, or once for each row of this JSON, which crosses to the thread for less than rows do. */
+export type Input = { readonly bindings: SQLInputValue[] } | { readonly rows: string };
+export type Request = readonly [id: number, sql: string, input: Input, place: Place] | "close";
 export type Reply =
   | { readonly id: number; readonly columns: readonly string[]; readonly rows: readonly (readonly unknown[])[] }
   | { readonly id: number; readonly changes: number; readonly lastId: number }
+  /** The places of the rows that changed nothing. */
+  | { readonly id: number; readonly unchanged: readonly number[] }
   | { readonly id: number; readonly error: { readonly message: string; readonly errcode: number } };
 
 interface Prepared {
@@ -30,7 +34,7 @@ const PRAGMAS = [
   "foreign_keys = ON",
   "temp_store = MEMORY",
   "cache_size = -8000",
-  "wal_autocheckpoint = 4000",
+  "wal_autocheckpoint = 8000",
   "journal_size_limit = 33554432",
 ];
 
@@ -63,7 +67,7 @@ function open(filename: string, fail: (error: { message: string; errcode: number
   }
 }
 
-function run(db: DatabaseSync, statements: Map<string, Prepared>, [id, sql, bindings, place]: Exclude<Request, "close">): Reply {
+function run(db: DatabaseSync, statements: Map<string, Prepared>, [id, sql, input, place]: Exclude<Request, "close">): Reply {
   // A full disk makes SQLite roll back by itself; the ROLLBACK that follows must not hide the first error.
   if (sql === "ROLLBACK" && !db.isTransaction) return { id, changes: 0, lastId: 0 };
   // What was sent behind the statement that failed must not be done without the rest.
@@ -72,6 +76,8 @@ function run(db: DatabaseSync, statements: Map<string, Prepared>, [id, sql, bind
     // The write lock at once, so that a transaction never fails half-way for want of it.
     if (place === "first") db.exec("BEGIN IMMEDIATE");
     const { statement, columns } = prepare(db, statements, sql);
+    if ("rows" in input) return { id, unchanged: runEach(statement, JSON.parse(input.rows) as SQLInputValue[][]) };
+    const { bindings } = input;
     if (columns.length > 0) return { id, columns, rows: statement.all(...bindings) as unknown as unknown[][] };
     const { changes, lastInsertRowid } = statement.run(...bindings);
     return { id, changes: Number(changes), lastId: Number(lastInsertRowid) };
@@ -80,6 +86,12 @@ function run(db: DatabaseSync, statements: Map<string, Prepared>, [id, sql, bind
     if (place !== "alone" && db.isTransaction) db.exec("ROLLBACK");
     return { id, error: describe(error) };
   }
+}
+
+function runEach(statement: StatementSync, rows: readonly SQLInputValue[][]): number[] {
+  const unchanged: number[] = [];
+  for (const [place, row] of rows.entries()) if (Number(statement.run(...row).changes) === 0) unchanged.push(place);
+  return unchanged;
 }
 
 function prepare(db: DatabaseSync, statements: Map<string, Prepared>, sql: string): Prepared {

@@ -4,7 +4,7 @@ import type { SQLInputValue } from "node:sqlite";
 import { Worker } from "node:worker_threads";
 import { HubError } from "../core/errors.ts";
 import { hubErrorOf, SqliteError } from "./database-errors.ts";
-import type { Place, Reply, Request } from "./sqlite-worker.ts";
+import type { Input, Place, Reply, Request } from "./sqlite-worker.ts";
 
 /** What this file uses of knex's own classes, which have no type declarations. */
 interface DialectBase {
@@ -14,6 +14,8 @@ interface DialectBase {
 interface Query {
   sql: string;
   bindings?: readonly unknown[];
+  /** JSON: the statement is run for each of them, and the response is the places of those that changed nothing. */
+  rows?: string;
   response?: unknown;
   context?: { lastID: number; changes: number };
 }
@@ -55,8 +57,11 @@ export class SqliteClient extends BetterSqlite3Client {
   }
 
   async _query(connection: SqliteConnection, query: Query): Promise<Query> {
-    const reply = await connection.query(query.sql, (query.bindings ?? []).map(bindable));
-    if ("rows" in reply) {
+    const input = query.rows === undefined ? { bindings: (query.bindings ?? []).map(bindable) } : { rows: query.rows };
+    const reply = await connection.query(query.sql, input);
+    if ("unchanged" in reply) {
+      query.response = reply.unchanged;
+    } else if ("rows" in reply) {
       query.response = reply.rows.map((values) => rowOf(reply.columns, values));
     } else {
       query.response = { changes: reply.changes, lastInsertRowid: reply.lastId };
@@ -103,7 +108,7 @@ export class SqliteConnection {
     this.#next = "first";
   }
 
-  query(sql: string, bindings: SQLInputValue[]): Promise<Answer> {
+  query(sql: string, input: Input): Promise<Answer> {
     const place = this.#next;
     if (place === "first") this.#next = "within";
     if (sql === "COMMIT;" || sql === "ROLLBACK") this.#next = "alone";
@@ -112,7 +117,7 @@ export class SqliteConnection {
     const id = ++this.#lastId;
     const answer = Promise.withResolvers<Answer>();
     this.#waiting.set(id, answer);
-    this.#worker.postMessage([id, sql, bindings, place] satisfies Request);
+    this.#worker.postMessage([id, sql, input, place] satisfies Request);
     return answer.promise;
   }
 

@@ -6,7 +6,7 @@ import type { Db, Store } from "./open.ts";
 import { hourOf, isMarkedFor, markHours } from "./rollups.ts";
 import { engineOf, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
 import { dayOf, makePartitions } from "./telemetry-partitions.ts";
-import { afterCommit, believe, inOrder, inTransaction, type Statement } from "./transaction.ts";
+import { afterCommit, believe, inOrder, inTransaction, type Statement, type StatementOfEach } from "./transaction.ts";
 
 export { listSeries, queryReadings, type ReadingsQuery } from "./readings.ts";
 
@@ -102,11 +102,11 @@ export function createTelemetryStore(store: Store, clock: () => number = Date.no
         const values = valuesOf(rows);
         await inOrder(trx, [
           ...(believed ? [checkOwners(believed)] : []),
-          history ? counted(insertTelemetry(trx, values), history) : insertTelemetry(trx, values),
+          insertTelemetry(trx, values, { count: rows.length, history }),
           ...putDown(trx, rows, values),
           ...mark(trx, rows, clock()),
           ...lowerFirstTs(trx, rows),
-          ...upsert,
+          upsert,
         ]);
       });
       return () => newest;
@@ -237,27 +237,28 @@ function remember(cache: LRUCache<string, DeviceSeries>, row: WantedSeries, seri
 /** JSON of [series, ts, number, JSON text] rows, in the order of the primary key, so that writers never wait in a circle. */
 function valuesOf(rows: readonly Row[]): string {
   const sorted = rows.toSorted((a, b) => a.series.id - b.series.id || a.reading.ts - b.reading.ts);
-  return toJson(
-    sorted.map(({ series, reading: { ts, value } }) =>
-      typeof value === "number" ? [series.id, ts, value] : [series.id, ts, null, toJson(value)],
-    ),
-  );
+  return toJson(sorted.map(({ series, reading: { ts, value } }) => [series.id, ts, ...stored(value)]));
 }
 
-function insertTelemetry(trx: Db, values: string): Statement {
-  const sql =
-    engineOf(trx) === "postgres"
-      ? `insert into telemetry (series_id, ts, v, json)
-         select (e->>0)::int, to_timestamp((e->>1)::float8 / 1000), (e->>2)::float8, (e->>3)::jsonb from jsonb_array_elements(?::jsonb) as e on conflict do nothing`
-      : "insert into telemetry select value->>1 / 600000, value->>0, value->>1, value->>2, value->>3 from json_each(?) where true on conflict do nothing";
-  return { sql, bindings: [values] };
-}
+const stored = (value: SensorValue): readonly [v: number | null, json: string | null] =>
+  typeof value === "number" ? [value, null] : [null, toJson(value)];
 
-const counted = ({ sql, bindings }: Statement, { onStored }: History): Statement => ({
-  sql: `${sql} returning 1 as stored`,
-  bindings,
-  onRows: (rows) => onStored(rows.length),
-});
+function insertTelemetry(
+  trx: Db,
+  values: string,
+  { count, history }: { readonly count: number; readonly history: History | undefined },
+): Statement | StatementOfEach {
+  if (engineOf(trx) === "sqlite")
+    return {
+      sql: "insert into telemetry values (cast(?2 as integer) / 600000, ?1, ?2, ?3, ?4) on conflict do nothing",
+      rows: values,
+      onUnchanged: (places) => history?.onStored(count - places.length),
+    };
+  const sql = `insert into telemetry (series_id, ts, v, json)
+     select (e->>0)::int, to_timestamp((e->>1)::float8 / 1000), (e->>2)::float8, (e->>3)::jsonb from jsonb_array_elements(?::jsonb) as e on conflict do nothing`;
+  const bindings = [values];
+  return history ? { sql: `${sql} returning 1 as stored`, bindings, onRows: (added) => history.onStored(added.length) } : { sql, bindings };
+}
 
 /** For ClickHouse, where there is one. */
 function putDown(trx: Db, rows: readonly Row[], body: string): Statement[] {
@@ -299,55 +300,44 @@ interface StateContext {
 }
 
 /** One row a sensor, sorted: concurrent writers would otherwise wait in a circle. An older reading never replaces a newer one. */
-function upsertSensorState(trx: Db, rows: readonly Row[], { now, isHistory, onChanged }: StateContext): Statement[] {
+function upsertSensorState(trx: Db, rows: readonly Row[], { now, isHistory, onChanged }: StateContext): Statement | StatementOfEach {
   const newest = new Map<Series, SeriesReading>();
   for (const { reading, series } of rows) {
     const known = newest.get(series);
     if (!known || known.ts < reading.ts) newest.set(series, reading);
   }
-  const readings = new Map([...newest.values()].map((reading) => [`${reading.deviceId} ${reading.key}`, reading]));
-  const sorted = [...readings].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, reading]) => reading);
-  if (engineOf(trx) === "sqlite" && !isHistory) return upsertAlone(sorted, { receivedAt: isoOf(now), onChanged });
-  const states = sorted.map(({ deviceId, key, ts, value }) => ({
-    device_id: deviceId,
-    sensor_key: key,
-    ts,
-    ...(typeof value === "number" ? { v: value } : { json: value }),
-    received_at: isoOf(isHistory ? Math.min(ts, now) : now),
-  }));
+  const sorted = [...newest.values()].toSorted((a, b) =>
+    a.deviceId < b.deviceId || (a.deviceId === b.deviceId && a.key < b.key) ? -1 : 1,
+  );
+  const receivedAt = ({ ts }: SeriesReading): string => isoOf(isHistory ? Math.min(ts, now) : now);
   const later = engineOf(trx) === "postgres" ? "greatest" : "max";
   const received = isHistory ? `${later}(device_sensor_state.received_at, excluded.received_at)` : "excluded.received_at";
-  const sql = `insert into device_sensor_state (device_id, sensor_key, ts, v, json, received_at) select device_id, sensor_key, ts, v, json, received_at
-     from ${rowSource(trx, { device_id: "text", sensor_key: "text", ts: "int", v: "float", json: "json", received_at: "time" })} where true
-     on conflict (device_id, sensor_key) do update set ts = excluded.ts, v = excluded.v, json = excluded.json, received_at = ${received}
-     where excluded.ts > device_sensor_state.ts returning device_id || ' ' || sensor_key as name`;
-  const onRows = (changed: readonly Record<string, unknown>[]): void =>
-    onChanged(changed.map(({ name }) => readings.get(name as string)).filter((reading) => reading !== undefined));
-  return [{ sql, bindings: [toJson(states)], onRows }];
-}
-
-/** On SQLite, where nearly always all are newer: those that are not are asked for, and only when there are any. Naming each that is takes as long as storing it. */
-function upsertAlone(
-  sorted: readonly SeriesReading[],
-  { receivedAt, onChanged }: Pick<StateContext, "onChanged"> & { readonly receivedAt: string },
-): Statement[] {
-  const states = toJson(
-    sorted.map(({ deviceId, key, ts, value }) =>
-      typeof value === "number" ? [deviceId, key, ts, value] : [deviceId, key, ts, null, value],
-    ),
-  );
-  const upsert = `insert into device_sensor_state (device_id, sensor_key, ts, v, json, received_at)
-     select value->>0, value->>1, value->>2, value->>3, value->4, ? from json_each(?) where true
-     on conflict (device_id, sensor_key) do update set ts = excluded.ts, v = excluded.v, json = excluded.json, received_at = excluded.received_at
+  const ifNewer = `on conflict (device_id, sensor_key) do update set ts = excluded.ts, v = excluded.v, json = excluded.json, received_at = ${received}
      where excluded.ts > device_sensor_state.ts`;
-  const older = `select r.key as place from json_each(case when changes() < ? then ? else '[]' end) as r
-     join device_sensor_state l on l.device_id = r.value->>0 and l.sensor_key = r.value->>1 where l.ts <> r.value->>2 or l.received_at <> ?`;
-  const onRows = (rows: readonly Record<string, unknown>[]): void => {
-    const places = new Set(rows.map(({ place }) => place));
-    onChanged(sorted.filter((_, place) => !places.has(place)));
+  const into = "insert into device_sensor_state (device_id, sensor_key, ts, v, json, received_at)";
+  if (engineOf(trx) === "sqlite")
+    return {
+      sql: `${into} values (?, ?, ?, ?, ?, ?) ${ifNewer}`,
+      rows: toJson(sorted.map((reading) => [reading.deviceId, reading.key, reading.ts, ...stored(reading.value), receivedAt(reading)])),
+      onUnchanged(places) {
+        const older = new Set(places);
+        onChanged(sorted.filter((_, place) => !older.has(place)));
+      },
+    };
+  const states = sorted.map((reading) => ({
+    device_id: reading.deviceId,
+    sensor_key: reading.key,
+    ts: reading.ts,
+    ...(typeof reading.value === "number" ? { v: reading.value } : { json: reading.value }),
+    received_at: receivedAt(reading),
+  }));
+  const source = rowSource(trx, { device_id: "text", sensor_key: "text", ts: "int", v: "float", json: "json", received_at: "time" });
+  return {
+    sql: `${into} select device_id, sensor_key, ts, v, json, received_at from ${source} where true ${ifNewer} returning device_id || ' ' || sensor_key as name`,
+    bindings: [toJson(states)],
+    onRows(changed) {
+      const names = new Set(changed.map(({ name }) => name));
+      onChanged(sorted.filter(({ deviceId, key }) => names.has(`${deviceId} ${key}`)));
+    },
   };
-  return [
-    { sql: upsert, bindings: [receivedAt, states] },
-    { sql: older, bindings: [sorted.length, states, receivedAt], onRows },
-  ];
 }

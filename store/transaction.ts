@@ -11,11 +11,23 @@ export interface Statement {
   readonly onRows?: (rows: readonly Record<string, unknown>[]) => void;
 }
 
+/** One for each of the rows: on SQLite a third of the time of one that takes them all from JSON. */
+export interface StatementOfEach {
+  readonly sql: string;
+  /** JSON: arrays of numbers, texts and nulls, as many as there are parameters. */
+  readonly rows: string;
+  /** Gets the places of the rows that changed nothing, before anything that is done after the commit. */
+  readonly onUnchanged?: (places: readonly number[]) => void;
+}
+
 /** What a transaction needs of knex's client, whichever the dialect. */
 interface Client {
   acquireConnection(): Promise<Connection>;
   releaseConnection(connection: Connection): Promise<void>;
-  query(connection: Connection, query: string | Pick<Statement, "sql" | "bindings">): Promise<{ response: unknown }>;
+  query(
+    connection: Connection,
+    query: string | Pick<Statement, "sql" | "bindings"> | Pick<StatementOfEach, "sql" | "rows">,
+  ): Promise<{ response: unknown }>;
   begin(connection: Connection): Promise<void>;
   /** Rejects when the database does not say that it has committed. */
   commit(connection: Connection): Promise<void>;
@@ -109,18 +121,25 @@ export function believe(trx: Db, forget: () => void): void {
  * Statements in this order whose answers are not needed before the commit: on SQLite they are only sent, and the commit
  * fails when one of them does. PostgreSQL's driver takes one at a time.
  */
-export async function inOrder(trx: Db, statements: readonly Statement[]): Promise<void> {
+export async function inOrder(trx: Db, statements: readonly (Statement | StatementOfEach)[]): Promise<void> {
   if (engineOf(trx) === "postgres") {
-    for (const { sql, bindings, onRows } of statements) {
-      const rows = await rowsOf<Record<string, unknown>>(trx, sql, bindings);
-      onRows?.(rows);
+    for (const statement of statements) {
+      if ("rows" in statement) throw new Error("one of each row is for SQLite");
+      const rows = await rowsOf<Record<string, unknown>>(trx, statement.sql, statement.bindings);
+      statement.onRows?.(rows);
     }
     return;
   }
   const { client, unanswered } = trx as unknown as Held;
   const connection = await client.acquireConnection();
-  for (const { sql, bindings, onRows } of statements) {
-    const answer = client.query(connection, { sql, bindings }).then(({ response }) => onRows?.(response as Record<string, unknown>[]));
+  for (const statement of statements) {
+    const { sql } = statement;
+    const answer =
+      "rows" in statement
+        ? client.query(connection, { sql, rows: statement.rows }).then(({ response }) => statement.onUnchanged?.(response as number[]))
+        : client
+            .query(connection, { sql, bindings: statement.bindings })
+            .then(({ response }) => statement.onRows?.(response as Record<string, unknown>[]));
     // Whoever ends the transaction hears of it.
     answer.catch(() => undefined);
     unanswered.push(answer);
