@@ -17,16 +17,14 @@ import {
 import type { Db } from "./open.ts";
 import { HOUR_MS, hourOf, isMarkedFor } from "./rollups.ts";
 import { engineOf, rowSource, rowsOf, toJson } from "./sql.ts";
+import { createSteps } from "./steps.ts";
 import { afterCommit, inTransaction, write } from "./transaction.ts";
 
 /** An hour is worked out so long after its end, when what is on its way by then has been committed. */
 const SETTLED_MS = 5 * 60_000;
 const MOST_AT_ONCE = 100;
-/** A transaction takes about so long: SQLite has one writer, and devices wait for it. */
-const AIM_MS = 15;
 const EVERY_MS = 10_000;
-/** Between two groups: whatever else is written goes first. */
-const BREATH_MS = 20;
+const PACE = { aimMs: 15, breathMs: 20, most: MOST_AT_ONCE };
 
 interface MeasuringContext {
   readonly db: Db;
@@ -39,17 +37,13 @@ interface MeasuringContext {
 /** From now on the hours of what happens to devices are marked, and worked out when they are over: on one node of a cluster. */
 export function startMeasuring({ db, duties, log, clock }: MeasuringContext): AsyncDisposable {
   witnessEvents(db, createMarks(clock));
+  const inSteps = createSteps(PACE);
   return duties.hold("metrics", async (signal) => {
-    let atOnce = 1;
     while (!signal.aborted) {
-      const began = performance.now();
-      const done = await measure(db, clock(), atOnce).catch((error: unknown) => {
-        log.error({ err: error }, "metrics could not be worked out; it is tried again");
-        return 0;
-      });
-      const isAll = done === 0;
-      atOnce = Math.min(MOST_AT_ONCE, Math.max(1, Math.round((atOnce * AIM_MS) / Math.max(1, performance.now() - began))), atOnce * 2);
-      await pause(isAll ? EVERY_MS : BREATH_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      await inSteps(signal, async (most) => (await measure(db, clock(), most)) === 0).catch((error: unknown) =>
+        log.error({ err: error }, "metrics could not be worked out; it is tried again"),
+      );
+      await pause(EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
     }
   });
 }

@@ -6,6 +6,7 @@ import { ownRetentions } from "./own-retentions.ts";
 import { rollUp } from "./rollups.ts";
 import { daysOfSeries, organizationRetention, seriesRetentions } from "./series-retentions.ts";
 import { engineOf, numbersParameter, rowsOf, toJson } from "./sql.ts";
+import { createSteps, type Steps } from "./steps.ts";
 import { dropPartitionsBefore } from "./telemetry-partitions.ts";
 import { inTransaction } from "./transaction.ts";
 
@@ -21,9 +22,9 @@ export interface ReadingRetention {
 const DAY_MS = 86_400_000;
 const BUCKET_MS = 600_000;
 const SERIES_AT_ONCE = 200;
-/** A statement takes about so long: SQLite has one writer, and devices wait for it. */
-const AIM_MS = 2;
 const BREATH_MS = 5;
+/** A statement takes about two milliseconds. */
+const stepsOf = (most: number): Steps => createSteps({ aimMs: 2, breathMs: BREATH_MS, most });
 const MOST_ROWS = 2_000;
 /** Hours of series. */
 const MOST_SUMMED = 10;
@@ -37,7 +38,7 @@ export async function purgeReadings(db: Db, { days, now, signal }: ReadingRetent
   const single = (await seriesRetentions(db)).filter((kept) => days === 0 || kept < days);
   if (days === 0 && own.length === 0 && single.length === 0) return;
   // What goes has to be summed up first.
-  await inSteps(signal, MOST_SUMMED, async (most) => (await rollUp(db, now, most)) < most);
+  await stepsOf(MOST_SUMMED)(signal, async (most) => (await rollUp(db, now, most)) < most);
   if (days !== 0) await removeOfHub(db, firstKept(days, now), signal);
   for (const [organizationId, kept] of own)
     await removeOfSeries(db, { of: { column: "organization_id", value: organizationId }, before: firstKept(kept, now), signal });
@@ -153,7 +154,7 @@ async function removeDays(db: Db, { ids, from, before, signal }: SeriesRemoval):
 async function removeBuckets(db: Db, { ids, from, before, signal }: SeriesRemoval): Promise<void> {
   const end = before / BUCKET_MS;
   let bucket = from / BUCKET_MS;
-  await inSteps(signal, DAY_MS / BUCKET_MS, async (most) => {
+  await stepsOf(DAY_MS / BUCKET_MS)(signal, async (most) => {
     const next = Math.min(bucket + most, end);
     await rowsOf(
       db,
@@ -169,15 +170,4 @@ async function removeBuckets(db: Db, { ids, from, before, signal }: SeriesRemova
 }
 
 const inBatches = (signal: AbortSignal | undefined, remove: (most: number) => Promise<readonly unknown[]>): Promise<void> =>
-  inSteps(signal, MOST_ROWS, async (most) => (await remove(most)).length < most);
-
-/** Until a step, which is told how much it may do, says that it was the last one. */
-async function inSteps(signal: AbortSignal | undefined, limit: number, step: (most: number) => Promise<boolean>): Promise<void> {
-  for (let most = 1; ; ) {
-    const began = performance.now();
-    if (signal?.aborted || (await step(most))) return;
-    const tookMs = Math.max(0.1, performance.now() - began);
-    most = Math.max(1, Math.min(limit, most * 2, Math.round((most * AIM_MS) / tookMs)));
-    await pause(Math.max(BREATH_MS, tookMs));
-  }
-}
+  stepsOf(MOST_ROWS)(signal, async (most) => (await remove(most)).length < most);

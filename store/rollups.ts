@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Duties, Log } from "../core/bus.ts";
 import type { Db } from "./open.ts";
 import { engineOf, placesFor, rowsOf, toJson } from "./sql.ts";
+import { createSteps } from "./steps.ts";
 import { inTransaction, type Statement } from "./transaction.ts";
 
 export const MINUTE_MS = 60_000;
@@ -24,11 +25,8 @@ const DENSE = 120;
 /** An hour is worked out so long after its end, when what is on its way by then has been committed. */
 const SETTLED_MS = 5 * 60_000;
 const MOST_AT_ONCE = 200;
-/** A transaction takes about so long: SQLite has one writer, and devices wait for it. */
-const AIM_MS = 15;
 const EVERY_MS = 10_000;
-/** Between two groups: whatever else is written goes first. */
-const BREATH_MS = 20;
+const PACE = { aimMs: 15, breathMs: 20, most: MOST_AT_ONCE };
 
 export const hourOf = (ts: number): number => Math.floor(ts / HOUR_MS);
 
@@ -97,17 +95,13 @@ interface RollUpContext {
 
 /** Works out what is over, and what came late: on one node of a cluster, though two at once do no harm. */
 export function startRollUps({ db, duties, log, clock }: RollUpContext): AsyncDisposable {
+  const inSteps = createSteps(PACE);
   return duties.hold("roll-ups", async (signal) => {
-    let atOnce = 1;
     while (!signal.aborted) {
-      const began = performance.now();
-      const done = await rollUp(db, clock(), atOnce).catch((error: unknown) => {
-        log.error({ err: error }, "readings could not be summed up; it is tried again");
-        return 0;
-      });
-      const isAll = done < atOnce;
-      atOnce = Math.min(MOST_AT_ONCE, Math.max(1, Math.round((atOnce * AIM_MS) / Math.max(1, performance.now() - began))), atOnce * 2);
-      await pause(isAll ? EVERY_MS : BREATH_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      await inSteps(signal, async (most) => (await rollUp(db, clock(), most)) < most).catch((error: unknown) =>
+        log.error({ err: error }, "readings could not be summed up; it is tried again"),
+      );
+      await pause(EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
     }
   });
 }
