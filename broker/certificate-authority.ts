@@ -2,8 +2,8 @@ import { createPrivateKey, createPublicKey, KeyObject, randomBytes, webcrypto } 
 import { isIP } from "node:net";
 import type * as X509 from "@peculiar/x509";
 import { deviceUrn } from "../core/certificate.ts";
+import { DAY_MS } from "../core/durations.ts";
 
-const DAY_MS = 86_400_000;
 const AUTHORITY_DAYS = 3652;
 /** Clients of Apple refuse a server certificate of a private authority that runs longer than 825 days; two are the back-dating. */
 const SERVER_DAYS = 823;

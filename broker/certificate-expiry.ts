@@ -1,4 +1,5 @@
 import type { Log } from "../core/bus.ts";
+import { DAY_MS } from "../core/durations.ts";
 
 /** A certificate that will end: `server`, `client-ca`, `sni:<host>`, … */
 export interface Expiry {
@@ -8,7 +9,6 @@ export interface Expiry {
   readonly renewsItself?: boolean;
 }
 
-const DAY_MS = 86_400_000;
 const WARN_DAYS = 30;
 /** Two days after the renewal should have been. */
 const WARN_OWN_DAYS = 28;

@@ -1,8 +1,6 @@
+import { DAY_MS, HOUR_MS } from "./durations.ts";
 import type { Finding } from "./insight.ts";
 import { trendOf } from "./statistics.ts";
-
-const HOUR_MS = 3_600_000;
-const DAY_MS = 86_400_000;
 
 /** What the readings of a series amount to in an hour that has any. */
 export interface SensorHour {

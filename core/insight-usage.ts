@@ -1,8 +1,8 @@
+import { DAY_MS } from "./durations.ts";
 import type { Finding } from "./insight.ts";
 import { atLeast, medianOf } from "./statistics.ts";
 import { wallTime } from "./wall-clock.ts";
 
-const DAY_MS = 86_400_000;
 export const USAGE_DAYS = 28;
 const WINDOW_MINUTES = 30;
 /** On so many of the days that it is about. */

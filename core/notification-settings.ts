@@ -1,4 +1,5 @@
 import Type, { type Static, type TSchema } from "typebox";
+import { MINUTE_MS } from "./durations.ts";
 import { HubError } from "./errors.ts";
 import { NOTIFICATION_SOURCES, type NotificationSource, SEVERITIES, type Severity } from "./notification.ts";
 import { isTimeZone } from "./place.ts";
@@ -127,7 +128,6 @@ export function mailTime({ channels, quietHours }: NotificationSettings, severit
   return quietUntil(quietHours, now) ?? now;
 }
 
-const MINUTE_MS = 60_000;
 const DAY_MINUTES = 1_440;
 
 /**

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Duties, EventSink, Log } from "../core/bus.ts";
+import { DAY_MS } from "../core/durations.ts";
 import { type EventType, newEvent } from "../core/event.ts";
 import { disconnectsRise, FALSE_SHARE, isComparable, latencyRise, successDrop } from "../core/insight-changes.ts";
 import { batteryLow, sensorSilent, sensorStuck } from "../core/insight-sensors.ts";
@@ -20,7 +21,6 @@ import {
   seeInsight,
 } from "../store/insights.ts";
 import { hasOpenHours } from "../store/metric-hours.ts";
-import { DAY_MS } from "../store/metrics.ts";
 import type { Db } from "../store/open.ts";
 import { afterCommit, inTransaction } from "../store/transaction.ts";
 

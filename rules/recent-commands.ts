@@ -1,11 +1,10 @@
 import type { LRUCache } from "lru-cache";
 import { boundedCache } from "../core/bounded-cache.ts";
 import type { CommandStatus } from "../core/command.ts";
+import { HOUR_MS, MINUTE_MS } from "../core/durations.ts";
 import type { Actor } from "../core/principal.ts";
 import type { RecentCommandMemory } from "../core/risk.ts";
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 3_600_000;
 const FAILURES: readonly CommandStatus[] = ["error", "timeout"];
 
 export interface RecentCommandLimits {

@@ -1,3 +1,4 @@
+import { DAY_MS } from "../core/durations.ts";
 import type { Scope } from "../core/principal.ts";
 import { inPeriod } from "./audit.ts";
 import type { Db } from "./open.ts";
@@ -22,7 +23,6 @@ export interface Period {
 }
 
 export const REPORT_ACTORS = 100;
-const DAY_MS = 86_400_000;
 /** Of one day: those who did most. */
 const ACTORS_OF_A_DAY = 1_000;
 

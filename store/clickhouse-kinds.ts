@@ -1,4 +1,5 @@
 import type { Log, Metrics } from "../core/bus.ts";
+import { HOUR_MS } from "../core/durations.ts";
 import type { HubEvent } from "../core/event.ts";
 import { firstIdAt } from "../core/id.ts";
 import type { Clickhouse } from "./clickhouse-client.ts";
@@ -8,7 +9,7 @@ import { type Bounds, type Found, halve, type Segment, type SegmentKind } from "
 import { eventsBetween } from "./events.ts";
 import type { Db } from "./open.ts";
 import { readHours } from "./readings-by-hour.ts";
-import { HOUR_MS, hourOf } from "./rollups.ts";
+import { hourOf } from "./rollups.ts";
 import { engineOf, numbersParameter, rowsOf, toJson } from "./sql.ts";
 
 export interface ShipContext {

@@ -1,6 +1,6 @@
+import { HOUR_MS } from "../core/durations.ts";
 import type { HubEvent } from "../core/event.ts";
 import type { Db } from "./open.ts";
-import { HOUR_MS } from "./rollups.ts";
 import { engineOf, rowsOf, toJson } from "./sql.ts";
 import { afterCommit, inOrder, inTransaction, type Statement } from "./transaction.ts";
 

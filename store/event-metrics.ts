@@ -1,3 +1,4 @@
+import { DAY_MS } from "../core/durations.ts";
 import type { Scope } from "../core/principal.ts";
 import { allOf, type EventFilter, eventQueries, readEvents } from "./event-query.ts";
 import type { Db } from "./open.ts";
@@ -31,7 +32,6 @@ export interface MetricsFilter extends EventFilter {
 
 export const MAX_TYPES = 50;
 export const MAX_ENTITIES = 20;
-const DAY_MS = BUCKETS.day;
 /** Of one day: those with most. */
 const OF_A_DAY = 1_000;
 

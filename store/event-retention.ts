@@ -1,3 +1,4 @@
+import { DAY_MS } from "../core/durations.ts";
 import { RETENTION_SETTING } from "../core/service-settings.ts";
 import { firstIdAt } from "../core/id.ts";
 import type { Db } from "./open.ts";
@@ -13,7 +14,6 @@ export interface EventRetention {
   readonly signal?: AbortSignal;
 }
 
-const DAY_MS = 86_400_000;
 /** One statement removes so many: SQLite has one writer, and devices wait for it. */
 const BATCH = 500;
 

@@ -1,11 +1,11 @@
 import type { Device } from "../core/device.ts";
+import { DAY_MS, HOUR_MS } from "../core/durations.ts";
 import type { HealthFacts } from "../core/health-score.ts";
 import { type Aggregate, type Measure, mergeAggregates, type MetricType, shareQuantile } from "../core/metric.ts";
 import type { Severity } from "../core/notification.ts";
 import { isBattery } from "./insight-facts.ts";
-import { DAY_MS, totalsOf } from "./metrics.ts";
+import { totalsOf } from "./metrics.ts";
 import type { Db } from "./open.ts";
-import { HOUR_MS } from "./rollups.ts";
 import { rowsOf } from "./sql.ts";
 
 const NOW_DAYS = 7;

@@ -1,9 +1,9 @@
+import { HOUR_MS } from "../core/durations.ts";
 import { type Change, channelOf, type CommandFact, type HourFacts, type TaskFact } from "../core/metric.ts";
 import type { Command } from "../core/command.ts";
 import { firstIdAt } from "../core/id.ts";
 import { keyOf, type Measured, measuresBetween } from "./metrics.ts";
 import type { Db } from "./open.ts";
-import { HOUR_MS } from "./rollups.ts";
 import { engineOf, fromJson, idsParameter, isoOf, rowSource, rowsOf, toJson } from "./sql.ts";
 
 export interface HourOf extends Measured {

@@ -1,9 +1,10 @@
 import type { Command } from "../core/command.ts";
+import { DAY_MS } from "../core/durations.ts";
 import { COMPARED_DAYS, type DayValue } from "../core/insight-changes.ts";
 import type { SensorHour } from "../core/insight-sensors.ts";
 import { type HandCommand, USAGE_DAYS } from "../core/insight-usage.ts";
 import { channelOf, mergeAggregates, shareQuantile } from "../core/metric.ts";
-import { DAY_MS, measuresBetween, type StoredMeasure } from "./metrics.ts";
+import { measuresBetween, type StoredMeasure } from "./metrics.ts";
 import type { Db } from "./open.ts";
 import { fromJson, idsParameter, isoOf, numbersParameter, rowsOf, toJson } from "./sql.ts";
 

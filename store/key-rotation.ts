@@ -1,4 +1,5 @@
 import type { Bus, Log } from "../core/bus.ts";
+import { DAY_MS, HOUR_MS } from "../core/durations.ts";
 import { HubError } from "../core/errors.ts";
 import { newAudit } from "../core/event.ts";
 import { HUB_TOPICS } from "../core/hub-topics.ts";
@@ -12,8 +13,6 @@ import { type HubSigningKeys, newSealedKey } from "./secrets.ts";
 import { engineOf, isoOf, rowsOf, toJson } from "./sql.ts";
 import { inTransaction } from "./transaction.ts";
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
 /** Of one purpose: each token that is no JWT is hashed with all of them. */
 const MAX_KEYS = 20;
 const RETRY_MS = 1_000;

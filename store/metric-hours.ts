@@ -1,21 +1,13 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Duties, Log } from "../core/bus.ts";
+import { DAY_MS, HOUR_MS } from "../core/durations.ts";
 import type { HubEvent } from "../core/event.ts";
 import { measuresOf, mergeMeasures } from "../core/metric.ts";
 import { witnessEvents } from "./events.ts";
 import { type HourOf, hourFacts, MEASURED_EVENTS } from "./hour-facts.ts";
-import {
-  DAY_MS,
-  HOURS_KEPT_DAYS,
-  insertMeasures,
-  keyOf,
-  type Measured,
-  measuresBetween,
-  type StoredMeasure,
-  takeMeasures,
-} from "./metrics.ts";
+import { HOURS_KEPT_DAYS, insertMeasures, keyOf, type Measured, measuresBetween, type StoredMeasure, takeMeasures } from "./metrics.ts";
 import type { Db } from "./open.ts";
-import { HOUR_MS, hourOf, isMarkedFor } from "./rollups.ts";
+import { hourOf, isMarkedFor } from "./rollups.ts";
 import { engineOf, rowSource, rowsOf, toJson } from "./sql.ts";
 import { createSteps } from "./steps.ts";
 import { afterCommit, inTransaction, write } from "./transaction.ts";

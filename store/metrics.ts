@@ -1,10 +1,10 @@
+import { DAY_MS } from "../core/durations.ts";
 import { type Measure, mergeMeasures, type MetricType } from "../core/metric.ts";
 import { mergeSketches, type QuantileSketch } from "../core/quantile-sketch.ts";
 import type { Scope } from "../core/principal.ts";
 import type { Db } from "./open.ts";
 import { engineOf, fromJson, idsParameter, rowSource, rowsOf, scoped, toJson } from "./sql.ts";
 
-export const DAY_MS = 86_400_000;
 /** Hours are kept for so many days, days for so many. */
 export const HOURS_KEPT_DAYS = 45;
 export const DAYS_KEPT_DAYS = 731;

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { DAY_MS } from "../core/durations.ts";
 import { READING_RETENTION_SETTING } from "../core/service-settings.ts";
 import { outboxOf } from "./clickhouse-outbox.ts";
 import type { Db } from "./open.ts";
@@ -19,7 +20,6 @@ export interface ReadingRetention {
   readonly signal?: AbortSignal;
 }
 
-const DAY_MS = 86_400_000;
 const BUCKET_MS = 600_000;
 const SERIES_AT_ONCE = 200;
 const BREATH_MS = 5;

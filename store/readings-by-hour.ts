@@ -1,5 +1,5 @@
+import { HOUR_MS } from "../core/durations.ts";
 import type { Db } from "./open.ts";
-import { HOUR_MS } from "./rollups.ts";
 import { engineOf, rowsOf, toJson } from "./sql.ts";
 
 /** Series, ms since 1970, number or null, JSON text or null. */

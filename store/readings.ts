@@ -1,10 +1,10 @@
+import { HOUR_MS } from "../core/durations.ts";
 import { HubError } from "../core/errors.ts";
 import type { SensorValue } from "../core/payloads.ts";
 import type { Scope } from "../core/principal.ts";
 import { goneReadings } from "./long-term.ts";
 import type { Db } from "./open.ts";
 import { readBuckets, type Source, type Span } from "./rolled-readings.ts";
-import { HOUR_MS } from "./rollups.ts";
 import { engineOf, isoOf, placesFor, rowsOf } from "./sql.ts";
 import { sensorValue } from "./state.ts";
 

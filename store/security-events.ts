@@ -1,5 +1,6 @@
 import { boundedCache } from "../core/bounded-cache.ts";
 import type { Log } from "../core/bus.ts";
+import { MINUTE_MS } from "../core/durations.ts";
 import { newAudit } from "../core/event.ts";
 import { SYSTEM } from "../core/principal.ts";
 import type { SecurityEvent, SecurityEvents } from "../core/security-event.ts";
@@ -13,7 +14,6 @@ export interface SecurityEventsContext {
   readonly clock: () => number;
 }
 
-const MINUTE_MS = 60_000;
 /** Rows a minute of one kind, actor and source. */
 const PER_KEY = 5;
 /** Rows a minute of everybody who is not known: a botnet has many sources. */

@@ -1,8 +1,8 @@
+import { DAY_MS } from "../core/durations.ts";
 import type { Db } from "./open.ts";
 import { rowsOf } from "./sql.ts";
 import { inTransaction } from "./transaction.ts";
 
-const DAY_MS = 86_400_000;
 /** Any constant of the product's own: partitions are made by one transaction at a time. */
 const LOCK = 0x4845_5842;
 

@@ -1,9 +1,9 @@
+import { DAY_MS } from "../core/durations.ts";
 import type { Db } from "./open.ts";
 import { isoOf, rowsOf } from "./sql.ts";
 
 /** For how long a use makes a template popular: a row a day. */
 const DAYS = 30;
-const DAY_MS = 86_400_000;
 
 const dayOf = (ms: number): string => isoOf(ms).slice(0, 10);
 const firstDay = (now: number): string => dayOf(now - (DAYS - 1) * DAY_MS);

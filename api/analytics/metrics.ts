@@ -1,8 +1,9 @@
 import Type from "typebox";
+import { DAY_MS } from "../../core/durations.ts";
 import { HubError } from "../../core/errors.ts";
 import { type Aggregate, averageOf, mergeAggregates, METRIC_TYPES, METRICS, type MetricType } from "../../core/metric.ts";
 import { trendOf } from "../../core/statistics.ts";
-import { DAY_MS, HOURS_KEPT_DAYS, measuresBetween } from "../../store/metrics.ts";
+import { HOURS_KEPT_DAYS, measuresBetween } from "../../store/metrics.ts";
 import { deviceFor } from "../devices/device-for.ts";
 import { DeviceReference, nullable } from "../fields.ts";
 import { defineRoute } from "../route.ts";

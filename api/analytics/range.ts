@@ -1,15 +1,15 @@
 import Type from "typebox";
 import type { Device } from "../../core/device.ts";
+import { DAY_MS, HOUR_MS } from "../../core/durations.ts";
 import { HubError } from "../../core/errors.ts";
 import type { Access } from "../../core/permissions.ts";
 import type { Scope } from "../../core/principal.ts";
 import { listDevices } from "../../store/devices.ts";
-import { DAY_MS, HOURS_KEPT_DAYS, type Measured } from "../../store/metrics.ts";
+import { HOURS_KEPT_DAYS, type Measured } from "../../store/metrics.ts";
 import type { Db } from "../../store/open.ts";
 import { deviceFor } from "../devices/device-for.ts";
 import { Cursor, DeviceReference, Instant, Limit, parseInstant, Uuid } from "../fields.ts";
 
-const HOUR_MS = 3_600_000;
 /** An hour is worked out so long after its end. */
 const SETTLED_MS = 5 * 60_000;
 const PRESET_DAYS = 7;

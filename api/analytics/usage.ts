@@ -1,9 +1,10 @@
 import Type from "typebox";
+import { DAY_MS } from "../../core/durations.ts";
 import { HubError } from "../../core/errors.ts";
 import { isTimeZone } from "../../core/place.ts";
 import { hoursOfWeek } from "../../core/usage-profile.ts";
 import { deviceIdsIn } from "../../store/device-places.ts";
-import { commandsByHour, DAY_MS } from "../../store/metrics.ts";
+import { commandsByHour } from "../../store/metrics.ts";
 import { deviceFor } from "../devices/device-for.ts";
 import { line } from "../fields.ts";
 import { defineRoute } from "../route.ts";

@@ -1,11 +1,11 @@
 import Type from "typebox";
+import { DAY_MS } from "../../core/durations.ts";
 import { HubError } from "../../core/errors.ts";
 import { SECURITY_ACTIONS } from "../../core/security-event.ts";
 import { REPORT_ACTORS, reportAudit } from "../../store/audit-report.ts";
 import { Instant, nullable, parseInstant } from "../fields.ts";
 import { defineRoute } from "../route.ts";
 
-const DAY_MS = 86_400_000;
 const PRESET_MS = 30 * DAY_MS;
 const LONGEST_MS = 366 * DAY_MS;
 

@@ -1,9 +1,9 @@
 import Type from "typebox";
+import { DAY_MS } from "../../core/durations.ts";
 import { HubError } from "../../core/errors.ts";
 import { MAX_AHEAD_MS } from "../../core/telemetry.ts";
 import { parseInstant } from "../fields.ts";
 
-const DAY_MS = 86_400_000;
 const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;
 
 export const SensorKey = Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" });

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Bus, Duties, Log, Metrics } from "../../core/bus.ts";
+import { MINUTE_MS } from "../../core/durations.ts";
 import { HUB_TOPICS } from "../../core/hub-topics.ts";
 import type { Mailer } from "../../core/mail.ts";
 import { claimMails, type DueMail, endMail, type MailOutcome, nextMailAt, postponeMail } from "../../store/mails.ts";
@@ -41,7 +42,6 @@ const HOLD_MS = LIMIT_MS + 10_000;
 const GRACE_MS = 3_000;
 /** Mails wake the node that sends; this is for those of which it did not hear. */
 const LOOK_MS = 30_000;
-const MINUTE_MS = 60_000;
 const RETRIES_MS = [10_000, MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, 30 * MINUTE_MS];
 const LAST_RETRY_MS = 60 * MINUTE_MS;
 

@@ -1,8 +1,7 @@
+import { HOUR_MS, MINUTE_MS } from "../../core/durations.ts";
 import type { Delivery } from "../../store/webhook-deliveries.ts";
 
 const SECOND_MS = 1_000;
-const MINUTE_MS = 60 * SECOND_MS;
-const HOUR_MS = 60 * MINUTE_MS;
 
 /** Between one attempt and the next; with the time of the attempts themselves less than a day in all. */
 export const RETRIES_MS: readonly number[] = [

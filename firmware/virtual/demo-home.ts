@@ -1,4 +1,5 @@
 import type { Capabilities, DeviceClass } from "../../core/device.ts";
+import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../core/durations.ts";
 import type { SensorValue } from "../../core/payloads.ts";
 import { type DeviceState, NO_STATE } from "../../core/state.ts";
 import { startVirtualDevice, type VirtualDevice, type VirtualDeviceOptions } from "./device.ts";
@@ -29,10 +30,6 @@ export type DemoConnection = Pick<
   VirtualDeviceOptions,
   "url" | "ca" | "uid" | "password" | "protocolVersion" | "topicRoot" | "now" | "log"
 >;
-
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
-const MINUTE_MS = 60_000;
 
 export const DEMO_DEVICES: readonly DemoDefinition[] = [
   {

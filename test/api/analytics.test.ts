@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { DAY_MS } from "../../core/durations.ts";
 import { METRIC_TYPES } from "../../core/metric.ts";
 import { sketchOf } from "../../core/quantile-sketch.ts";
 import { PLATFORM } from "../../core/principal.ts";
 import { listAudit } from "../../store/audit.ts";
 import { insertInsight } from "../../store/insights.ts";
-import { DAY_MS, insertMeasures, type StoredMeasure } from "../../store/metrics.ts";
+import { insertMeasures, type StoredMeasure } from "../../store/metrics.ts";
 import { databases } from "../support/databases.ts";
 import { ids, inScene, type Json, type Scene } from "./places-scene.ts";
 import type { Answered } from "./test-api.ts";

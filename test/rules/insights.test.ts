@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { DAY_MS } from "../../core/durations.ts";
 import type { HubEvent } from "../../core/event.ts";
 import type { Measure } from "../../core/metric.ts";
 import { sketchOf } from "../../core/quantile-sketch.ts";
 import { examine, examineDue } from "../../rules/insights.ts";
 import { dismissInsight, listInsights, openInsights, organizationsToExamine, purgeInsights } from "../../store/insights.ts";
-import { DAY_MS, insertMeasures } from "../../store/metrics.ts";
+import { insertMeasures } from "../../store/metrics.ts";
 import type { Db, Store } from "../../store/open.ts";
 import { rollUp } from "../../store/rollups.ts";
 import { createTelemetryStore } from "../../store/telemetry.ts";

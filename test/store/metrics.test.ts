@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { DAY_MS } from "../../core/durations.ts";
 import type { HubEvent } from "../../core/event.ts";
 import { newId } from "../../core/id.ts";
 import { PLATFORM } from "../../core/principal.ts";
@@ -7,7 +8,7 @@ import { finishCommand, insertCommand, markSent } from "../../store/commands.ts"
 import { deleteDevice } from "../../store/devices.ts";
 import { insertEvents, witnessEvents } from "../../store/events.ts";
 import { createMarks, measure } from "../../store/metric-hours.ts";
-import { DAY_MS, HOURS_KEPT_DAYS, measuresBetween, type MetricTable, purgeMetrics, totalsOf } from "../../store/metrics.ts";
+import { HOURS_KEPT_DAYS, measuresBetween, type MetricTable, purgeMetrics, totalsOf } from "../../store/metrics.ts";
 import type { Db } from "../../store/open.ts";
 import { rowsOf } from "../../store/sql.ts";
 import { inTransaction } from "../../store/transaction.ts";
