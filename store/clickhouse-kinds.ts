@@ -4,7 +4,7 @@ import type { HubEvent } from "../core/event.ts";
 import { firstIdAt } from "../core/id.ts";
 import type { Clickhouse } from "./clickhouse-client.ts";
 import { auditLines, type ChainPart, eventLines, type Lines, type OutboxReading, readingLines, versionOf } from "./clickhouse-lines.ts";
-import { type Lane, NO_SERIES, type OutboxRemoval, type OutboxSource } from "./clickhouse-outbox.ts";
+import { type Lane, NO_SERIES, type OutboxEventRemoval, type OutboxRemoval, type OutboxSource } from "./clickhouse-outbox.ts";
 import { type Bounds, type Found, halve, type Segment, type SegmentKind } from "./clickhouse-segments.ts";
 import { eventsBetween } from "./events.ts";
 import type { Db } from "./open.ts";
@@ -48,13 +48,13 @@ const idsIn = (db: Db): string =>
   engineOf(db) === "postgres" ? "(select jsonb_array_elements_text(?::jsonb)::bigint)" : "(select value from json_each(?))";
 
 /** Rows of the outbox of one source, `before` the first of another. */
-async function lookInOutbox(db: Db, source: OutboxSource, before?: OutboxSource): Promise<Found | undefined> {
+async function lookInOutbox(db: Db, source: OutboxSource, before: OutboxSource): Promise<Found | undefined> {
   const rows = await rowsOf<{ id: number; n: number; bytes: number }>(
     db,
-    `select id, n, bytes from clickhouse_outbox where source = ?
-     ${before === undefined ? "" : "and id < coalesce((select min(id) from clickhouse_outbox where source = ?), 9007199254740991)"}
+    `select id, n, bytes from clickhouse_outbox
+     where source = ? and id < coalesce((select min(id) from clickhouse_outbox where source = ?), 9007199254740991)
      order by id limit ${MOST_BATCHES}`,
-    before === undefined ? [source] : [source, before],
+    [source, before],
   );
   return firstOf(rows, { most: MOST_BATCHES, weigh: ({ n, bytes }) => Math.max(n / MOST_ROWS, bytes / MOST_BYTES), bound: ({ id }) => id });
 }
@@ -104,26 +104,41 @@ const TELEMETRY: ShippedKind = {
   },
 };
 
-const REMOVAL: ShippedKind = {
-  name: "removal",
+/** What is to be removed there, by `remove`: one at a time, behind what came before it. */
+const removalOf = (
+  source: OutboxSource,
+  remove: (context: ShipContext, row: { id: number; body: string }) => Promise<void>,
+): ShippedKind => ({
+  name: source,
   async look(db) {
-    const [row] = await rowsOf<{ id: number }>(db, "select id from clickhouse_outbox where source = 'removal' order by id limit 1");
+    const [row] = await rowsOf<{ id: number }>(db, "select id from clickhouse_outbox where source = ? order by id limit 1", [source]);
     return row && { bounds: [row.id], isFull: true };
   },
   drop: dropFromOutbox,
   setAside: setAsideInOutbox,
-  async ship({ db, clickhouse, signal }, { bounds }) {
-    for (const { id, body } of await bodiesOf(db, bounds)) {
-      const { seriesIds, before } = JSON.parse(body) as OutboxRemoval;
-      await clickhouse.run(
-        `delete from ${clickhouse.database}.telemetry
-         where series_id in {series: Array(UInt32)} and version > {version: UInt64} and ts < fromUnixTimestamp64Milli({before: Int64})`,
-        { params: { series: seriesIds, version: versionOf(id), before: before ?? LAST_MS }, signal },
-      );
-    }
+  async ship(context, { bounds }) {
+    for (const row of await bodiesOf(context.db, bounds)) await remove(context, row);
     return 0;
   },
-};
+});
+
+const REMOVAL = removalOf("removal", async ({ clickhouse, signal }, { id, body }) => {
+  const { seriesIds, before } = JSON.parse(body) as OutboxRemoval;
+  await clickhouse.run(
+    `delete from ${clickhouse.database}.telemetry
+     where series_id in {series: Array(UInt32)} and version > {version: UInt64} and ts < fromUnixTimestamp64Milli({before: Int64})`,
+    { params: { series: seriesIds, version: versionOf(id), before: before ?? LAST_MS }, signal },
+  );
+});
+
+const EVENT_REMOVAL = removalOf("event-removal", async ({ clickhouse, signal }, { body }) => {
+  const { organizationId, before } = JSON.parse(body) as OutboxEventRemoval;
+  await clickhouse.run(
+    `delete from ${clickhouse.database}.events
+     where organization_id = {organization: String} and timestamp < fromUnixTimestamp64Milli({before: Int64})`,
+    { params: { organization: organizationId, before }, signal },
+  );
+});
 
 type Hour = readonly [series: number, hour: number];
 
@@ -189,7 +204,7 @@ async function tellLost({ db, log, metrics }: ShipContext, empty: readonly Hour[
 
 const EVENTS: ShippedKind = {
   name: "events",
-  look: (db) => lookInOutbox(db, "events"),
+  look: (db) => lookInOutbox(db, "events", "event-removal"),
   drop: dropFromOutbox,
   setAside: setAsideInOutbox,
   async ship(context, { id: token, bounds }) {
@@ -257,6 +272,6 @@ const AUDIT: ShippedKind = {
 export const KINDS: Readonly<Record<Lane, readonly ShippedKind[]>> = {
   // What is removed has been sent before, and is not sent behind it.
   telemetry: [TELEMETRY, REMOVAL, BACKFILL],
-  events: [EVENTS, EVENT_BACKFILL],
+  events: [EVENTS, EVENT_REMOVAL, EVENT_BACKFILL],
   audit: [AUDIT],
 };

@@ -5,7 +5,7 @@ import { engineOf, rowsOf, toJson } from "./sql.ts";
 import { afterCommit, inOrder, inTransaction, type Statement } from "./transaction.ts";
 
 /** Where what has to be sent begins: rows of the outbox. The audit is shipped from its own table. */
-export type OutboxSource = "telemetry" | "removal" | "events" | "refused";
+export type OutboxSource = "telemetry" | "removal" | "events" | "event-removal" | "refused";
 
 /** Readings on their way into the tables, as they are written there. */
 export interface OutboxReadings {
@@ -20,6 +20,12 @@ export interface OutboxReadings {
 export interface OutboxRemoval {
   readonly seriesIds: readonly number[];
   readonly before?: number;
+}
+
+/** Events of the organisation that happened before that, in ms since 1970. */
+export interface OutboxEventRemoval {
+  readonly organizationId: string;
+  readonly before: number;
 }
 
 export interface Waiting {
@@ -42,6 +48,7 @@ export interface ClickhouseOutbox {
   events(trx: Db, events: readonly HubEvent[]): Promise<void>;
   /** They are to be removed there too. */
   removal(trx: Db, removal: OutboxRemoval): Promise<void>;
+  eventRemoval(trx: Db, removal: OutboxEventRemoval): Promise<void>;
   /** They have been sent, or do not wait any longer. */
   taken(bytes: number): void;
   measure(): Promise<ReadonlyMap<OutboxSource, Waiting>>;
@@ -90,6 +97,9 @@ export function createOutbox(db: Db, { maxBytes, clock }: { readonly maxBytes: n
     },
     async removal(trx, removal) {
       await inOrder(trx, [put(trx, "removal", 0, toJson(removal))]);
+    },
+    async eventRemoval(trx, removal) {
+      await inOrder(trx, [put(trx, "event-removal", 0, toJson(removal))]);
     },
     taken: (bytes) => void (waiting = Math.max(0, waiting - bytes)),
     async measure() {
@@ -153,6 +163,6 @@ async function noteAll(trx: Db, now: number): Promise<void> {
 /** The hub is without ClickHouse: what waits takes no room any more. It is sent when there is one again, from the tables. */
 export async function forgetOutbox(db: Db): Promise<void> {
   if ((await rowsOf(db, "select 1 from clickhouse_lanes limit 1")).length === 0) return;
-  for (const table of ["clickhouse_lanes", "clickhouse_outbox", "clickhouse_segments", "clickhouse_chains", "clickhouse_missing"])
-    await rowsOf(db, `delete from ${table}`);
+  for (const name of ["lanes", "outbox", "segments", "chains", "missing", "event_removals"])
+    await rowsOf(db, `delete from clickhouse_${name}`);
 }

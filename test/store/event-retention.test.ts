@@ -7,7 +7,11 @@ import { insertEvents, listEvents } from "../../store/events.ts";
 import { startMaintenance } from "../../store/maintenance.ts";
 import type { Db } from "../../store/open.ts";
 import { putSetting, type SettingsOwner } from "../../store/service-settings.ts";
+import { rowsOf } from "../../store/sql.ts";
+import { inTransaction } from "../../store/transaction.ts";
+import { startClickhouseReceiver } from "../support/clickhouse-receiver.ts";
 import { until } from "../support/wait.ts";
+import { openSink } from "./clickhouse-sink.ts";
 import { forEachEngine } from "./engines.ts";
 import { eventAt } from "./event-rows.ts";
 import { tenant, OWN_DUTIES } from "./fixtures.ts";
@@ -27,10 +31,8 @@ forEachEngine(({ test }) => {
   async function world(db: Db) {
     const [a, b] = [(await tenant(db, "a")).organization.id, (await tenant(db, "b")).organization.id];
     const ages = [0, 5, 10, 40, 100];
-    await insertEvents(
-      db,
-      [a, b, null].flatMap((organizationId) => ages.map((days) => eventAt(NOW - days * DAY, { organizationId }))),
-    );
+    const events = [a, b, null].flatMap((organizationId) => ages.map((days) => eventAt(NOW - days * DAY, { organizationId })));
+    await inTransaction(db, (trx) => insertEvents(trx, events));
     return { a, b };
   }
 
@@ -85,6 +87,32 @@ forEachEngine(({ test }) => {
     });
     await until(async () => (await agesOf(db, a)).length === 3, { what: "the events that are too old to go" });
     assert.ok((await listEvents(db, PLATFORM, { limit: 100 })).items.every(({ id }) => id >= firstIdAt(NOW - 20 * DAY)));
+  });
+
+  test("what an organisation keeps for fewer days than the hub is removed from ClickHouse once a day, behind what was sent of it", async (db) => {
+    await using server = await startClickhouseReceiver();
+    await using sink = await openSink(db, server.url);
+    const { a, b } = await world(db);
+    await set(db, a, 7);
+    await set(db, b, 200);
+    for (const hours of [0, 1, 11, 12, 13]) await purgeEvents(db, { days: 90, now: NOW + hours * 3_600_000 });
+    const removals = () => server.statements.filter((sql) => sql.startsWith("delete from `hexahub`.events"));
+    const arrived = async () => (await rowsOf(db, "select id from clickhouse_outbox")).length === 0;
+    {
+      await using _shipping = sink.ship();
+      await until(arrived, { what: "an empty outbox", timeoutMs: 20_000 });
+      assert.equal(server.rows("events").length, 15, "what is removed here had been sent");
+      assert.equal(removals().length, 2);
+      await set(db, a, 30);
+      await purgeEvents(db, { days: 90, now: NOW });
+      await set(db, a, 3);
+      await purgeEvents(db, { days: 2, now: NOW + 2 * DAY });
+      assert.ok(await arrived(), "what is kept for longer, or goes from the hub as well, stays");
+      await purgeEvents(db, { days: 0, now: NOW });
+      await until(arrived, { what: "the removal", timeoutMs: 20_000 });
+    }
+    assert.equal(removals().length, 4, "where the hub keeps events for ever, 200 days are fewer");
+    assert.deepEqual(sink.errors, []);
   });
 
   test("the setting is a whole number of days", async () => {
