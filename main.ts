@@ -376,6 +376,7 @@ export async function run(args: readonly string[]): Promise<void> {
       dbMigrate: async (config) => (await import("./store/open.ts")).migrationsOf(storeOptions(config), { isToMigrate: true }),
       dbStatus: async (config) => (await import("./store/open.ts")).migrationsOf(storeOptions(config), { isToMigrate: false }),
       redisServers: async (redisUrl) => (await import("./broker/cluster-inspection.ts")).inspectRedis(redisUrl),
+      clickhouseServer: async (url) => (await import("./store/clickhouse-inspection.ts")).inspectClickhouse(url),
     },
     args,
   );

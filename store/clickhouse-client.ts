@@ -1,4 +1,5 @@
 import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { ClickHouseError, ClickHouseLogLevel, createClient } from "@clickhouse/client";
 
 /** One INSERT: sent again with the same token it changes nothing. */
@@ -25,6 +26,8 @@ export interface Clickhouse extends AsyncDisposable {
   insert(insert: Insert, signal: AbortSignal): Promise<void>;
   run(sql: string, options: RunOptions): Promise<void>;
   rows<Row>(sql: string, options: RunOptions): Promise<Row[]>;
+  /** The answer to a statement that takes no format. */
+  text(sql: string): Promise<string>;
 }
 
 const REQUEST_LIMIT_MS = 30_000;
@@ -77,6 +80,10 @@ export function openClickhouseClient(url: string, { limitMs = REQUEST_LIMIT_MS }
       });
       return await answer.json<Row>();
     },
+    async text(sql) {
+      const { stream } = await client.exec({ query: sql, abort_signal: limited() });
+      return await text(stream);
+    },
     [Symbol.asyncDispose]: () => client.close(),
   };
 }
@@ -87,11 +94,14 @@ export function openClickhouseClient(url: string, { limitMs = REQUEST_LIMIT_MS }
  */
 const REFUSED = new Set(["6", "26", "27", "38", "41", "69", "72", "117", "131", "321", "349"]);
 
+/** ClickHouse's own, where it was ClickHouse that answered. */
+export const codeOf = (error: unknown): string | undefined => (error instanceof ClickHouseError ? error.code : undefined);
+
 /** UNKNOWN_TABLE, UNKNOWN_DATABASE */
 const MISSING = new Set(["60", "81"]);
 
 /** Whether there is no such table. */
-export const isMissing = (error: unknown): boolean => error instanceof ClickHouseError && MISSING.has(error.code);
+export const isMissing = (error: unknown): boolean => MISSING.has(codeOf(error) ?? "");
 
 /** Whether sending the same again is in vain. */
-export const isRefusal = (error: unknown): boolean => error instanceof ClickHouseError && REFUSED.has(error.code);
+export const isRefusal = (error: unknown): boolean => REFUSED.has(codeOf(error) ?? "");

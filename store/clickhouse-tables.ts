@@ -6,8 +6,9 @@ export interface ClickhouseRetention {
   readonly eventDays: number;
 }
 
-interface Table {
+export interface Table {
   readonly name: string;
+  /** A line for each. */
   readonly columns: string;
   readonly engine: string;
   /** What its age is told by, and its partitions. */
@@ -22,7 +23,7 @@ const TIME = "DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1))";
  * Of rows that are sent twice one is left: at once within `non_replicated_deduplication_window` segments, and by the order of the table
  * whenever that was. Whoever asks before the parts are merged writes FINAL.
  */
-const TABLES: readonly Table[] = [
+export const TABLES: readonly Table[] = [
   {
     name: "telemetry",
     columns: `
@@ -82,6 +83,10 @@ const TABLES: readonly Table[] = [
     days: () => 0,
   },
 ];
+
+/** Type by name. */
+export const columnsOf = ({ columns }: Table): ReadonlyMap<string, string> =>
+  new Map([...columns.matchAll(/^\s*(\w+) (.+?)(?: CODEC\(.*\))?,?$/gm)].map(([, name = "", type = ""]) => [name, type]));
 
 /** Repetitions of that many segments are known, however soon they were merged. */
 const WINDOW = 10_000;

@@ -1,3 +1,4 @@
+import type { ClickhouseServer } from "../../core/clickhouse-server.ts";
 import type { Config } from "../../core/config.ts";
 import type { RedisServer } from "../../core/redis-server.ts";
 import type { Terminal } from "./terminal.ts";
@@ -15,6 +16,8 @@ export interface CliActions {
   readonly dbStatus: (config: Config) => Promise<{ done: readonly string[]; pending: readonly string[] }>;
   /** Asks every server that REDIS_URL names. Never rejects. */
   readonly redisServers: (redisUrl: string) => Promise<readonly RedisServer[]>;
+  /** Asks what CLICKHOUSE_URL names. Never rejects. */
+  readonly clickhouseServer: (clickhouseUrl: string) => Promise<ClickhouseServer>;
   /** Writes the generated documents; with `check` only compares. Resolves to the paths that differ(ed). */
   readonly docs: (options: { check: boolean }) => Promise<{ changed: readonly string[] }>;
 }

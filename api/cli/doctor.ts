@@ -11,15 +11,16 @@ import {
   checkOperatorFile,
   checkPorts,
 } from "./checks.ts";
+import { checkClickhouse, checkShipping } from "./check-clickhouse.ts";
 import { checkRedis } from "./check-redis.ts";
 import { CliError, EXIT } from "./exit.ts";
 import { findOperatorFile } from "./hub-client.ts";
-import { type Health, isAlive, probeHealth } from "./health.ts";
+import { type Health, isAlive, probeHealth, readMetrics } from "./health.ts";
 import type { Session } from "./session.ts";
 
 const MARKS = { ok: "✓", warning: "!", failed: "✗", skipped: "–" } as const;
 
-type DoctorActions = Pick<CliActions, "dbStatus" | "redisServers">;
+type DoctorActions = Pick<CliActions, "dbStatus" | "redisServers" | "clickhouseServer">;
 
 export function addDoctorCommand(program: Command, session: Session, actions: DoctorActions): void {
   program
@@ -53,7 +54,7 @@ async function examine(session: Session, actions: DoctorActions, url: string | u
     ];
   }
   checks.push(await checkDataFolder(config.dataDir), await checkOperatorFile(config.dataDir));
-  const { check, health } = await examineHub(config, url);
+  const { check, health, target } = await examineHub(config, url);
   checks.push(check);
   // Ports, certificate and database are this machine's; a hub elsewhere does not hold them.
   const isOwn = health !== undefined && url === undefined && config.url === undefined;
@@ -63,12 +64,24 @@ async function examine(session: Session, actions: DoctorActions, url: string | u
     await checkDatabase(config, { hubIsHealthy: isOwn && health.isOk, status: actions.dbStatus }),
   );
   if (config.redisUrl !== undefined) checks.push(checkRedis(await actions.redisServers(config.redisUrl)));
+  if (config.clickhouseUrl !== undefined) {
+    checks.push(...checkClickhouse(await actions.clickhouseServer(config.clickhouseUrl)));
+    // Through a proxy its metrics are for administrators.
+    const metrics = isOwn && target !== undefined ? await readMetrics(target) : undefined;
+    if (metrics !== undefined) checks.push(checkShipping(metrics));
+  }
   checks.push(checkClock(Date.now(), health?.date));
   return checks;
 }
 
+interface ExaminedHub {
+  readonly check: Check;
+  readonly health: Health | undefined;
+  readonly target?: string;
+}
+
 /** A hub that was not started is no failure; one that was named, or whose process lives, has to answer. */
-async function examineHub(config: Config, url: string | undefined): Promise<{ check: Check; health: Health | undefined }> {
+async function examineHub(config: Config, url: string | undefined): Promise<ExaminedHub> {
   const named = url ?? config.url;
   const operator = named === undefined ? readOperatorFile(config.dataDir) : undefined;
   const target = named ?? operator?.url;
@@ -78,7 +91,7 @@ async function examineHub(config: Config, url: string | undefined): Promise<{ ch
       health: undefined,
     };
   const health = await probeHealth(target);
-  if (health?.isOk) return { check: { name: "hub", result: "ok", detail: `answers at ${target}` }, health };
+  if (health?.isOk) return { check: { name: "hub", result: "ok", detail: `answers at ${target}` }, health, target };
   if (health)
     return {
       check: {

@@ -20,6 +20,16 @@ export async function probeHealth(url: string): Promise<Health | undefined> {
   }
 }
 
+/** What `/metrics` of the hub on this machine says; undefined when it does not answer within five seconds. */
+export async function readMetrics(url: string): Promise<string | undefined> {
+  try {
+    const response = await fetch(new URL("/metrics", url), { redirect: "error", signal: AbortSignal.timeout(5000) });
+    return response.ok ? await response.text() : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -4,6 +4,7 @@ import type { CliActions } from "../../api/cli/actions.ts";
 import { runCli } from "../../api/cli/program.ts";
 import { inspectRedis } from "../../broker/cluster-inspection.ts";
 import { readConfig } from "../../core/config.ts";
+import { inspectClickhouse } from "../../store/clickhouse-inspection.ts";
 
 export interface Outcome {
   readonly code: number;
@@ -32,6 +33,7 @@ export async function hexahub(args: readonly string[], surroundings: Surrounding
       dbMigrate: async () => ({ done: [] }),
       dbStatus: async () => ({ done: [], pending: [] }),
       redisServers: inspectRedis,
+      clickhouseServer: inspectClickhouse,
       docs: async () => ({ changed: [] }),
       ...actions,
     },

@@ -21,8 +21,15 @@ export interface ClickhouseReceiver extends AsyncDisposable {
   /** Other statements that change something. */
   readonly statements: string[];
   behave: (insert: ReceivedInsert) => Behaviour;
+  /** To a question: a line of JSON for each row, or an error of ClickHouse's. As it is, there is the database and nothing else. */
+  tell: (question: string) => string | ClickhouseRefusal;
   /** What the table has: an INSERT whose token is known changed nothing. */
   rows(table: string): (readonly unknown[])[];
+}
+
+export interface ClickhouseRefusal {
+  readonly code: string;
+  readonly message: string;
 }
 
 /** Takes over HTTP what is meant for ClickHouse, and does with tokens what that does; test/clickhouse has the real engine. */
@@ -30,15 +37,18 @@ export async function startClickhouseReceiver(port = 0): Promise<ClickhouseRecei
   const inserts: ReceivedInsert[] = [];
   const statements: string[] = [];
   const taken: ReceivedInsert[] = [];
-  const receiver = { behave: (): Behaviour => "take" } as Pick<ClickhouseReceiver, "behave">;
+  const receiver: Pick<ClickhouseReceiver, "behave" | "tell"> = {
+    behave: () => "take",
+    tell: (question) => (/system\.databases/.test(question) ? '{"1":1}\n' : ""),
+  };
+  const refuse = (response: ServerResponse, { code, message }: ClickhouseRefusal): void =>
+    void response.writeHead(400, { "x-clickhouse-exception-code": code }).end(`Code: ${code}. DB::Exception: ${message}\n`);
   const onInsert = (insert: ReceivedInsert, response: ServerResponse): void => {
     inserts.push(insert);
     const behaviour = receiver.behave(insert);
     if (behaviour === "hang") return;
     if (behaviour === "refuse")
-      return void response
-        .writeHead(400, { "x-clickhouse-exception-code": "27" })
-        .end("Code: 27. DB::Exception: Cannot parse input. (CANNOT_PARSE_INPUT_ASSERTION_FAILED)\n");
+      return refuse(response, { code: "27", message: "Cannot parse input. (CANNOT_PARSE_INPUT_ASSERTION_FAILED)" });
     if (insert.token === undefined || taken.every(({ token }) => token !== insert.token)) taken.push(insert);
     if (behaviour === "lose") response.destroy();
     else response.end();
@@ -47,13 +57,15 @@ export async function startClickhouseReceiver(port = 0): Promise<ClickhouseRecei
     const { searchParams } = new URL(request.url ?? "/", "http://receiver");
     buffer(request).then(
       (body) => {
-        const text = body.toString();
+        const text = body.toString() || (searchParams.get("query") ?? "");
         const table = /^insert into `\w+`\.(\w+)/.exec(searchParams.get("query") ?? "")?.[1];
         const token = searchParams.get("insert_deduplication_token") ?? undefined;
         if (table !== undefined)
           return onInsert({ table, token, rows: text.split("\n").map((line) => JSON.parse(line) as unknown[]) }, response);
-        if (!/^select/i.test(text)) statements.push(text);
-        response.end(/system\.databases/.test(text) ? '{"1":1}\n' : "");
+        if (!/^(?:select|check)/i.test(text)) statements.push(text);
+        const told = receiver.tell(text);
+        if (typeof told === "string") response.end(told);
+        else refuse(response, told);
       },
       () => response.destroy(),
     );
