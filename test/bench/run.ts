@@ -3,9 +3,11 @@ import { parseArgs } from "node:util";
 import { measureApi } from "./measure-api.ts";
 import { measureAudit } from "./measure-audit.ts";
 import { measureCommands } from "./measure-commands.ts";
+import { measureDisk } from "./measure-disk.ts";
 import { measureDurable } from "./measure-durable.ts";
 import { measureMemory, measureStart } from "./measure-footprint.ts";
 import { measureIdle } from "./measure-idle.ts";
+import { measureMessages } from "./measure-messages.ts";
 import { measureNodes } from "./measure-nodes.ts";
 import { measureReadings } from "./measure-readings.ts";
 import { measureRetention } from "./measure-retention.ts";
@@ -29,12 +31,14 @@ const SCENARIOS: Readonly<Record<string, (plan: Plan) => Promise<Row[]>>> = {
   nodes: measureNodes,
   idle: measureIdle,
   durable: measureDurable,
+  messages: measureMessages,
   commands: measureCommands,
   tasks: measureTasks,
   api: measureApi,
   rules: measureRules,
   timers: measureTimers,
   readings: measureReadings,
+  disk: measureDisk,
   retention: measureRetention,
   audit: measureAudit,
   transfer: measureTransfer,
