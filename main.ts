@@ -27,6 +27,7 @@ const rooms = async () => ({
   ...(await import("./broker/device-certificates.ts")),
   ...(await import("./broker/duties.ts")),
   ...(await import("./broker/start.ts")),
+  ...(await import("./core/clickhouse-settings.ts")),
   ...(await import("./core/destination.ts")),
   ...(await import("./core/hub-clock.ts")),
   ...(await import("./core/id.ts")),
@@ -120,7 +121,8 @@ const storeOptions = ({ dataDir, databaseUrl }: Config) => ({ dataDir: resolve(d
 async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: AsyncDisposableStack) {
   const dataDir = resolve(config.dataDir);
   const store = stack.use(await hub.openStore(storeOptions(config)));
-  stack.use(await hub.claimDatabase(store, { isShared: config.redisUrl !== undefined }));
+  const clickhouseAt = config.clickhouseUrl === undefined ? undefined : hub.clickhouseTarget(config.clickhouseUrl);
+  stack.use(await hub.claimDatabase(store, { isShared: config.redisUrl !== undefined, clickhouse: clickhouseAt }));
   const { db } = store;
   if (config.redisUrl === undefined) await hub.abandonUnfinished(db);
   const metrics = hub.createMetrics();

@@ -30,3 +30,9 @@ export const CLICKHOUSE_SETTINGS = {
     description: "Days that ClickHouse keeps events. 0: for ever.",
   }),
 } as const;
+
+/** Server and database of CLICKHOUSE_URL, without credentials. */
+export function clickhouseTarget(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return `${origin}/${pathname.slice(1) || "default"}`;
+}

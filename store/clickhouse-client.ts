@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { ClickHouseError, ClickHouseLogLevel, createClient } from "@clickhouse/client";
+import { clickhouseTarget } from "../core/clickhouse-settings.ts";
 
 /** One INSERT: sent again with the same token it changes nothing. */
 export interface Insert {
@@ -50,7 +51,7 @@ export function openClickhouseClient(url: string, { limitMs = REQUEST_LIMIT_MS }
   const limited = (signal?: AbortSignal): AbortSignal => AbortSignal.any([...(signal ? [signal] : []), AbortSignal.timeout(limitMs)]);
   return {
     database: `\`${database}\``,
-    target: `${origin}/${database}`,
+    target: clickhouseTarget(url),
     async insert({ table, columns, lines, token }, signal) {
       // The client's own insert would parse the lines.
       const { stream } = await client.exec({

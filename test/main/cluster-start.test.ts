@@ -7,14 +7,25 @@ import { openCluster } from "../../broker/cluster.ts";
 import { createDuties } from "../../broker/duties.ts";
 import { createKeyRotation } from "../../store/key-rotation.ts";
 import { claimDatabase } from "../../store/sole-hub.ts";
-import { openStore } from "../../store/open.ts";
+import { type Db, openStore } from "../../store/open.ts";
 import { startMaintenance } from "../../store/maintenance.ts";
 import { loadSigningKeys } from "../../store/secrets.ts";
+import { rowsOf } from "../../store/sql.ts";
 import { startHub } from "../support/hub.ts";
 import { temporaryFolder, until } from "../support/wait.ts";
 import { clusterMissing, startGround, startPair } from "./cluster-hubs.ts";
 
 const skip = clusterMissing();
+
+/** Of the nodes on this database. */
+async function advisoryLocks(db: Db): Promise<number> {
+  const [row] = await rowsOf<{ n: number }>(
+    db,
+    `select count(*)::int as n from pg_locks where locktype = 'advisory'
+     and database = (select oid from pg_database where datname = current_database())`,
+  );
+  return row?.n ?? 0;
+}
 
 // Each has a database and a Redis of its own.
 describe("nodes of one database", { concurrency: 2 }, () => {
@@ -54,6 +65,45 @@ describe("nodes of one database", { concurrency: 2 }, () => {
     }
     await using _alone = await claimDatabase(store);
     await assert.rejects(claimDatabase(store, { isShared: true }), /in use by a hub that is alone/);
+  });
+
+  test("a node that ships to another ClickHouse than the others, or to none, does not start", { skip }, async () => {
+    await using ground = await startGround();
+    await using folder = temporaryFolder();
+    await using store = await openStore({ dataDir: folder.path, databaseUrl: ground.databaseUrl });
+    const node = (clickhouse?: string) => claimDatabase(store, { isShared: true, clickhouse });
+    const refused = { name: "SetupError", message: /another ClickHouse, or one of you has none/ };
+    {
+      await using _one = await node("http://one:8123/hexahub");
+      await using _same = await node("http://one:8123/hexahub");
+      await Promise.all([assert.rejects(node(), refused), assert.rejects(node("http://other:8123/hexahub"), refused)]);
+      await using _another = await node("http://one:8123/hexahub");
+    }
+    await using _none = await node();
+    await Promise.all([
+      assert.rejects(node("http://one:8123/hexahub"), refused),
+      assert.rejects(
+        startHub({
+          databaseUrl: ground.databaseUrl,
+          redisUrl: ground.redisUrl,
+          env: { CLICKHOUSE_URL: "http://hexahub:secret@127.0.0.1:9/hexahub" },
+        }),
+        refused,
+      ),
+    ]);
+    await using _second = await node();
+  });
+
+  test("a node that is just stopping is waited for", { skip }, async () => {
+    await using ground = await startGround();
+    await using folder = temporaryFolder();
+    await using store = await openStore({ dataDir: folder.path, databaseUrl: ground.databaseUrl });
+    const stopping = await claimDatabase(store, { isShared: true });
+    const starting = claimDatabase(store, { isShared: true, clickhouse: "http://one:8123/hexahub" });
+    await until(async () => (await advisoryLocks(store.db)) === 4, { what: "both to have said where they ship to" });
+    await stopping[Symbol.asyncDispose]();
+    await using _started = await starting;
+    assert.equal(await advisoryLocks(store.db), 2);
   });
 
   test("the maintenance is one node's, and another's when that one stops", { skip }, async () => {
