@@ -234,6 +234,24 @@ for (const { name, skip, open } of DATABASES) {
       });
     });
 
+    test("counts what a file has brought of the other inputs, as far as it is not too old", async () => {
+      await inScene(open, async ({ store, acme, device, node, virtual, stored }) => {
+        const brought = (key: string, ageMs: number, value: number) =>
+          createTelemetryStore(store).insert(store.db, [
+            { deviceId: device.id, organizationId: acme.organization.id, key, ts: NOW - ageMs, value },
+          ]);
+        await virtual(device, "sum", { a: [device, "t"], b: [device, "u"] }, { max_age_s: 60 });
+        await brought("u", 90_000, 1);
+        assert.deepEqual(await node.report(device, [at(20_000, { t: 10 })]), [["t", "10"]]);
+        await brought("u", 30_000, 2);
+        assert.deepEqual(await stored(device, "sum"), []);
+        assert.deepEqual(await node.report(device, [at(10_000, { t: 11 })]), [
+          ["sum", "13"],
+          ["t", "11"],
+        ]);
+      });
+    });
+
     test("of a virtual sensor's own key is not taken from the device", async () => {
       await inScene(open, async ({ device, node, virtual, stored }) => {
         await virtual(device, "v", { a: [device, "t"] }, { expression: "a" });
