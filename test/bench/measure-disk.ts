@@ -116,13 +116,13 @@ async function fillPlain<T>(db: Knex, measure?: () => Promise<T>): Promise<T | u
   }
 }
 
-const ROLL_UPS = /^telemetry_(?:minutes|hours|days)/;
-const RAW = /^(?:telemetry|series|readings)/;
+/** The table of readings, its partitions, and the names of series. */
+const RAW = /^(?:telemetry(?:_\d+)?|series|readings)$/;
+const ROLL_UPS = /^telemetry_\D/;
 
-/** Of what holds readings, by the name of its table. */
 function sizesOf(parts: readonly { readonly name: string; readonly table: number; readonly indexes: number }[]): Sizes {
   const sum = (values: readonly number[]): number => values.reduce((all, one) => all + one, 0);
-  const raw = parts.filter(({ name }) => RAW.test(name) && !ROLL_UPS.test(name));
+  const raw = parts.filter(({ name }) => RAW.test(name));
   return {
     tables: sum(raw.map(({ table }) => table)),
     indexes: sum(raw.map(({ indexes }) => indexes)),
