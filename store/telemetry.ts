@@ -1,5 +1,6 @@
 import type { LRUCache } from "lru-cache";
 import { boundedCache } from "../core/bounded-cache.ts";
+import { DAY_MS } from "../core/durations.ts";
 import type { SensorValue } from "../core/payloads.ts";
 import { outboxOf } from "./clickhouse-outbox.ts";
 import type { Db, Store } from "./open.ts";
@@ -40,7 +41,6 @@ export interface TelemetryStore {
   forgetDevice(deviceId: string): void;
 }
 
-const DAY_MS = 86_400_000;
 const DAYS_AHEAD = 3;
 const CACHED_DEVICES = 50_000;
 
