@@ -5,6 +5,7 @@ import { outboxOf } from "./clickhouse-outbox.ts";
 import type { Db } from "./open.ts";
 import { ownRetentions } from "./own-retentions.ts";
 import { rowsOf } from "./sql.ts";
+import { createSteps } from "./steps.ts";
 import { inTransaction } from "./transaction.ts";
 
 export interface EventRetention {
@@ -16,8 +17,7 @@ export interface EventRetention {
   readonly signal?: AbortSignal;
 }
 
-/** One statement removes so many: SQLite has one writer, and devices wait for it. */
-const BATCH = 500;
+const PACE = { aimMs: 2, breathMs: 5, most: 500 };
 
 /** Removes events that have had their days: those of the hub, and of organisations that keep theirs for less. Answers how many. */
 export async function purgeEvents(db: Db, { days, now, signal }: EventRetention): Promise<number> {
@@ -48,14 +48,15 @@ async function removeElsewhere(db: Db, organizationId: string, before: number): 
 }
 
 async function removeInBatches(db: Db, condition: string, bindings: readonly string[], signal: AbortSignal | undefined): Promise<number> {
-  for (let removed = 0; ; ) {
-    if (signal?.aborted) return removed;
+  let removed = 0;
+  await createSteps(PACE)(signal, async (most) => {
     const rows = await rowsOf(
       db,
       `delete from events where id in (select id from events where ${condition} order by id limit ?) returning id`,
-      [...bindings, BATCH],
+      [...bindings, most],
     );
     removed += rows.length;
-    if (rows.length < BATCH) return removed;
-  }
+    return rows.length < most;
+  });
+  return removed;
 }
