@@ -12,7 +12,8 @@ const INSTALL_LIMIT_MS = 15 * 60_000;
 /** Installs ClickHouse's engine beside this file unless it is there; nothing else needs it. */
 export async function installEngine(): Promise<void> {
   if (existsSync(path.join(HERE, "node_modules/chdb/package.json"))) return;
-  await promisify(execFile)("npm", ["ci", "--no-audit", "--no-fund"], { cwd: HERE, timeout: INSTALL_LIMIT_MS });
+  // `npm ci` refuses a lock without the engines of other platforms, which not every registry has.
+  await promisify(execFile)("npm", ["install", "--no-save", "--no-audit", "--no-fund"], { cwd: HERE, timeout: INSTALL_LIMIT_MS });
 }
 
 /** The engine with its data in `dataDir`, on `port` when it must be a certain one. */
