@@ -70,7 +70,7 @@ for (const { name, skip, open } of databases()) {
       await hub.api.login();
       const scene = new AlertsScene(hub);
       const [lasts, ends] = [await scene.addSensor("Lasts"), await scene.addSensor("Ends")];
-      const silences = silentFor(3_000);
+      const silences = silentFor(6_000);
       await scene.rule({ name: "Warm", ...WARM, silences, escalate: [{ after_s: 0.1, severity: "critical" }] });
       await scene.report(lasts, { t: 31 });
       await scene.report(ends, { t: 31 });
@@ -93,11 +93,11 @@ for (const { name, skip, open } of databases()) {
       await hub.api.login();
       const scene = new AlertsScene(hub);
       const [lasts, ends] = [await scene.addSensor("Lasts"), await scene.addSensor("Ends")];
-      await scene.rule({ name: "Warm", ...WARM, escalate: [{ after_s: 2.5, severity: "critical" }] });
+      await scene.rule({ name: "Warm", ...WARM, escalate: [{ after_s: 4, severity: "critical" }] });
       await scene.report(lasts, { t: 31 });
       await scene.report(ends, { t: 31 });
       const [stays, goes] = [await scene.alert("firing", `&device=${lasts.uid}`), await scene.alert("firing", `&device=${ends.uid}`)];
-      const end = Date.now() + 4_500;
+      const end = Date.now() + 7_000;
       for (const { id } of [stays, goes]) assert.equal((await scene.act(id, "silence", { until: iso(end) })).status, 200);
       await scene.report(ends, { t: 20 });
       await scene.alert("resolved", `&device=${ends.uid}`);
@@ -116,10 +116,10 @@ for (const { name, skip, open } of databases()) {
       const edge = { from_entity: gateway.id, to_entity: behind.id, relationship_type: "gateway" };
       assert.equal((await hub.api.call("POST", "/api/v1/relationships", edge)).status, 201);
       const clients = await Promise.all([gateway, behind].map((one) => scene.connect(one)));
-      const begins = Date.now() + 4_000;
-      const ends = begins + 4_000;
+      const begins = Date.now() + 6_000;
+      const ends = begins + 6_000;
       const silences = [{ kind: "between", from: iso(begins), until: iso(ends) }];
-      await scene.rule({ name: "Away", condition: { kind: "device_offline", gather_s: 0.5 }, silences });
+      await scene.rule({ name: "Away", condition: { kind: "device_offline", gather_s: 2 }, silences });
       await Promise.all(clients.map((client) => client.endAsync()));
       const title = "Gateway Hall lost: 2 of 2 devices";
       const loss = await until(async () => (await scene.alerts()).find((one) => one.title === title), { what: "the loss" });

@@ -281,7 +281,7 @@ for (const { name, skip, open } of databases()) {
       for (const { uid } of sensors)
         assert.equal((await hub.api.call("PATCH", `/api/v1/devices/${uid}`, { room_id: room.id })).status, 200);
       const elsewhere = await scene.addSensor("Elsewhere");
-      await scene.rule({ name: "Away", condition: { kind: "device_offline", gather_s: 4 } });
+      await scene.rule({ name: "Away", condition: { kind: "device_offline", gather_s: 6 } });
       const clients = await Promise.all([...sensors, elsewhere].map((one) => scene.connect(one)));
       await Promise.all(clients.slice(0, 7).map((client) => client.endAsync()));
       const parent = await until(async () => (await scene.alerts()).find(({ title }) => title === "Site Villa lost: 7 of 8 devices"), {
