@@ -4,7 +4,7 @@ import type { Scope } from "../core/principal.ts";
 import { findDeviceRefs } from "./devices.ts";
 import type { Db } from "./open.ts";
 import { type Aggregate, endOf, readingsOf, readInWindows, readRaw, type Row } from "./readings.ts";
-import { type Folded, readBuckets, readPeriods, type Span } from "./rolled-readings.ts";
+import { type Folded, howFor, readBuckets, readPeriods, rowOf, type Span } from "./rolled-readings.ts";
 import { HOUR_MS, MINUTE_MS } from "./rollups.ts";
 import { placesFor, rowsOf } from "./sql.ts";
 import { sensorValue } from "./state.ts";
@@ -87,8 +87,8 @@ async function linesOf(db: Db, series: readonly Series[], query: ChartQuery): Pr
   const window = { from: Math.max(query.from, first), to: Math.min(query.to, await endOf(db, ids)) };
   if (window.from >= window.to) return new Map();
   if (bucketMs === undefined) return await fewPoints(db, ids, window, query.points);
-  const bySeries = await readBuckets(db, { series: ids, window, bucketMs, agg, source: readingsOf(db) });
-  return new Map([...bySeries].map(([one, rows]) => [one, { bucketMs, points: rows.map(pointOf) }]));
+  const bySeries = await readPeriods(db, { series: ids, window, bucketMs, source: readingsOf(db) }, howFor(agg));
+  return new Map([...bySeries].map(([one, periods]) => [one, { bucketMs, points: periods.map((period) => pointOf(rowOf(period, agg))) }]));
 }
 
 const pointOf = ({ ts, v, json }: Row): Point => [ts, v === null && json === null ? null : sensorValue(v, json)];

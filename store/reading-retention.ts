@@ -100,14 +100,15 @@ async function removeOfSeries(db: Db, { of, before, signal }: Removal): Promise<
     if (!last) return;
     const ids = toJson(series.map(({ id }) => id));
     if (of !== undefined) await removeReadings(db, { ids, from: Math.min(...series.map((one) => one.from)), before, signal });
-    await inBatches(signal, (most) =>
-      rowsOf(
-        db,
-        `delete from telemetry_minutes where (series_id, ts) in (
-           select series_id, ts from telemetry_minutes where series_id in ${numbersParameter(db)} and ts < ? limit ${most}) returning 1`,
-        [ids, before],
-      ),
-    );
+    for (const table of ["telemetry_minutes", "telemetry_chunks"])
+      await inBatches(signal, (most) =>
+        rowsOf(
+          db,
+          `delete from ${table} where (series_id, ts) in (
+             select series_id, ts from ${table} where series_id in ${numbersParameter(db)} and ts < ? limit ${most}) returning 1`,
+          [ids, before],
+        ),
+      );
     after = last.id;
   }
 }

@@ -1,7 +1,8 @@
 import { sharesOf } from "./long-term.ts";
 import type { Db } from "./open.ts";
 import type { Aggregate, Row } from "./readings.ts";
-import { dirtyHours, HOUR_MS, LEVELS, type Level, MINUTE_MS, sparseHours } from "./rollups.ts";
+import { foldChunks, hoursWithoutChunk, type Instead } from "./reading-chunks.ts";
+import { dirtyHours, HOUR_MS, LEVELS, type Level, MINUTE_MS } from "./rollups.ts";
 import { engineOf, placesFor, rowsOf } from "./sql.ts";
 
 /** ms since 1970; `to` is exclusive. */
@@ -10,9 +11,9 @@ export interface Span {
   readonly to: number;
 }
 
-/** Part of a window: from what was worked out before, or from the readings themselves. */
+/** Part of a window: of what was worked out before, or of something else. */
 interface Part extends Span {
-  readonly isRaw: boolean;
+  readonly of: "level" | Instead;
 }
 
 /** A SELECT of `series_id`, `ts`, `v` and `json` as text. */
@@ -46,16 +47,15 @@ export interface Folded {
 
 /** By series one value for each period that has readings, in the order of time. */
 export async function readBuckets(db: Db, query: PeriodQuery & { readonly agg: Aggregate }): Promise<Map<number, Row[]>> {
-  const { agg } = query;
-  const bySeries = await readPeriods(db, query, agg === "first" || agg === "last" ? agg : "fold");
-  return new Map([...bySeries].map(([series, periods]) => [series, periods.map((one) => ({ ts: one.period, ...valueOf(one, agg) }))]));
+  const bySeries = await readPeriods(db, query, howFor(query.agg));
+  return new Map([...bySeries].map(([series, periods]) => [series, periods.map((one) => rowOf(one, query.agg))]));
 }
 
 /** By series what each period amounts to: of roll-ups where they are true, else of the readings, wherever those are kept. */
 export async function readPeriods(db: Db, query: PeriodQuery, how: How): Promise<Map<number, Folded[]>> {
   const level = LEVELS.find(({ periodMs }) => query.bucketMs % periodMs === 0);
-  const bySeries = new Map(query.series.map((series) => [series, new Map<number, Folded>()]));
-  const add = (row: Folded): void => merge(bySeries.get(row.series_id) as Map<number, Folded>, row, how);
+  const bySeries = new Map(query.series.map((series): [number, Folded[]] => [series, []]));
+  const add = (row: Folded): void => merge(bySeries.get(row.series_id) as Folded[], row, how);
   // Hours and days stay when what they were worked out of has had its days.
   const keptMs = level === undefined || level.periodMs === MINUTE_MS ? undefined : level.periodMs;
   for (const { series: some, before, window, after } of await sharesOf(db, { ...query, keptMs }, how)) {
@@ -63,32 +63,45 @@ export async function readPeriods(db: Db, query: PeriodQuery, how: How): Promise
     const kept = { ...query, series: some, window };
     const parts = window.from >= window.to ? [] : level === undefined ? wholly(kept) : await partsOf(db, kept, level);
     for (const { part, series } of parts) {
-      const from = level === undefined || part.isRaw ? ofReadings(query.source(series, part)) : ofLevel(level, series, part);
-      const rows = await (how === "fold" ? fold(db, query, from) : pick(db, query, from, how));
+      const rows = await readPart(db, { ...query, series }, { part, level, how });
       rows.forEach(add);
     }
     after.forEach(add);
   }
-  return new Map([...bySeries].map(([series, periods]) => [series, [...periods.values()].toSorted((a, b) => a.period - b.period)]));
+  return bySeries;
 }
 
 export type How = "fold" | "first" | "last";
+export const howFor = (agg: Aggregate): How => (agg === "first" || agg === "last" ? agg : "fold");
 /** A part with all series that are read in it. */
 interface SharedPart {
   readonly part: Part;
   readonly series: number[];
 }
 
-const wholly = ({ series, window }: PeriodQuery): SharedPart[] => [{ part: { ...window, isRaw: true }, series: [...series] }];
+const wholly = ({ series, window }: PeriodQuery): SharedPart[] => [{ part: { ...window, of: "readings" }, series: [...series] }];
+
+async function readPart(
+  db: Db,
+  query: PeriodQuery,
+  { part, level, how }: { readonly part: Part; readonly level: Level | undefined; readonly how: How },
+): Promise<Folded[]> {
+  const { series, bucketMs } = query;
+  if (part.of === "level" && level?.periodMs === MINUTE_MS) return await foldChunks(db, { ...part, series, bucketMs, how });
+  const isRaw = level === undefined || part.of === "readings";
+  const from = isRaw ? ofReadings(query.source(series, part)) : ofLevel(level, series, part);
+  return await (how === "fold" ? fold(db, query, from) : pick(db, query, from, how));
+}
 
 /** In the order of time. Series of which the same hours count share their parts, which most do. */
 async function partsOf(db: Db, { series, window }: PeriodQuery, level: Level): Promise<SharedPart[]> {
   const dirty = await dirtyHours(db, series, window);
-  const sparse = level.periodMs === MINUTE_MS ? await sparseHours(db, series, window) : undefined;
+  const others = level.periodMs === MINUTE_MS ? await hoursWithoutChunk(db, series, window) : undefined;
   const shared = new Map<string, SharedPart>();
   for (const one of series) {
-    for (const part of partsBeside([...(dirty.get(one) ?? []), ...(sparse?.get(one) ?? [])], window, level)) {
-      const key = `${part.from} ${part.to} ${part.isRaw}`;
+    const marked = (dirty.get(one) ?? []).map((hour): [number, Instead] => [hour, "readings"]);
+    for (const part of partsBeside(new Map([...(others?.get(one) ?? []), ...marked]), window, level)) {
+      const key = `${part.from} ${part.to} ${part.of}`;
       const known = shared.get(key);
       if (known) known.series.push(one);
       else shared.set(key, { part, series: [one] });
@@ -97,29 +110,29 @@ async function partsOf(db: Db, { series, window }: PeriodQuery, level: Level): P
   return [...shared.values()].toSorted((a, b) => a.part.from - b.part.from);
 }
 
-/** Where the level's periods lie wholly within the window, and nothing has come since they were worked out, they count. */
-function partsBeside(rawHours: readonly number[], { from, to }: Span, { periodMs }: Level): Part[] {
+/** Where the level's periods lie wholly within the window, they count, but for those of hours that are read of something else. */
+function partsBeside(hours: ReadonlyMap<number, Instead>, { from, to }: Span, { periodMs }: Level): Part[] {
   const unitMs = Math.max(periodMs, HOUR_MS);
-  const bad = new Set(rawHours.map((hour) => Math.floor((hour * HOUR_MS) / unitMs)));
-  const parts: { from: number; to: number; isRaw: boolean }[] = [];
-  const add = (start: number, end: number, isRaw: boolean): void => {
+  const others = new Map([...hours].map(([hour, instead]) => [Math.floor((hour * HOUR_MS) / unitMs), instead]));
+  const parts: { from: number; to: number; of: Part["of"] }[] = [];
+  const add = (start: number, end: number, of: Part["of"]): void => {
     const last = parts.at(-1);
     if (end <= start) return;
-    if (last?.isRaw === isRaw) last.to = end;
-    else parts.push({ from: start, to: end, isRaw });
+    if (last?.of === of) last.to = end;
+    else parts.push({ from: start, to: end, of });
   };
   const [first, end] = [Math.ceil(from / periodMs) * periodMs, Math.floor(to / periodMs) * periodMs];
-  add(from, Math.min(first, to), true);
+  add(from, Math.min(first, to), "readings");
   // From one that does not count to the next, however long the window is.
   let at = first;
-  for (const unit of [...bad].toSorted((a, b) => a - b)) {
-    add(at, Math.min(end, Math.max(at, unit * unitMs)), false);
+  for (const [unit, instead] of [...others].toSorted(([a], [b]) => a - b)) {
+    add(at, Math.min(end, Math.max(at, unit * unitMs)), "level");
     at = Math.max(at, Math.min(end, unit * unitMs));
-    add(at, Math.min(end, (unit + 1) * unitMs), true);
+    add(at, Math.min(end, (unit + 1) * unitMs), instead);
     at = Math.max(at, Math.min(end, (unit + 1) * unitMs));
   }
-  add(at, end, false);
-  add(Math.max(end, first), to, true);
+  add(at, end, "level");
+  add(Math.max(end, first), to, "readings");
   return parts;
 }
 
@@ -157,7 +170,7 @@ async function fold(db: Db, { bucketMs }: PeriodQuery, { sql, bindings, columns:
   return await rowsOf<Folded>(
     db,
     `select series_id, period, cast(sum(${n}) as bigint) as n, cast(sum(${v_n}) as bigint) as v_n, min(${v("min")}) as min, max(${v("max")}) as max, sum(${v("sum")}) as sum, null as v, null as json
-     from (select r.*, ${periodIn(db)} as period from (${sql}) as r) as s group by series_id, period`,
+     from (select r.*, ${periodIn(db)} as period from (${sql}) as r) as s group by series_id, period order by period`,
     [bucketMs, bucketMs, ...bindings],
   );
 }
@@ -168,30 +181,35 @@ async function pick(db: Db, { bucketMs }: PeriodQuery, { sql, bindings, columns 
     `select series_id, period, 1 as n, 0 as v_n, null as min, null as max, null as sum, ${columns.v(which)} as v, ${columns.json(which)} as json from (
        select s.*, row_number() over (partition by series_id, period order by ts ${which === "first" ? "asc" : "desc"}) as place
        from (select r.*, ${periodIn(db)} as period from (${sql}) as r) as s
-     ) as ranked where place = 1`,
+     ) as ranked where place = 1 order by period`,
     [bucketMs, bucketMs, ...bindings],
   );
 }
 
-/** Parts come in the order of time. */
-function merge(found: Map<number, Folded>, row: Folded, how: How): void {
-  const { period } = row;
-  const given = { ...row };
-  const known = found.get(period);
-  if (!known || how === "last") return void found.set(period, given);
-  if (how === "first") return;
-  known.n += given.n;
-  known.v_n += given.v_n;
-  known.min = combine(known.min, given.min, Math.min);
-  known.max = combine(known.max, given.max, Math.max);
-  known.sum = combine(known.sum, given.sum, (a, b) => a + b);
+/** Rows come in the order of time. */
+function merge(found: Folded[], row: Folded, how: How): void {
+  const known = found.at(-1);
+  if (known?.period !== row.period) return void found.push(row);
+  if (how === "last") found[found.length - 1] = row;
+  if (how !== "fold") return;
+  known.n += row.n;
+  known.v_n += row.v_n;
+  known.min = combine(known.min, row.min, Math.min);
+  known.max = combine(known.max, row.max, Math.max);
+  known.sum = combine(known.sum, row.sum, (a, b) => a + b);
 }
 
 const combine = (a: number | null, b: number | null, how: (a: number, b: number) => number): number | null =>
   a === null ? b : b === null ? a : how(a, b);
 
-function valueOf({ n, v_n, min, max, sum, v, json }: Folded, agg: Aggregate): Pick<Row, "v" | "json"> {
-  if (agg === "first" || agg === "last") return { v, json };
-  const values = { count: n, min, max, sum, avg: sum === null || v_n === 0 ? null : sum / v_n };
-  return { v: values[agg], json: null };
+/** What a period is shown as. */
+export function rowOf(one: Folded, agg: Aggregate): Row {
+  if (agg === "first" || agg === "last") return { ts: one.period, v: one.v, json: one.json };
+  return { ts: one.period, v: numberOf(one, agg), json: null };
+}
+
+function numberOf({ n, v_n, min, max, sum }: Folded, agg: Exclude<Aggregate, "first" | "last">): number | null {
+  if (agg === "count") return n;
+  if (agg === "avg") return sum === null || v_n === 0 ? null : sum / v_n;
+  return agg === "min" ? min : agg === "max" ? max : sum;
 }

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Duties, Log } from "../core/bus.ts";
 import type { Db } from "./open.ts";
+import { renewChunks } from "./reading-chunks.ts";
 import { engineOf, placesFor, rowsOf, toJson } from "./sql.ts";
 import { createSteps } from "./steps.ts";
 import { inTransaction, type Statement } from "./transaction.ts";
@@ -14,14 +15,13 @@ export interface Level {
   readonly table: "telemetry_minutes" | "telemetry_hours" | "telemetry_days";
   readonly periodMs: number;
 }
+/** Of hours that were summed up before there were chunks (store/reading-chunks.ts). */
 const MINUTES: Level = { table: "telemetry_minutes", periodMs: MINUTE_MS };
 const HOURS: Level = { table: "telemetry_hours", periodMs: HOUR_MS };
 const DAYS: Level = { table: "telemetry_days", periodMs: DAY_MS };
 /** The longest first. */
 export const LEVELS: readonly Level[] = [DAYS, HOURS, MINUTES];
 
-/** An hour with fewer readings is read as it is: its minutes would be as many. */
-const DENSE = 120;
 /** An hour is worked out so long after its end, when what is on its way by then has been committed. */
 const SETTLED_MS = 5 * 60_000;
 const MOST_AT_ONCE = 200;
@@ -61,20 +61,6 @@ export async function dirtyHours(
     [...series, hourOf(from), hourOf(to - 1)],
   );
   return hoursBySeries(rows);
-}
-
-/** By series the hours that have readings and no minutes. */
-export async function sparseHours(
-  db: Db,
-  series: readonly number[],
-  { from, to }: { readonly from: number; readonly to: number },
-): Promise<Map<number, number[]>> {
-  const rows = await rowsOf<{ series_id: number; ts: number }>(
-    db,
-    `select series_id, ts from telemetry_hours where series_id in (${placesFor(series)}) and ts >= ? and ts < ? and not has_minutes order by series_id, ts`,
-    [...series, hourOf(from) * HOUR_MS, to],
-  );
-  return hoursBySeries(rows.map(({ series_id, ts }) => ({ series_id, hour: hourOf(ts) })));
 }
 
 interface SeriesHour {
@@ -121,12 +107,13 @@ export async function rollUp(db: Db, now: number, most = MOST_AT_ONCE): Promise<
     const whole = await withoutGone(trx, taken);
     if (whole.length === 0) return taken.length;
     const hours = toJson(whole.map(({ series_id: series, hour }) => [series, hour * HOUR_MS]));
-    await renew(trx, MINUTES, hours, HOUR_MS);
-    await renew(trx, HOURS, hours, HOUR_MS);
+    await removeSpans(trx, "telemetry_minutes", { spans: hours, spanMs: HOUR_MS });
+    await renewChunks(trx, hours, readingsOf(trx, pairsOf(trx)));
+    await renew(trx, HOURS, hours);
     const days = new Map(
       whole.map(({ series_id: series, hour }) => [`${series} ${Math.floor(hour / 24)}`, [series, Math.floor(hour / 24) * DAY_MS]]),
     );
-    await renew(trx, DAYS, toJson([...days.values()]), DAY_MS);
+    await renew(trx, DAYS, toJson([...days.values()]));
     return taken.length;
   });
 }
@@ -147,31 +134,36 @@ async function withoutGone(
   return taken.filter(({ series_id: series, hour }) => hour * HOUR_MS >= (from.get(series) ?? 0));
 }
 
-/** Works out the level anew for spans of a series: days of their hours, the others of the readings. */
-async function renew(trx: Db, { table, periodMs }: Level, spans: string, spanMs: number): Promise<void> {
+/** Works out the level anew for spans of a series: days of their hours, hours of the readings. */
+async function renew(trx: Db, { table, periodMs }: Level, spans: string): Promise<void> {
   const pairs = pairsOf(trx);
+  await removeSpans(trx, table, { spans, spanMs: periodMs });
+  const isHours = table === "telemetry_hours";
   await rowsOf(
     trx,
-    `delete from ${table} where (series_id, ts) in (
-       select r.series_id, r.ts from ${pairs} cross join ${table} as r where r.series_id = p.series_id and r.ts >= p.ts and r.ts < p.ts + ${spanMs})`,
-    [spans],
-  );
-  const source = table === "telemetry_days" ? hoursOf(pairs) : readingsOf(trx, pairs);
-  const isFlagged = table === "telemetry_hours";
-  const condition = table === "telemetry_minutes" ? `where density > ${DENSE}` : "";
-  await rowsOf(
-    trx,
-    `insert into ${table} (${COLUMNS}${isFlagged ? ", has_minutes" : ""})
+    `insert into ${table} (${COLUMNS}${isHours ? ", has_minutes, has_chunk" : ""})
      select series_id, period, sum(n), sum(v_n), min(v_min), max(v_max), sum(v_sum),
        max(case when place = 1 then first_v end), max(case when place = 1 then first_json end),
        max(case when place_back = 1 then last_v end), max(case when place_back = 1 then last_json end)
-       ${isFlagged ? `, max(density) > ${DENSE}` : ""}
+       ${isHours ? ", false, true" : ""}
      from (
        select s.*, row_number() over (partition by series_id, period order by ts) as place,
-         row_number() over (partition by series_id, period order by ts desc) as place_back,
-         count(*) over (partition by series_id, ts / ${HOUR_MS}) as density
-       from (select r.*, (r.ts / ${periodMs}) * ${periodMs} as period from (${source}) as r) as s
-     ) as ranked ${condition} group by series_id, period`,
+         row_number() over (partition by series_id, period order by ts desc) as place_back
+       from (select r.*, (r.ts / ${periodMs}) * ${periodMs} as period from (${isHours ? readingsOf(trx, pairs) : hoursOf(pairs)}) as r) as s
+     ) as ranked group by series_id, period`,
+    [spans],
+  );
+}
+
+async function removeSpans(
+  trx: Db,
+  table: Level["table"],
+  { spans, spanMs }: { readonly spans: string; readonly spanMs: number },
+): Promise<void> {
+  await rowsOf(
+    trx,
+    `delete from ${table} where (series_id, ts) in (
+       select r.series_id, r.ts from ${pairsOf(trx)} cross join ${table} as r where r.series_id = p.series_id and r.ts >= p.ts and r.ts < p.ts + ${spanMs})`,
     [spans],
   );
 }

@@ -10,7 +10,7 @@ export async function deleteTelemetry(trx: Db, deviceId: string, which: "all" | 
   if (series.length === 0) return;
   await outboxOf(trx)?.removal(trx, { seriesIds: series.map((one) => one.id) });
   const ids = toJson(series.map((one) => one.id));
-  for (const table of ["telemetry_minutes", "telemetry_hours", "telemetry_days", "telemetry_dirty"])
+  for (const table of ["telemetry_minutes", "telemetry_chunks", "telemetry_hours", "telemetry_days", "telemetry_dirty"])
     await rowsOf(trx, `delete from ${table} where series_id in ${numbersParameter(trx)}`, [ids]);
   if (engineOf(trx) === "postgres") {
     await rowsOf(trx, "delete from telemetry where series_id in (select value::int from jsonb_array_elements_text(?::jsonb))", [ids]);

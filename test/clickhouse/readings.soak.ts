@@ -96,7 +96,7 @@ forEachEngine(({ test }) => {
       await purgeReadings(db, { days, now: NOW });
       assertSame(await answers(db, series), wanted);
     }
-    assert.deepEqual(await rowsOf(db, "select 1 from telemetry_minutes where ts < ?", [NOW - 2 * DAY]), []);
+    assert.deepEqual(await rowsOf(db, "select 1 from telemetry_chunks where ts < ?", [NOW - 2 * DAY]), []);
     assert.deepEqual(errors, []);
   });
 });

@@ -48,7 +48,7 @@ async function left(
   const hours = (await queryReadings(db, scope, { ...about, bucketMs: HOUR, agg: "count" })).items;
   const minutes = await rowsOf<{ ts: number }>(
     db,
-    "select m.ts from telemetry_minutes m join series s on s.id = m.series_id where s.device_id = ?",
+    "select m.ts from telemetry_chunks m join series s on s.id = m.series_id where s.device_id = ?",
     [deviceId],
   );
   return {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { type Period, unpackChunk } from "../../core/chunk.ts";
 import { deleteDevice } from "../../store/devices.ts";
 import type { Db } from "../../store/open.ts";
 import { PLATFORM } from "../../core/principal.ts";
@@ -19,7 +20,7 @@ const START = Date.parse("2026-03-28T00:00:00Z");
 const NOW = START + 30 * DAY;
 const AGGREGATES: readonly Aggregate[] = ["avg", "min", "max", "sum", "count", "first", "last"];
 const PERIODS = [7 * MINUTE, 90_000, HOUR, 5 * HOUR, DAY, 3 * DAY];
-const LEVELS = ["telemetry_minutes", "telemetry_hours", "telemetry_days"];
+const LEVELS = ["telemetry_hours", "telemetry_days"];
 
 interface Given {
   readonly ts: number;
@@ -67,16 +68,25 @@ async function rollAll(db: Db, now = NOW): Promise<void> {
   while ((await rollUp(db, now)) > 0);
 }
 
-const rolled = async (db: Db): Promise<unknown[][]> =>
-  await Promise.all(
+/** What is in chunks, and hours and days. */
+const rolled = async (db: Db): Promise<unknown[][]> => [
+  await chunked(db),
+  ...(await Promise.all(
     LEVELS.map(
       async (table) =>
-        await rowsOf(
+        await rowsOf<object>(
           db,
           `select ts, n, v_n, v_min, v_max, round(cast(v_sum as numeric), 6) as v_sum, first_v, first_json, last_v, last_json from ${table} order by series_id, ts`,
         ),
     ),
-  );
+  )),
+];
+
+async function chunked(db: Db): Promise<Period[]> {
+  const chunks = await rowsOf<{ ts: number; body: Uint8Array }>(db, "select ts, body from telemetry_chunks order by series_id, ts");
+  const periods = chunks.flatMap(({ ts, body }) => unpackChunk(body, ts));
+  return periods.map((one) => ({ ...one, v_sum: one.v_sum === null ? null : Number(one.v_sum.toFixed(6)) }));
+}
 
 /** Dense and sparse hours, and days without any; the same moment always with the same value. */
 const history = fc
@@ -176,6 +186,56 @@ forEachEngine(({ test, engine }) => {
       ],
     );
     assert.equal(await dirty(), 0);
+  });
+
+  test("minutes of hours that were summed up before there were chunks are read as they were then", async (db, store) => {
+    const a = await tenant(db, "a");
+    const { id: deviceId } = await device(db, a);
+    const telemetry = createTelemetryStore(store, () => NOW);
+    const [dense, sparse, whole] = [
+      [0, 400],
+      [1, 50],
+      [2, 400],
+    ].map(([hour = 0, count = 0]) =>
+      Array.from({ length: count }, (_, index) => ({
+        ts: START + hour * HOUR + index * 8_000,
+        value: index % 7 === 3 ? "off" : index / 4,
+      })),
+    ) as [Given[], Given[], Given[]];
+    const given = [...dense, ...sparse, ...whole];
+    await telemetry.insert(
+      db,
+      given.map((one) => ({ deviceId, organizationId: a.organization.id, key: "t", ...one })),
+    );
+    await rollAll(db);
+    const [series] = await rowsOf<{ id: number }>(db, "select id from series");
+    for (const { v_n, v_min, v_max, v_sum, ...one } of (await chunked(db)).filter(({ ts }) => ts < START + HOUR))
+      await db("telemetry_minutes").insert({ series_id: series?.id, ...one, v_n, v_min, v_max, v_sum });
+    await db("telemetry_chunks")
+      .where("ts", "<", START + 2 * HOUR)
+      .delete();
+    await db("telemetry_hours")
+      .where("ts", "<", START + 2 * HOUR)
+      .update({ has_chunk: false });
+    await db("telemetry_hours").where({ ts: START }).update({ has_minutes: true });
+    const [from, to] = [START + 3 * MINUTE + 1, START + 3 * HOUR - 5 * MINUTE - 1];
+    const within = given.filter(({ ts }) => ts >= from && ts < to);
+    for (const bucketMs of [5 * MINUTE, 7 * MINUTE, 90 * MINUTE])
+      for (const agg of AGGREGATES) {
+        const page = await queryReadings(db, a.scope, { deviceId, key: "t", from, to, bucketMs, agg, limit: 1_000 });
+        assertSame(
+          page.items.map(({ ts, value }) => [ts, value]),
+          aggregated(within, bucketMs, agg),
+          `${agg} of ${bucketMs} ms`,
+        );
+      }
+    // Of an hour that is worked out anew there are no minutes left.
+    await db("telemetry_dirty").insert({ series_id: series?.id, hour: START / HOUR });
+    await rollAll(db);
+    assert.deepEqual(
+      [await rowsOf(db, "select 1 from telemetry_minutes"), (await chunked(db)).filter(({ ts }) => ts < START + HOUR).length],
+      [[], 54],
+    );
   });
 
   test("of an hour that readings come for while it is summed up nothing is forgotten", async (db, store) => {
