@@ -8,6 +8,9 @@ const HOUR_MS = 3_600_000;
 /** An hour with fewer readings has a chunk of them as they are: its minutes would be as many. */
 const DENSE = 120;
 
+/** Chunks that are read at once: the hub has other work in between. */
+const MOST_AT_ONCE = 2_000;
+
 type PeriodRow = Period & { readonly series_id: number };
 
 /** Makes the chunks of hours anew: JSON of [series, ms since 1970]. `source` selects their readings, each as what it amounts to alone. */
@@ -66,18 +69,21 @@ interface ChunkQuery extends Span {
   readonly how: How;
 }
 
-/** What the periods of a span amount to, by series and time, where its hours have chunks. */
-export async function foldChunks(db: Db, { series, from, to, bucketMs, how }: ChunkQuery): Promise<Folded[]> {
+/** What the periods of a span amount to where its hours have chunks; those of a series in the order of time, one in two parts maybe. */
+export async function foldChunks(db: Db, { series, from, to, ...query }: ChunkQuery): Promise<Folded[]> {
   // As text: a thousand little buffers between two threads are a thousand allocations outside of the heap.
   const text = engineOf(db) === "postgres" ? "encode(body, 'hex')" : "hex(body)";
-  const rows = await rowsOf<{ series_id: number; ts: number; body: string }>(
-    db,
-    `select series_id, ts, ${text} as body from telemetry_chunks where series_id in (${placesFor(series)}) and ts >= ? and ts < ? order by series_id, ts`,
-    [...series, Math.floor(from / HOUR_MS) * HOUR_MS, to],
-  );
+  const stepMs = Math.max(1, Math.floor(MOST_AT_ONCE / series.length)) * HOUR_MS;
   const found: Folded[] = [];
   const unpack = chunkReader();
-  for (const { series_id, ts, body } of rows) fold(found, unpack(Buffer.from(body, "hex"), ts), { series_id, from, to, bucketMs, how });
+  for (let start = Math.floor(from / HOUR_MS) * HOUR_MS; start < to; start += stepMs) {
+    const rows = await rowsOf<{ series_id: number; ts: number; body: string }>(
+      db,
+      `select series_id, ts, ${text} as body from telemetry_chunks where series_id in (${placesFor(series)}) and ts >= ? and ts < ? order by series_id, ts`,
+      [...series, start, Math.min(to, start + stepMs)],
+    );
+    for (const { series_id, ts, body } of rows) fold(found, unpack(Buffer.from(body, "hex"), ts), { series_id, from, to, ...query });
+  }
   return found;
 }
 

@@ -188,6 +188,29 @@ forEachEngine(({ test, engine }) => {
     assert.equal(await dirty(), 0);
   });
 
+  test("a range of thousands of hours is read in parts, which change nothing", async (db, store) => {
+    const a = await tenant(db, "a");
+    const { id: deviceId } = await device(db, a);
+    const telemetry = createTelemetryStore(store, () => START + 200 * DAY);
+    const given = Array.from({ length: 4_100 }, (_, hour): Given => ({ ts: START + hour * HOUR + (hour % 50) * MINUTE, value: hour % 97 }));
+    const readings = given.map((one) => ({ deviceId, organizationId: a.organization.id, key: "t", ...one }));
+    for (let at = 0; at < readings.length; at += 500) await telemetry.insert(db, readings.slice(at, at + 500));
+    await rollAll(db, START + 200 * DAY);
+    for (const agg of AGGREGATES) {
+      const [from, to, bucketMs] = [START + 1, START + 4_000 * HOUR + 7 * MINUTE, 150 * MINUTE];
+      const page = await queryReadings(db, a.scope, { deviceId, key: "t", from, to, bucketMs, agg, limit: 5_000 });
+      assertSame(
+        page.items.map(({ ts, value }) => [ts, value]),
+        aggregated(
+          given.filter(({ ts }) => ts >= from && ts < to),
+          bucketMs,
+          agg,
+        ),
+        agg,
+      );
+    }
+  });
+
   test("minutes of hours that were summed up before there were chunks are read as they were then", async (db, store) => {
     const a = await tenant(db, "a");
     const { id: deviceId } = await device(db, a);
