@@ -1,11 +1,11 @@
 import { changesOf, downsample, type Point } from "../core/downsample.ts";
+import { DAY_MS, HOUR_MS, MINUTE_MS } from "../core/durations.ts";
 import { HubError } from "../core/errors.ts";
 import type { Scope } from "../core/principal.ts";
 import { findDeviceRefs } from "./devices.ts";
 import type { Db } from "./open.ts";
 import { type Aggregate, endOf, readingsOf, readInWindows, readRaw, type Row } from "./readings.ts";
 import { type Folded, howFor, readBuckets, readPeriods, rowOf, type Span } from "./rolled-readings.ts";
-import { HOUR_MS, MINUTE_MS } from "./rollups.ts";
 import { placesFor, rowsOf } from "./sql.ts";
 import { sensorValue } from "./state.ts";
 
@@ -30,7 +30,6 @@ export interface ChartLine {
 /** Of all series together: what is read and given at once. */
 const MOST_POINTS = 50_000;
 const MOST_RAW = 20_000;
-const DAY_MS = 24 * HOUR_MS;
 /** A longer range is counted by its days. */
 const COUNTED_BY_HOURS_MS = 60 * DAY_MS;
 

@@ -1,10 +1,9 @@
 import { chunkReader, type Columns, packChunk, type Period } from "../core/chunk.ts";
+import { HOUR_MS, MINUTE_MS } from "../core/durations.ts";
 import type { Db } from "./open.ts";
 import type { Folded, How, Span } from "./rolled-readings.ts";
 import { engineOf, placesFor, rowsOf, toJson } from "./sql.ts";
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 3_600_000;
 /** An hour with fewer readings has a chunk of them as they are: its minutes would be as many. */
 const DENSE = 120;
 

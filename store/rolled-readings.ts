@@ -1,8 +1,9 @@
+import { HOUR_MS, MINUTE_MS } from "../core/durations.ts";
 import { sharesOf } from "./long-term.ts";
 import type { Db } from "./open.ts";
 import type { Aggregate, Row } from "./readings.ts";
 import { foldChunks, hoursWithoutChunk, type Instead } from "./reading-chunks.ts";
-import { dirtyHours, HOUR_MS, LEVELS, type Level, MINUTE_MS } from "./rollups.ts";
+import { dirtyHours, LEVELS, type Level } from "./rollups.ts";
 import { engineOf, placesFor, rowsOf } from "./sql.ts";
 
 /** ms since 1970; `to` is exclusive. */

@@ -1,14 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Duties, Log } from "../core/bus.ts";
+import { DAY_MS, HOUR_MS, MINUTE_MS } from "../core/durations.ts";
 import type { Db } from "./open.ts";
 import { renewChunks } from "./reading-chunks.ts";
 import { engineOf, placesFor, rowsOf, toJson } from "./sql.ts";
 import { createSteps } from "./steps.ts";
 import { inTransaction, type Statement } from "./transaction.ts";
-
-export const MINUTE_MS = 60_000;
-export const HOUR_MS = 3_600_000;
-const DAY_MS = 86_400_000;
 
 /** What the readings of one series amount to, by periods of one length. */
 export interface Level {
