@@ -16,6 +16,7 @@ const { version: VERSION } = JSON.parse(readFileSync(new URL("package.json", imp
 const rooms = async () => ({
   ...(await import("./api/cli/operator-file.ts")),
   ...(await import("./api/api-settings.ts")),
+  ...(await import("./api/file-thread.ts")),
   ...(await import("./api/long-requests.ts")),
   ...(await import("./api/loop-delay.ts")),
   ...(await import("./api/metrics.ts")),
@@ -288,6 +289,7 @@ async function openApi(hub: Rooms, base: Base, wired: Messaging, urls: Urls, sta
       deviceCertificates,
       rateLimits,
       ...long.parts,
+      files: stack.use(new hub.FileThread()),
       setup,
       settings,
     }),

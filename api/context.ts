@@ -38,6 +38,7 @@ import type { TaskKeys } from "../store/task-keys.ts";
 import type { TelemetryStore } from "../store/telemetry.ts";
 import type { TwoLevelCache } from "../store/two-level-cache.ts";
 import type { WebhookDirectory } from "../store/webhook-directory.ts";
+import type { FileThread } from "./file-thread.ts";
 import type { LiveStreams } from "./live/live-streams.ts";
 import type { MetricsRegistry } from "./metrics.ts";
 import type { StreamReaders } from "./notifications/readers.ts";
@@ -103,6 +104,7 @@ export interface ApiContext {
   readonly mailer: Mailer;
   readonly streamReaders: StreamReaders;
   readonly readingImports: ReadingImports;
+  readonly files: FileThread;
   readonly liveStreams: LiveStreams;
   readonly timers: Timers<Db>;
   readonly webhooks: Pick<WebhookDirectory, "changed">;

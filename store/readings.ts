@@ -32,8 +32,8 @@ export interface ReadingsPage {
 
 const SQLITE_BUCKET_MS = 600_000;
 const YEAR_10000 = 253_402_300_800_000;
-const FIRST_WINDOW_MS = 86_400_000;
-const WINDOW_GROWTH = 4;
+export const FIRST_WINDOW_MS = 86_400_000;
+export const WINDOW_GROWTH = 4;
 
 /**
  * Readings of the organisation that the device belongs to now, by time; periods without a reading are left out. Numbers can be

@@ -1,6 +1,6 @@
 import Type from "typebox";
 import { HubError } from "../../core/errors.ts";
-import { MAX_IR_FILE_BYTES, parseIrFile } from "../../core/ir-file.ts";
+import { MAX_IR_FILE_BYTES } from "../../core/ir-file.ts";
 import { FLIPPER_HEAD, formatFlipperEntries } from "../../core/ir-flipper.ts";
 import { MOST_IR_CODES } from "../../core/ir-names.ts";
 import { createIrCodes, listIrCodes } from "../../store/ir-codes.ts";
@@ -30,14 +30,14 @@ export const importFile = defineRoute({
       ),
     },
   },
-  errors: ["not_found", "device_not_claimed", "quota_exceeded"],
+  errors: ["not_found", "device_not_claimed", "quota_exceeded", "rate_limited", "unavailable"],
   async handler({ context, rights, params, incoming, commit }) {
     if (!incoming) throw new Error("the route reads its body by itself");
     if ((incoming.headers["content-encoding"] ?? "identity") !== "identity")
       throw new HubError("unsupported_media_type", "compressed bodies are not accepted");
     // Nobody's file is read for who may not have it kept.
     await deviceFor(rights, "device.manage", context.store.db, params.id);
-    const codes = parseIrFile(incoming.bytes);
+    const codes = await context.files.readIr(incoming.bytes);
     return await commit(async (db) => {
       const device = await deviceFor(rights, "device.manage", db, params.id);
       const owner = ownerOf(device);

@@ -1,16 +1,17 @@
 import Type from "typebox";
-import { valueToCell } from "../../core/csv-value.ts";
-import { type ExportedReading, readingPages } from "../../store/readings-export.ts";
-import { csvLine, csvText } from "../csv.ts";
+import { readingPages } from "../../store/readings-export.ts";
 import { deviceFor } from "../devices/device-for.ts";
 import { DeviceReference, Instant } from "../fields.ts";
 import { defineRoute } from "../route.ts";
+import { EXPORT_FORMATS, type ExportFormat } from "./reading-writers.ts";
 import { periodOf, SensorKey, Until } from "./terms.ts";
 
-const NDJSON = "application/x-ndjson";
-const CSV = "text/csv";
-const PARQUET = "application/vnd.apache.parquet";
-/** Rows that are in memory at a time, twice. */
+const TYPES: Readonly<Record<ExportFormat, string>> = {
+  ndjson: "application/x-ndjson",
+  csv: "text/csv",
+  parquet: "application/vnd.apache.parquet",
+};
+/** Rows that are in memory at a time. */
 const PAGE = 1_000;
 
 export const exportReadings = defineRoute({
@@ -23,7 +24,7 @@ export const exportReadings = defineRoute({
   access: "device.read",
   query: Type.Object(
     {
-      format: Type.Optional(Type.Enum(["ndjson", "csv", "parquet"], { default: "ndjson" })),
+      format: Type.Optional(Type.Enum(EXPORT_FORMATS, { default: "ndjson" })),
       device: Type.Optional(DeviceReference),
       key: Type.Optional(SensorKey),
       from: Type.Optional(Instant),
@@ -31,7 +32,7 @@ export const exportReadings = defineRoute({
     },
     { additionalProperties: false },
   ),
-  replies: { 200: { description: "The rows", types: [NDJSON, CSV, PARQUET] } },
+  replies: { 200: { description: "The rows", types: Object.values(TYPES) } },
   errors: ["not_found"],
   async handler({ context, rights, scope, query }) {
     const { db } = context.store;
@@ -39,34 +40,8 @@ export const exportReadings = defineRoute({
     const deviceId = query.device === undefined ? undefined : (await deviceFor(rights, "device.read", db, query.device)).id;
     const pages = readingPages(db, scope, { ...periodOf(query, now), deviceId, key: query.key }, PAGE);
     const { format = "ndjson" } = query;
-    const { type, read } = await FORMATS[format]();
+    const type = format === "csv" ? `${TYPES.csv}; charset=utf-8; header=present` : TYPES[format];
     const fileName = `readings-${new Date(now).toISOString().slice(0, 10)}.${format}`;
-    return { status: 200, stream: { type, fileName, read: () => read(pages) } };
+    return { status: 200, stream: { type, fileName, read: () => context.files.write(format, pages) } };
   },
 });
-
-type Pages = AsyncIterable<readonly ExportedReading[]>;
-interface Format {
-  readonly type: string;
-  readonly read: (pages: Pages) => AsyncIterable<string | Uint8Array>;
-}
-
-const FORMATS: Readonly<Record<"ndjson" | "csv" | "parquet", () => Promise<Format>>> = {
-  ndjson: async () => ({ type: NDJSON, read: ndjsonOf }),
-  csv: async () => ({ type: `${CSV}; charset=utf-8; header=present`, read: csvOf }),
-  // Its library is nobody's memory before somebody asks.
-  parquet: async () => ({ type: PARQUET, read: (await import("./parquet.ts")).parquetOf }),
-};
-
-async function* ndjsonOf(pages: Pages): AsyncGenerator<string> {
-  for await (const page of pages)
-    yield page.map(({ uid, key, ts, value }) => `${JSON.stringify({ device: uid, key, ts: timeOf(ts), value })}\n`).join("");
-}
-
-async function* csvOf(pages: Pages): AsyncGenerator<string> {
-  yield csvLine(["device", "key", "ts", "value"]);
-  for await (const page of pages)
-    yield page.map(({ uid, key, ts, value }) => `${uid},${key},${timeOf(ts)},${csvText(valueToCell(value))}\r\n`).join("");
-}
-
-const timeOf = (ts: number): string => new Date(ts).toISOString();

@@ -1,9 +1,14 @@
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
-import type { ExportedReading } from "../../store/readings-export.ts";
+import type { SensorValue } from "../../core/payloads.ts";
+import { type Readings, readingsIn } from "../../core/reading-columns.ts";
+import type { ReadingWriter } from "./reading-writers.ts";
 
-/** Rows of a group at most, and characters of its texts: what is in memory, and written within one turn of the loop. */
-const MOST_ROWS = 4_000;
-const MOST_CHARS = 1_048_576;
+/**
+ * Rows of a group at most, and characters of its texts. Smaller groups are less to hold at a time, and more to hold until the end: what
+ * the file tells of each stands behind the last of them.
+ */
+const MOST_ROWS = 16_000;
+const MOST_CHARS = 2_097_152;
 
 type Schema = ConstructorParameters<typeof ParquetWriter>[0]["schema"];
 type Columns = Parameters<ParquetWriter["write"]>[0]["columnData"];
@@ -25,20 +30,27 @@ const SCHEMA: Schema = [
 ];
 
 /** A Parquet file, one row group after the other. */
-export async function* parquetOf(pages: AsyncIterable<readonly ExportedReading[]>): AsyncGenerator<Uint8Array> {
+export function createParquetWriter(): ReadingWriter {
   const writer = new ByteWriter();
   const file = new ParquetWriter({ writer, schema: SCHEMA });
   const group = new RowGroup();
-  for await (const page of pages)
-    for (const reading of page) {
-      group.add(reading);
-      if (!group.isFull) continue;
-      await file.write({ columnData: group.take(), rowGroupSize: MOST_ROWS });
-      yield taken(writer);
-    }
-  if (group.length > 0) await file.write({ columnData: group.take(), rowGroupSize: MOST_ROWS });
-  await file.finish();
-  yield taken(writer);
+  // With a writer in memory nothing of it is a promise.
+  const write = (): void => void file.write({ columnData: group.take(), rowGroupSize: MOST_ROWS });
+  return {
+    add(page) {
+      const readings = readingsIn(page);
+      for (let row = 0; row < readings.ts.length; row++) {
+        group.add(readings, row);
+        if (group.isFull) write();
+      }
+      return taken(writer);
+    },
+    end() {
+      if (group.length > 0) write();
+      void file.finish();
+      return taken(writer);
+    },
+  };
 }
 
 /** Rows that are gathered where no object is made for each: what lives until a group is full would outlive the young generation. */
@@ -56,11 +68,12 @@ class RowGroup {
     return this.length === MOST_ROWS || this.#chars >= MOST_CHARS;
   }
 
-  add({ uid, key, ts, value }: ExportedReading): void {
+  add({ uid, key, ts, values }: Readings, index: number): void {
     const row = this.length++;
     const last = this.#series.at(-1);
     if (last?.uid !== uid || last.key !== key) this.#series.push({ from: row, uid, key });
-    this.#ts[row] = ts;
+    this.#ts[row] = ts[index] as number;
+    const value = values[index] as SensorValue;
     if (typeof value === "number") this.#numbers[row] = value;
     else this.#others.set(row, value);
     if (typeof value === "string") this.#chars += value.length;
@@ -108,8 +121,8 @@ class RowGroup {
 }
 
 /** What was written since then. */
-function taken(writer: ByteWriter): Uint8Array {
-  const bytes = writer.getBytes().slice();
+function taken(writer: ByteWriter): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(writer.getBytes());
   writer.index = 0;
   return bytes;
 }

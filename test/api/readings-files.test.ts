@@ -206,11 +206,11 @@ for (const { name, skip, open } of databases()) {
         const from = Date.now() - 50 * HOUR_MS;
         const device = (await make("devices", { name: "One" })) as Json & { id: string; uid: string };
         const given = [
-          ...Array.from({ length: 10_500 }, (_, index) => ({ key: "t", ts: from + index, value: index / 8 })),
+          ...Array.from({ length: 36_500 }, (_, index) => ({ key: "t", ts: from + index, value: index / 8 })),
           { key: "u", ts: from, value: 'ü, "=1"\r\n' },
           { key: "u", ts: from + 1, value: false },
           { key: "u", ts: from + 2, value: "" },
-          ...Array.from({ length: 1_100 }, (_, index) => ({ key: "v", ts: from + index, value: "x".repeat(1_024) })),
+          ...Array.from({ length: 2_100 }, (_, index) => ({ key: "v", ts: from + index, value: "x".repeat(1_024) })),
         ];
         for (let done = 0; done < given.length; done += 5_000) await report(scene, device.id, given.slice(done, done + 5_000));
         const read = async (query: string): Promise<ArrayBuffer> => {
@@ -224,7 +224,7 @@ for (const { name, skip, open } of databases()) {
         const { row_groups: groups } = await parquetMetadataAsync(file);
         assert.deepEqual(
           groups.map(({ num_rows }) => Number(num_rows)),
-          [4_000, 4_000, 3_527, 76],
+          [16_000, 16_000, 6_551, 52],
         );
         assert.deepEqual(
           await parquetReadObjects({ file }),

@@ -13,6 +13,7 @@ import { readingsOf } from "../../core/telemetry.ts";
 import type { RecentCommandMemory } from "../../core/risk.ts";
 import { createTopics } from "../../core/topics.ts";
 import { parserFor } from "../../core/validate.ts";
+import { FileThread } from "../../api/file-thread.ts";
 import { createRateLimits, type RateLimitSettings } from "../../api/rate-limits.ts";
 import { LiveStreams } from "../../api/live/live-streams.ts";
 import { createMetrics } from "../../api/metrics.ts";
@@ -269,6 +270,7 @@ export async function startTestApi(
     streamReaders,
     ...resources.use(await openAudit({ db: store.db, masterKey, log: logs, clock })),
     readingImports,
+    files: resources.use(new FileThread()),
     liveStreams: new LiveStreams({ db: store.db, bus, topics, directory: deviceDirectory, access, log: logs, clock }),
     setup: { token: SETUP_TOKEN },
     settings: {
