@@ -24,7 +24,7 @@ COPY migrations ./migrations
 COPY firmware ./firmware
 # One start with nothing but a question fills the compile cache, so that no container has to strip types at its start.
 RUN install -d -o node -g node -m 0700 /data \
- && HEXA_DATA_DIR=/tmp/warm-up HEXA_HTTP_PORT=0 HEXA_MQTT_PORT=0 HEXA_MQTTS_PORT=0 timeout -s TERM 20 node --max-semi-space-size=4 --v8-pool-size=1 --no-allocation-site-pretenuring hexahub.js serve --json | sed '/"event":"ready"/q' >/dev/null; rm -rf /tmp/warm-up
+ && HEXA_DATA_DIR=/tmp/warm-up HEXA_HTTP_PORT=0 HEXA_MQTT_PORT=0 HEXA_MQTTS_PORT=0 timeout -s TERM 20 node --expose-gc --max-semi-space-size=4 --v8-pool-size=1 --no-allocation-site-pretenuring hexahub.js serve --json | sed '/"event":"ready"/q' >/dev/null; rm -rf /tmp/warm-up
 USER node
 VOLUME /data
 # HTTP and MQTT over WebSocket, MQTT, MQTT over TLS. Plain MQTT stays inside the container unless HEXA_MQTT_PLAIN=lan.
@@ -32,5 +32,5 @@ EXPOSE 8080 1883 8883
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --start-interval=1s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HEXA_HTTP_PORT || 8080}/health`, { signal: AbortSignal.timeout(4000) }).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "--max-semi-space-size=4", "--v8-pool-size=1", "--no-allocation-site-pretenuring", "hexahub.js"]
+ENTRYPOINT ["node", "--expose-gc", "--max-semi-space-size=4", "--v8-pool-size=1", "--no-allocation-site-pretenuring", "hexahub.js"]
 CMD ["serve"]

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=4 --v8-pool-size=1 --no-allocation-site-pretenuring
+#!/usr/bin/env -S node --expose-gc --max-semi-space-size=4 --v8-pool-size=1 --no-allocation-site-pretenuring
 /*
  * The command. Plain JavaScript and nothing before the compile cache: whatever is loaded without it has its types
  * stripped again at every start, which costs 30 MB of memory and a third of the starting time (docs/decisions/0007).

@@ -7,7 +7,7 @@ import type { ReadingWriter } from "./reading-writers.ts";
  * Rows of a group at most, and characters of its texts. Smaller groups are less to hold at a time, and more to hold until the end: what
  * the file tells of each stands behind the last of them.
  */
-const MOST_ROWS = 16_000;
+const MOST_ROWS = 32_000;
 const MOST_CHARS = 2_097_152;
 
 type Schema = ConstructorParameters<typeof ParquetWriter>[0]["schema"];
