@@ -40,21 +40,29 @@ async function* piecesOf(
   }
   using watch = watchSender(request);
   const pieces = request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
-  const stopped = Promise.withResolvers<never>();
-  stopped.promise.catch(() => undefined);
-  const stop = (): void => stopped.reject(new HubError("unavailable", "the hub stops"));
-  signal.addEventListener("abort", stop, { once: true });
   try {
     for (;;) {
-      if (signal.aborted) stop();
-      const next = await Promise.race([watch.during(pieces.next()), stopped.promise]);
+      const next = await unlessStopped(watch.during(pieces.next()), signal);
       if (next.done) return;
       if ((watch.taken += next.value.length) > maxBytes) throw tooLarge(maxBytes);
       yield next.value;
     }
   } finally {
-    signal.removeEventListener("abort", stop);
     throwAway(request);
+  }
+}
+
+/** Not by `Promise.race`: a promise that outlives the file would keep every piece of it. */
+async function unlessStopped<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const stop = (): void => reject(new HubError("unavailable", "the hub stops"));
+  signal.addEventListener("abort", stop, { once: true });
+  work.then(resolve, reject);
+  if (signal.aborted) stop();
+  try {
+    return await promise;
+  } finally {
+    signal.removeEventListener("abort", stop);
   }
 }
 
