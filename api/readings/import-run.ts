@@ -22,13 +22,13 @@ import type { ApiContext } from "../context.ts";
 
 type Needs = Pick<ApiContext, "store" | "telemetry" | "access" | "clock" | "settings">;
 
-/** Fewer would cost as much: most of it is the commit. */
-const LEAST_LINES = 200;
+/** Beside devices that send. Fewer would cost as much: most of it is the commit. */
+const LEAST_LINES = 50;
 const MOST_LINES = 1_000;
 /** A batch takes about so long: SQLite has one writer, and devices wait for it. */
-const AIM_MS = 5;
-/** After a batch the others have their turn, for twice as long as it took. */
-const TURN = 2;
+const AIM_MS = 2;
+/** After a batch the others have their turn, for so many times as long as it took. */
+const TURN = 4;
 const LEAST_PAUSE_MS = 2;
 const MOST_PAUSE_MS = 250;
 /** How often it is written down how far it is, and asked whether whoever sends it may go on. */
