@@ -14,7 +14,7 @@ import { measureRetention } from "./measure-retention.ts";
 import { measureRules } from "./measure-rules.ts";
 import { measureTasks } from "./measure-tasks.ts";
 import { measureTimers } from "./measure-timers.ts";
-import { measureTransfer } from "./measure-transfer.ts";
+import { measurePostgresTransfer, measureTransfer } from "./measure-transfer.ts";
 import { measureLatency, measureMqtt5, measurePattern, measureTransport } from "./measure-traffic.ts";
 import { mosquittoVersion, natsVersion } from "./peers.ts";
 import { isMet, type Row, table } from "./report.ts";
@@ -42,6 +42,7 @@ const SCENARIOS: Readonly<Record<string, (plan: Plan) => Promise<Row[]>>> = {
   retention: measureRetention,
   audit: measureAudit,
   transfer: measureTransfer,
+  "transfer-postgres": measurePostgresTransfer,
   memory: measureMemory,
   start: measureStart,
 };
