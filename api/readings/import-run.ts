@@ -22,13 +22,15 @@ import type { ApiContext } from "../context.ts";
 
 type Needs = Pick<ApiContext, "store" | "telemetry" | "access" | "clock" | "settings">;
 
-/** Beside devices that send. Fewer would cost as much: most of it is the commit. */
-const LEAST_LINES = 50;
 const MOST_LINES = 1_000;
-/** A batch takes about so long: SQLite has one writer, and devices wait for it. */
-const AIM_MS = 2;
-/** After a batch the others have their turn, for so many times as long as it took. */
-const TURN = 4;
+/**
+ * Lines of a batch at least (fewer would cost as much: most of it is the commit), about how long a batch takes, and for how many times as
+ * long the others have their turn after it. SQLite has one writer, and devices wait for it.
+ */
+const PACES = {
+  sqlite: { leastLines: 50, aimMs: 2, turn: 4 },
+  postgres: { leastLines: 200, aimMs: 5, turn: 2 },
+} as const;
 const LEAST_PAUSE_MS = 2;
 const MOST_PAUSE_MS = 250;
 /** How often it is written down how far it is, and asked whether whoever sends it may go on. */
@@ -73,7 +75,8 @@ export class ImportRun {
   readonly #id: string;
   readonly #series = new Set<string>();
   #totals = NO_TOTALS;
-  #size = LEAST_LINES;
+  readonly #pace: (typeof PACES)[keyof typeof PACES];
+  #size: number;
   #notedAt = performance.now();
   #kept: Kept | undefined;
 
@@ -81,6 +84,8 @@ export class ImportRun {
     this.#context = context;
     this.#who = who;
     this.#id = id;
+    this.#pace = PACES[context.store.engine];
+    this.#size = this.#pace.leastLines;
   }
 
   get totals(): ImportTotals {
@@ -103,8 +108,9 @@ export class ImportRun {
     await this.#context.telemetry.ensurePartitions(timestamps);
     await this.#store(checked, isDue);
     const tookMs = Math.max(1, performance.now() - began);
-    this.#size = Math.min(MOST_LINES, this.#size * 2, Math.max(LEAST_LINES, Math.round((lines.length * AIM_MS) / tookMs)));
-    await pause(Math.min(MOST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, tookMs * TURN)));
+    const { leastLines, aimMs, turn } = this.#pace;
+    this.#size = Math.min(MOST_LINES, this.#size * 2, Math.max(leastLines, Math.round((lines.length * aimMs) / tookMs)));
+    await pause(Math.min(MOST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, tookMs * turn)));
   }
 
   async #look(): Promise<void> {
