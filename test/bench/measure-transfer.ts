@@ -25,7 +25,7 @@ const LIVE_PER_S = 500;
 /** How much longer a device may wait for its acknowledgement beside a file that is taken in. */
 const MOST_SLOWER = 3;
 
-/** What readings cost in memory while they are sent as a file, and what devices notice of a file that is taken in. Two and a half minutes each. */
+/** What readings cost in memory while they are sent as a file, and what devices notice of a file that is taken in. Two minutes on SQLite. */
 export async function measureTransfer({ span }: Plan): Promise<Row[]> {
   return await transfersOf({ name: "SQLite", databaseUrl: undefined, readings: 100_000 }, span);
 }
