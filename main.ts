@@ -16,7 +16,6 @@ const { version: VERSION } = JSON.parse(readFileSync(new URL("package.json", imp
 const rooms = async () => ({
   ...(await import("./api/cli/operator-file.ts")),
   ...(await import("./api/api-settings.ts")),
-  ...(await import("./api/file-thread.ts")),
   ...(await import("./api/long-requests.ts")),
   ...(await import("./api/loop-delay.ts")),
   ...(await import("./api/metrics.ts")),
@@ -28,7 +27,6 @@ const rooms = async () => ({
   ...(await import("./broker/device-certificates.ts")),
   ...(await import("./broker/duties.ts")),
   ...(await import("./broker/start.ts")),
-  ...(await import("./core/clickhouse-settings.ts")),
   ...(await import("./core/destination.ts")),
   ...(await import("./core/hub-clock.ts")),
   ...(await import("./core/id.ts")),
@@ -124,8 +122,7 @@ const storeOptions = ({ dataDir, databaseUrl }: Config) => ({ dataDir: resolve(d
 async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: AsyncDisposableStack) {
   const dataDir = resolve(config.dataDir);
   const store = stack.use(await hub.openStore(storeOptions(config)));
-  const clickhouseAt = config.clickhouseUrl === undefined ? undefined : hub.clickhouseTarget(config.clickhouseUrl);
-  stack.use(await hub.claimDatabase(store, { isShared: config.redisUrl !== undefined, clickhouse: clickhouseAt }));
+  stack.use(await hub.claimDatabase(store, { isShared: config.redisUrl !== undefined, clickhouseUrl: config.clickhouseUrl }));
   const { db } = store;
   if (config.redisUrl === undefined) await hub.abandonUnfinished(db);
   const metrics = hub.createMetrics();
@@ -291,7 +288,6 @@ async function openApi(hub: Rooms, base: Base, wired: Messaging, urls: Urls, sta
       deviceCertificates,
       rateLimits,
       ...long.parts,
-      files: stack.use(new hub.FileThread()),
       setup,
       settings,
     }),

@@ -1,3 +1,4 @@
+import { clickhouseTarget } from "../core/clickhouse-settings.ts";
 import { setTimeout as pause } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { SetupError } from "../core/errors.ts";
@@ -20,7 +21,7 @@ const PAUSE_MS = 100;
 export interface ClaimOptions {
   readonly isShared?: boolean;
   /** The ClickHouse that this node puts down for what it stores. The others have to have the same, or it would miss what they store. */
-  readonly clickhouse?: string | undefined;
+  readonly clickhouseUrl?: string | undefined;
 }
 
 /**
@@ -29,7 +30,10 @@ export interface ClaimOptions {
  * the process, kill -9 included; SQLite's folder lock does the same there. Throws {@link SetupError} when another hub
  * still has it after 5 s, or nodes of one cluster are to ship to different places.
  */
-export async function claimDatabase({ db, engine }: Store, { isShared = false, clickhouse }: ClaimOptions = {}): Promise<AsyncDisposable> {
+export async function claimDatabase(
+  { db, engine }: Store,
+  { isShared = false, clickhouseUrl }: ClaimOptions = {},
+): Promise<AsyncDisposable> {
   if (engine === "sqlite") return { async [Symbol.asyncDispose]() {} };
   const { client } = db as unknown as { client: { acquireRawConnection(): Promise<Connection> } };
   const connection = await client.acquireRawConnection();
@@ -39,7 +43,7 @@ export async function claimDatabase({ db, engine }: Store, { isShared = false, c
   const claimed = async () => (await connection.query(`select ${take}($1) as locked`, [LOCK.toString()])).rows[0]?.locked === true;
   try {
     if (!(await within(claimed))) throw inUse(isShared);
-    if (isShared) await agreeOnShipping(connection, clickhouse ?? "none");
+    if (isShared) await agreeOnShipping(connection, clickhouseUrl === undefined ? "none" : clickhouseTarget(clickhouseUrl));
   } catch (error) {
     await connection.end();
     throw error;

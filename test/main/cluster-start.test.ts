@@ -71,7 +71,7 @@ describe("nodes of one database", { concurrency: 2 }, () => {
     await using ground = await startGround();
     await using folder = temporaryFolder();
     await using store = await openStore({ dataDir: folder.path, databaseUrl: ground.databaseUrl });
-    const node = (clickhouse?: string) => claimDatabase(store, { isShared: true, clickhouse });
+    const node = (clickhouseUrl?: string) => claimDatabase(store, { isShared: true, clickhouseUrl });
     const refused = { name: "SetupError", message: /another ClickHouse, or one of you has none/ };
     {
       await using _one = await node("http://one:8123/hexahub");
@@ -99,7 +99,7 @@ describe("nodes of one database", { concurrency: 2 }, () => {
     await using folder = temporaryFolder();
     await using store = await openStore({ dataDir: folder.path, databaseUrl: ground.databaseUrl });
     const stopping = await claimDatabase(store, { isShared: true });
-    const starting = claimDatabase(store, { isShared: true, clickhouse: "http://one:8123/hexahub" });
+    const starting = claimDatabase(store, { isShared: true, clickhouseUrl: "http://one:8123/hexahub" });
     await until(async () => (await advisoryLocks(store.db)) === 4, { what: "both to have said where they ship to" });
     await stopping[Symbol.asyncDispose]();
     await using _started = await starting;
