@@ -1,5 +1,4 @@
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { type Service, startService } from "../support/services.ts";
@@ -9,11 +8,11 @@ const HERE = import.meta.dirname;
 /** Half a gigabyte. */
 const INSTALL_LIMIT_MS = 15 * 60_000;
 
-/** Installs ClickHouse's engine beside this file unless it is there; nothing else needs it. */
+/** Installs ClickHouse's engine beside this file unless it is there; nothing else needs it. Suites that begin together wait for the first of them. */
 export async function installEngine(): Promise<void> {
-  if (existsSync(path.join(HERE, "node_modules/chdb/package.json"))) return;
-  // `npm ci` refuses a lock without the engines of other platforms, which not every registry has.
-  await promisify(execFile)("npm", ["install", "--no-save", "--no-audit", "--no-fund"], { cwd: HERE, timeout: INSTALL_LIMIT_MS });
+  // What npm writes last. `npm ci` refuses a lock without the engines of other platforms, which not every registry has.
+  const install = "test -e node_modules/.package-lock.json || npm install --no-save --no-audit --no-fund";
+  await promisify(execFile)("flock", ["package.json", "sh", "-c", install], { cwd: HERE, timeout: INSTALL_LIMIT_MS });
 }
 
 /** The engine with its data in `dataDir`, on `port` when it must be a certain one. */
