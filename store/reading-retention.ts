@@ -22,7 +22,7 @@ export interface ReadingRetention {
 
 const BUCKET_MS = 600_000;
 const SERIES_AT_ONCE = 200;
-const BREATH_MS = 5;
+const BREATH_MS = 15;
 /** A statement takes about a millisecond: a commit that comes meanwhile waits for no more than that. */
 const stepsOf = (most: number): Steps => createSteps({ aimMs: 1, breathMs: BREATH_MS, most });
 const MOST_ROWS = 2_000;
