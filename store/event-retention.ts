@@ -5,7 +5,7 @@ import { outboxOf } from "./clickhouse-outbox.ts";
 import type { Db } from "./open.ts";
 import { ownRetentions } from "./own-retentions.ts";
 import { rowsOf } from "./sql.ts";
-import { createSteps } from "./steps.ts";
+import { inSteps } from "./steps.ts";
 import { inTransaction } from "./transaction.ts";
 
 export interface EventRetention {
@@ -49,7 +49,7 @@ async function removeElsewhere(db: Db, organizationId: string, before: number): 
 
 async function removeInBatches(db: Db, condition: string, bindings: readonly string[], signal: AbortSignal | undefined): Promise<number> {
   let removed = 0;
-  await createSteps(PACE)(signal, async (most) => {
+  await inSteps(PACE, signal, async (most) => {
     const rows = await rowsOf(
       db,
       `delete from events where id in (select id from events where ${condition} order by id limit ?) returning id`,

@@ -9,7 +9,7 @@ import { HOURS_KEPT_DAYS, insertMeasures, keyOf, type Measured, measuresBetween,
 import type { Db } from "./open.ts";
 import { hourOf, isMarkedFor } from "./rollups.ts";
 import { engineOf, rowSource, rowsOf, toJson } from "./sql.ts";
-import { createSteps } from "./steps.ts";
+import { inSteps } from "./steps.ts";
 import { afterCommit, inTransaction, write } from "./transaction.ts";
 
 /** An hour is worked out so long after its end, when what is on its way by then has been committed. */
@@ -29,10 +29,9 @@ interface MeasuringContext {
 /** From now on the hours of what happens to devices are marked, and worked out when they are over: on one node of a cluster. */
 export function startMeasuring({ db, duties, log, clock }: MeasuringContext): AsyncDisposable {
   witnessEvents(db, createMarks(clock));
-  const inSteps = createSteps(PACE);
   return duties.hold("metrics", async (signal) => {
     while (!signal.aborted) {
-      await inSteps(signal, async (most) => (await measure(db, clock(), most)) === 0).catch((error: unknown) =>
+      await inSteps(PACE, signal, async (most) => (await measure(db, clock(), most)) === 0).catch((error: unknown) =>
         log.error({ err: error }, "metrics could not be worked out; it is tried again"),
       );
       await pause(EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);

@@ -7,7 +7,7 @@ import { ownRetentions } from "./own-retentions.ts";
 import { rollUp } from "./rollups.ts";
 import { daysOfSeries, organizationRetention, seriesRetentions } from "./series-retentions.ts";
 import { engineOf, numbersParameter, rowsOf, toJson } from "./sql.ts";
-import { createSteps, type Steps } from "./steps.ts";
+import { inSteps, type StepPace } from "./steps.ts";
 import { dropPartitionsBefore } from "./telemetry-partitions.ts";
 import { inTransaction } from "./transaction.ts";
 
@@ -24,7 +24,7 @@ const BUCKET_MS = 600_000;
 const SERIES_AT_ONCE = 200;
 const BREATH_MS = 15;
 /** A statement takes about a millisecond: a commit that comes meanwhile waits for no more than that. */
-const stepsOf = (most: number): Steps => createSteps({ aimMs: 1, breathMs: BREATH_MS, most });
+const paceOf = (most: number): StepPace => ({ aimMs: 1, breathMs: BREATH_MS, most });
 const MOST_ROWS = 2_000;
 /** Hours of series. */
 const MOST_SUMMED = 10;
@@ -38,7 +38,7 @@ export async function purgeReadings(db: Db, { days, now, signal }: ReadingRetent
   const single = (await seriesRetentions(db)).filter((kept) => days === 0 || kept < days);
   if (days === 0 && own.length === 0 && single.length === 0) return;
   // What goes has to be summed up first.
-  await stepsOf(MOST_SUMMED)(signal, async (most) => (await rollUp(db, now, most)) < most);
+  await inSteps(paceOf(MOST_SUMMED), signal, async (most) => (await rollUp(db, now, most)) < most);
   if (days !== 0) await removeOfHub(db, firstKept(days, now), signal);
   for (const [organizationId, kept] of own)
     await removeOfSeries(db, { of: { column: "organization_id", value: organizationId }, before: firstKept(kept, now), signal });
@@ -155,7 +155,7 @@ async function removeDays(db: Db, { ids, from, before, signal }: SeriesRemoval):
 async function removeBuckets(db: Db, { ids, from, before, signal }: SeriesRemoval): Promise<void> {
   const end = before / BUCKET_MS;
   let bucket = from / BUCKET_MS;
-  await stepsOf(DAY_MS / BUCKET_MS)(signal, async (most) => {
+  await inSteps(paceOf(DAY_MS / BUCKET_MS), signal, async (most) => {
     const next = Math.min(bucket + most, end);
     await rowsOf(
       db,
@@ -171,4 +171,4 @@ async function removeBuckets(db: Db, { ids, from, before, signal }: SeriesRemova
 }
 
 const inBatches = (signal: AbortSignal | undefined, remove: (most: number) => Promise<readonly unknown[]>): Promise<void> =>
-  stepsOf(MOST_ROWS)(signal, async (most) => (await remove(most)).length < most);
+  inSteps(paceOf(MOST_ROWS), signal, async (most) => (await remove(most)).length < most);

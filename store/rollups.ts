@@ -4,7 +4,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS } from "../core/durations.ts";
 import type { Db } from "./open.ts";
 import { renewChunks } from "./reading-chunks.ts";
 import { engineOf, placesFor, rowsOf, toJson } from "./sql.ts";
-import { createSteps } from "./steps.ts";
+import { inSteps } from "./steps.ts";
 import { inTransaction, type Statement } from "./transaction.ts";
 
 /** What the readings of one series amount to, by periods of one length. */
@@ -80,8 +80,7 @@ interface RollUpContext {
 export function startRollUps({ db, duties, log, clock }: RollUpContext): AsyncDisposable {
   return duties.hold("roll-ups", async (signal) => {
     while (!signal.aborted) {
-      // Anew each time: what was quick because there was little says nothing about those that come next, of which a file may bring hundreds.
-      await createSteps(PACE)(signal, async (most) => (await rollUp(db, clock(), most)) < most).catch((error: unknown) =>
+      await inSteps(PACE, signal, async (most) => (await rollUp(db, clock(), most)) < most).catch((error: unknown) =>
         log.error({ err: error }, "readings could not be summed up; it is tried again"),
       );
       await pause(EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);

@@ -10,23 +10,19 @@ export interface StepPace {
   readonly most: number;
 }
 
-/** Until a step, which is told how much it may do, says that it was the last one. Nothing more is begun when the signal aborts. */
-export type Steps = (signal: AbortSignal | undefined, step: (most: number) => Promise<boolean>) => Promise<void>;
-
-/** Begins with as little as there is, and then does as much at a time as takes `aimMs`; what it has learned holds for the next call too. */
-export function createSteps(pace: StepPace): Steps {
-  let size = 1;
-  return async (signal, step) => {
-    for (;;) {
-      if (signal?.aborted) return;
-      const began = performance.now();
-      const isLast = await step(size);
-      const tookMs = performance.now() - began;
-      size = nextSize(size, tookMs, pace);
-      if (isLast) return;
-      await pause(Math.max(pace.breathMs, tookMs), undefined, { signal }).catch(() => undefined);
-    }
-  };
+/**
+ * Until a step, which is told how much it may do, says that it was the last one, or the signal aborts. Begins with as little as there is, and then does
+ * as much at a time as takes `aimMs`. Each call learns anew: what was quick because there was little says nothing about what comes next.
+ */
+export async function inSteps(pace: StepPace, signal: AbortSignal | undefined, step: (most: number) => Promise<boolean>): Promise<void> {
+  for (let size = 1; ; ) {
+    if (signal?.aborted) return;
+    const began = performance.now();
+    if (await step(size)) return;
+    const tookMs = performance.now() - began;
+    size = nextSize(size, tookMs, pace);
+    await pause(Math.max(pace.breathMs, tookMs), undefined, { signal }).catch(() => undefined);
+  }
 }
 
 /** After a step of that size: twice as much at most. */

@@ -206,7 +206,7 @@ for (const { name, skip, open } of databases()) {
         const from = Date.now() - 50 * HOUR_MS;
         const device = (await make("devices", { name: "One" })) as Json & { id: string; uid: string };
         const given = [
-          ...Array.from({ length: 36_500 }, (_, index) => ({ key: "t", ts: from + index, value: index / 8 })),
+          ...Array.from({ length: 36_500 }, (_, index) => ({ key: "t", ts: from + index, value: index / 7 })),
           { key: "u", ts: from, value: 'ü, "=1"\r\n' },
           { key: "u", ts: from + 1, value: false },
           { key: "u", ts: from + 2, value: "" },

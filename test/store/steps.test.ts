@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createSteps, nextSize } from "../../store/steps.ts";
+import { inSteps, nextSize } from "../../store/steps.ts";
 
 const PACE = { aimMs: 15, breathMs: 0, most: 100 };
 
@@ -19,8 +19,8 @@ test("a step is as large as fits its time, twice the one before at most, and nev
   for (const [size, tookMs, next] of rows) assert.equal(nextSize(size, tookMs, PACE), next, `${size} in ${tookMs} ms`);
 });
 
-test("steps go on until one says that it was the last, and what was learned holds for the next call", async () => {
-  const inSteps = createSteps({ ...PACE, aimMs: 60_000 });
+test("steps go on until one says that it was the last, and the next call begins small again", async () => {
+  const pace = { ...PACE, aimMs: 60_000 };
   const sizes: number[] = [];
   let left = 300;
   const step = async (most: number): Promise<boolean> => {
@@ -28,28 +28,29 @@ test("steps go on until one says that it was the last, and what was learned hold
     left -= most;
     return left <= 0;
   };
-  await inSteps(undefined, step);
+  await inSteps(pace, undefined, step);
   assert.deepEqual(sizes, [1, 2, 4, 8, 16, 32, 64, 100, 100]);
-  await inSteps(undefined, step);
-  assert.deepEqual(sizes.slice(9), [100]);
+  left = 5;
+  await inSteps(pace, undefined, step);
+  assert.deepEqual(sizes.slice(9), [1, 2, 4]);
 });
 
 test("nothing is begun behind the end, which does not wait for a breath either, and a step that fails is its caller's", async () => {
   const ending = new AbortController();
   let steps = 0;
-  const inSteps = createSteps({ ...PACE, breathMs: 3_600_000 });
-  await inSteps(ending.signal, async () => {
+  const pace = { ...PACE, breathMs: 3_600_000 };
+  await inSteps(pace, ending.signal, async () => {
     steps++;
     setImmediate(() => ending.abort());
     return false;
   });
-  await inSteps(ending.signal, async () => {
+  await inSteps(pace, ending.signal, async () => {
     steps++;
     return false;
   });
   assert.equal(steps, 1);
   await assert.rejects(
-    inSteps(undefined, async () => {
+    inSteps(pace, undefined, async () => {
       throw new Error("no");
     }),
     /no/,
