@@ -6,7 +6,7 @@ import type { Db } from "./open.ts";
 import { ownRetentions } from "./own-retentions.ts";
 import { rowsOf } from "./sql.ts";
 import { inSteps } from "./steps.ts";
-import { inTransaction } from "./transaction.ts";
+import { inRelaxedTransaction, inTransaction } from "./transaction.ts";
 
 export interface EventRetention {
   /** Of the hub; 0 is for ever. */
@@ -50,10 +50,12 @@ async function removeElsewhere(db: Db, organizationId: string, before: number): 
 async function removeInBatches(db: Db, condition: string, bindings: readonly string[], signal: AbortSignal | undefined): Promise<number> {
   let removed = 0;
   await inSteps(PACE, signal, async (most) => {
-    const rows = await rowsOf(
-      db,
-      `delete from events where id in (select id from events where ${condition} order by id limit ?) returning id`,
-      [...bindings, most],
+    // What comes back with a power cut is removed again.
+    const rows = await inRelaxedTransaction(db, (trx) =>
+      rowsOf(trx, `delete from events where id in (select id from events where ${condition} order by id limit ?) returning id`, [
+        ...bindings,
+        most,
+      ]),
     );
     removed += rows.length;
     return rows.length < most;

@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import knex, { type Knex } from "knex";
 import pg from "pg";
 import { hubErrorOf } from "./database-errors.ts";
+import type { Durability } from "./transaction.ts";
 
 /** What this file uses of knex's own class, which has no type declarations. */
 interface DialectBase {
@@ -27,8 +28,8 @@ class PostgresClient extends PgClient {
     return await translated(() => super.query(connection, query));
   }
 
-  async begin(connection: unknown): Promise<void> {
-    await this.query(connection, "BEGIN;");
+  async begin(connection: unknown, durability: Durability): Promise<void> {
+    await this.query(connection, durability === "relaxed" ? "BEGIN; SET LOCAL synchronous_commit = off;" : "BEGIN;");
   }
 
   async commit(connection: unknown): Promise<void> {

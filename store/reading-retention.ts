@@ -9,7 +9,7 @@ import { daysOfSeries, organizationRetention, seriesRetentions } from "./series-
 import { engineOf, numbersParameter, rowsOf, toJson } from "./sql.ts";
 import { inSteps, type StepPace } from "./steps.ts";
 import { dropPartitionsBefore } from "./telemetry-partitions.ts";
-import { inTransaction } from "./transaction.ts";
+import { inRelaxedTransaction, inTransaction } from "./transaction.ts";
 
 export interface ReadingRetention {
   /** Of the hub; 0 is for ever. */
@@ -69,7 +69,7 @@ async function removeOfHub(db: Db, before: number, signal: AbortSignal | undefin
   if (engineOf(db) === "postgres") await dropPartitionsBefore(db, before);
   else
     await inBatches(signal, (most) =>
-      rowsOf(
+      removed(
         db,
         `delete from telemetry where (bucket, series_id, ts) in (
            select bucket, series_id, ts from telemetry where bucket < cast(? as integer) order by bucket, series_id, ts limit ${most}) returning 1`,
@@ -102,7 +102,7 @@ async function removeOfSeries(db: Db, { of, before, signal }: Removal): Promise<
     if (of !== undefined) await removeReadings(db, { ids, from: Math.min(...series.map((one) => one.from)), before, signal });
     for (const table of ["telemetry_minutes", "telemetry_chunks"])
       await inBatches(signal, (most) =>
-        rowsOf(
+        removed(
           db,
           `delete from ${table} where (series_id, ts) in (
              select series_id, ts from ${table} where series_id in ${numbersParameter(db)} and ts < ? limit ${most}) returning 1`,
@@ -142,7 +142,7 @@ async function removeReadings(db: Db, { ids, from, before, signal }: SeriesRemov
 async function removeDays(db: Db, { ids, from, before, signal }: SeriesRemoval): Promise<void> {
   for (let day = from; day < before; day += DAY_MS) {
     if (signal?.aborted) return;
-    await rowsOf(
+    await removed(
       db,
       `delete from telemetry where series_id in ${numbersParameter(db)}
        and ts >= to_timestamp(?::float8 / 1000) and ts < to_timestamp(?::float8 / 1000)`,
@@ -157,7 +157,7 @@ async function removeBuckets(db: Db, { ids, from, before, signal }: SeriesRemova
   let bucket = from / BUCKET_MS;
   await inSteps(paceOf(DAY_MS / BUCKET_MS), signal, async (most) => {
     const next = Math.min(bucket + most, end);
-    await rowsOf(
+    await removed(
       db,
       `with recursive buckets(bucket) as (select cast(? as integer) union all select bucket + 1 from buckets where bucket < cast(? as integer) - 1)
        delete from telemetry where (bucket, series_id, ts) in (
@@ -172,3 +172,7 @@ async function removeBuckets(db: Db, { ids, from, before, signal }: SeriesRemova
 
 const inBatches = (signal: AbortSignal | undefined, remove: (most: number) => Promise<readonly unknown[]>): Promise<void> =>
   inSteps(paceOf(MOST_ROWS), signal, async (most) => (await remove(most)).length < most);
+
+/** What comes back with a power cut is removed again. */
+const removed = (db: Db, sql: string, bindings: readonly unknown[]): Promise<unknown[]> =>
+  inRelaxedTransaction(db, (trx) => rowsOf(trx, sql, bindings));

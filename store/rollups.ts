@@ -5,7 +5,7 @@ import type { Db } from "./open.ts";
 import { renewChunks } from "./reading-chunks.ts";
 import { engineOf, placesFor, rowsOf, toJson } from "./sql.ts";
 import { inSteps } from "./steps.ts";
-import { inTransaction, type Statement } from "./transaction.ts";
+import { inRelaxedTransaction, type Statement } from "./transaction.ts";
 
 /** What the readings of one series amount to, by periods of one length. */
 export interface Level {
@@ -90,7 +90,7 @@ export function startRollUps({ db, duties, log, clock }: RollUpContext): AsyncDi
 
 /** At most so many of the hours that are marked and over at `now`, in ms since 1970. Answers how many. */
 export async function rollUp(db: Db, now: number, most = MOST_AT_ONCE): Promise<number> {
-  return await inTransaction(db, async (trx) => {
+  return await inRelaxedTransaction(db, async (trx) => {
     const lock = engineOf(trx) === "postgres" ? " for update skip locked" : "";
     const taken = await rowsOf<{ series_id: number; hour: number }>(
       trx,

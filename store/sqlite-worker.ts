@@ -5,8 +5,8 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
 
-/** Where a statement stands: by itself, first in a transaction that begins with it, or further in. */
-export type Place = "alone" | "first" | "within";
+/** Where a statement stands: by itself, first in a transaction that begins with it (`relaxed`: which a power cut may take back), or further in. */
+export type Place = "alone" | "first" | "relaxed" | "within";
 /** What a statement is run with: once, or once for each row of this JSON, which crosses to the thread for less than rows do. */
 export type Input = { readonly bindings: SQLInputValue[] } | { readonly rows: string };
 export type Request = readonly [id: number, sql: string, input: Input, place: Place] | "close";
@@ -45,8 +45,17 @@ function serve(filename: string, port: NonNullable<typeof parentPort>): void {
   if (!db) return port.close();
   const statements = new Map<string, Prepared>();
   port.postMessage({ id: 0, changes: 0, lastId: 0 } satisfies Reply);
+  let isRelaxed = false;
   port.on("message", (request: Request) => {
-    if (request !== "close") return port.postMessage(run(db, statements, request));
+    if (request !== "close") {
+      isRelaxed ||= request[3] === "relaxed";
+      const reply = run(db, statements, request);
+      if (isRelaxed && !db.isTransaction) {
+        db.exec("PRAGMA synchronous = FULL");
+        isRelaxed = false;
+      }
+      return port.postMessage(reply);
+    }
     db.close();
     port.close();
   });
@@ -74,6 +83,7 @@ function run(db: DatabaseSync, statements: Map<string, Prepared>, [id, sql, inpu
   if (place === "within" && !db.isTransaction) return { id, error: ROLLED_BACK };
   try {
     // The write lock at once, so that a transaction never fails half-way for want of it.
+    if (place === "relaxed") db.exec("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE");
     if (place === "first") db.exec("BEGIN IMMEDIATE");
     const { statement, columns } = prepare(db, statements, sql);
     if ("rows" in input) return { id, unchanged: runEach(statement, JSON.parse(input.rows) as SQLInputValue[][]) };

@@ -5,6 +5,7 @@ import { Worker } from "node:worker_threads";
 import { HubError } from "../core/errors.ts";
 import { hubErrorOf, SqliteError } from "./database-errors.ts";
 import type { Input, Place, Reply, Request } from "./sqlite-worker.ts";
+import type { Durability } from "./transaction.ts";
 
 /** What this file uses of knex's own classes, which have no type declarations. */
 interface DialectBase {
@@ -32,8 +33,8 @@ export class SqliteClient extends BetterSqlite3Client {
   }
 
   /** With the first statement: a busy loop is slow to fetch an answer, and that of BEGIN says nothing. */
-  async begin(connection: SqliteConnection): Promise<void> {
-    connection.beginWithNext();
+  async begin(connection: SqliteConnection, durability: Durability): Promise<void> {
+    connection.beginWithNext(durability === "relaxed" ? "relaxed" : "first");
   }
 
   async commit(connection: SqliteConnection): Promise<void> {
@@ -104,13 +105,13 @@ export class SqliteConnection {
   }
 
   /** The next statement is the first of a transaction. */
-  beginWithNext(): void {
-    this.#next = "first";
+  beginWithNext(place: "first" | "relaxed"): void {
+    this.#next = place;
   }
 
   query(sql: string, input: Input): Promise<Answer> {
     const place = this.#next;
-    if (place === "first") this.#next = "within";
+    if (place === "first" || place === "relaxed") this.#next = "within";
     if (sql === "COMMIT;" || sql === "ROLLBACK") this.#next = "alone";
     if (this.__knex__disposed)
       return Promise.reject(new HubError("unavailable", "the database thread has ended", { cause: this.__knex__disposed }));

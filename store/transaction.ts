@@ -28,7 +28,7 @@ interface Client {
     connection: Connection,
     query: string | Pick<Statement, "sql" | "bindings"> | Pick<StatementOfEach, "sql" | "rows">,
   ): Promise<{ response: unknown }>;
-  begin(connection: Connection): Promise<void>;
+  begin(connection: Connection, durability: Durability): Promise<void>;
   /** Rejects when the database does not say that it has committed. */
   commit(connection: Connection): Promise<void>;
   raw(...args: unknown[]): Knex.Raw;
@@ -52,6 +52,9 @@ interface Held {
   readonly unanswered: Promise<unknown>[];
 }
 
+/** Whether a commit is on the disk when it has been answered. */
+export type Durability = "full" | "relaxed";
+
 const ROLLBACK_LIMIT_MS = 5_000;
 
 const MOST_CONFLICTS = 4;
@@ -67,12 +70,24 @@ const FIRST_PAUSE_MS = 20;
  * what `work` holds (docs/decisions/0001).
  */
 export async function inTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): Promise<T> {
+  return await transact(db, work, "full");
+}
+
+/**
+ * As {@link inTransaction}, for what is done again if it is not there: nobody waits for the disk, neither this one nor those behind it. A power cut
+ * may take it back, and with it what came behind; whatever is fully committed keeps all that came before.
+ */
+export async function inRelaxedTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): Promise<T> {
+  return await transact(db, work, "relaxed");
+}
+
+async function transact<T>(db: Db, work: (trx: Db) => Promise<T>, durability: Durability): Promise<T> {
   if (db.isTransaction) return await work(db);
   let hasDoubted = false;
   for (let conflicts = 0; ; ) {
     const beliefs: Held["beliefs"] = [];
     try {
-      return await runTransaction(db, work, beliefs);
+      return await runTransaction(db, work, { beliefs, durability });
     } catch (error) {
       for (const forget of beliefs) forget();
       if (isConflict(error) && conflicts < MOST_CONFLICTS) await pause(Math.random() * FIRST_PAUSE_MS * 2 ** conflicts++);
@@ -82,14 +97,18 @@ export async function inTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): P
   }
 }
 
-async function runTransaction<T>(db: Db, work: (trx: Db) => Promise<T>, beliefs: Held["beliefs"]): Promise<T> {
+async function runTransaction<T>(
+  db: Db,
+  work: (trx: Db) => Promise<T>,
+  { beliefs, durability }: Pick<Held, "beliefs"> & { readonly durability: Durability },
+): Promise<T> {
   const client = db.client as Client;
   const connection = await client.acquireConnection();
   const state = { isOver: false };
   const held = hold(client, connection, { state, beliefs });
   let result: T;
   try {
-    await client.begin(connection);
+    await client.begin(connection, durability);
     result = await work(held as unknown as Db);
     state.isOver = true;
     await Promise.all([...held.unanswered, client.commit(connection)]);

@@ -4,7 +4,7 @@ import { callbackify } from "node:util";
 import type { Knex } from "knex";
 import { connectAsync, type IPublishPacket, type MqttClient } from "mqtt";
 import { HOUR_MS } from "../../core/durations.ts";
-import { freshDatabase, mosquittoMissing, postgresMissing, startMosquitto, startPostgres } from "../support/services.ts";
+import { DURABLE_POSTGRES, freshDatabase, mosquittoMissing, postgresMissing, startMosquitto, startPostgres } from "../support/services.ts";
 import { temporaryFolder } from "../support/wait.ts";
 import { generate } from "./child.ts";
 import type { DurableResult } from "./durable.ts";
@@ -18,8 +18,6 @@ const DEVICES = 50;
 /** Of each device: one at a time, as a simple device sends, and as many as come back. */
 const IN_FLIGHT = [1, 20] as const;
 const GOAL = 8_000;
-/** As on a server of its own, where an answer says that it is on disk. */
-const DURABLE = ["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
 
 interface Result {
   readonly perS: number;
@@ -44,7 +42,7 @@ export async function measureMessages(plan: Plan): Promise<Row[]> {
     process.stderr.write(`${missing}: SQLite alone\n`);
     return rows;
   }
-  await using server = await startPostgres(DURABLE);
+  await using server = await startPostgres(DURABLE_POSTGRES);
   const plainUrl = await freshDatabase(server);
   const settings = { DATABASE_URL: await freshDatabase(server), HEXA_MASTER_KEY: "5a".repeat(32) };
   return [...rows, ...rowsFor("PostgreSQL", await measureBoth(plan, settings, () => openPlainPostgres(plainUrl)))];

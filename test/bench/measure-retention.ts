@@ -6,7 +6,7 @@ import { purgeReadings } from "../../store/reading-retention.ts";
 import { rollUp } from "../../store/rollups.ts";
 import { setSeriesRetention } from "../../store/series-retentions.ts";
 import { createTelemetryStore, type SeriesReading, type TelemetryStore } from "../../store/telemetry.ts";
-import { freshDatabase, postgresMissing, startPostgres } from "../support/services.ts";
+import { DURABLE_POSTGRES, freshDatabase, postgresMissing, startPostgres } from "../support/services.ts";
 import { temporaryFolder } from "../support/wait.ts";
 import { createHistogram, type Histogram } from "./histogram.ts";
 import type { Row } from "./report.ts";
@@ -36,7 +36,7 @@ export async function measureRetention({ runs }: Plan): Promise<Row[]> {
     process.stderr.write(`${missing}: SQLite alone\n`);
     return rows;
   }
-  await using server = await startPostgres();
+  await using server = await startPostgres(DURABLE_POSTGRES);
   await using own = temporaryFolder();
   await using postgres = await openStore({ dataDir: own.path, databaseUrl: await freshDatabase(server) });
   return [...rows, await measured("PostgreSQL", postgres, runs)];

@@ -60,6 +60,9 @@ export function findProgram(name: string): string | undefined {
     .find(isExecutable);
 }
 
+/** As on a server of its own, where an answer says that it is on disk. */
+export const DURABLE_POSTGRES = ["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
+
 /** A fresh cluster without fsync (a killed process loses nothing, a power cut would). `settings` are `name=value`. */
 export async function startPostgres(settings: readonly string[] = []): Promise<Service> {
   const bin = postgresFolder();
