@@ -21,6 +21,7 @@ const rooms = async () => ({
   ...(await import("./api/metrics.ts")),
   ...(await import("./api/rate-limits.ts")),
   ...(await import("./api/server.ts")),
+  ...(await import("./bridges/open-bridges.ts")),
   ...(await import("./bridges/mail/open-mailer.ts")),
   ...(await import("./bridges/outbound/outbound.ts")),
   ...(await import("./bridges/webhooks/open-webhooks.ts")),
@@ -113,7 +114,7 @@ type Start = { readonly config: Config; readonly log: Log; readonly pace: Pace }
 type Base = Awaited<ReturnType<typeof openHubStore>>;
 /** The broker and the command path on top of it. */
 type Messaging = Awaited<ReturnType<typeof startMessaging>>;
-/** Known once the listeners are open; the API reads them when it is asked. */
+/** Known once the listeners are open; the API and the bridges read them when they are asked. */
 type Urls = { mqtt: string | null; mqtts: string | null; ws: string | null };
 
 const storeOptions = ({ dataDir, databaseUrl }: Config) => ({ dataDir: resolve(dataDir), databaseUrl });
@@ -198,12 +199,12 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
   stack.use(audit.startSealing(duties));
   stack.use(base.clickhouse?.startShipping({ duties, events }));
   for (const { type, name, help, read, labelNames } of broker.readings) metrics[type](name, help, read, labelNames);
-  metrics.gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => sessions.count());
   stack.use(hub.startRotation({ db: store.db, encryption, duties, bus, log }));
   const cache = stack.use(new hub.TwoLevelCache({ db: store.db, shared: cluster?.cache, metrics, log }));
   const destinations = hub.createDestinations({ allow: config.outboundAllow, ports: config.outboundPorts });
+  const outbound = hub.createOutbound({ destinations });
   const webhooks = stack.use(await hub.loadWebhookDirectory(store.db, log));
-  stack.use(hub.openWebhooks({ ...base, db: store.db, outbound: hub.createOutbound({ destinations }), directory: webhooks, events }));
+  stack.use(hub.openWebhooks({ ...base, db: store.db, outbound, directory: webhooks, events }));
   const shared = { store, bus, events, topics, log, metrics, clock, isShared: cluster !== undefined };
   const states = hub.createStateCommits(shared);
   const riskPolicies = stack.use(await hub.loadRiskPolicyDirectory(store.db, log));
@@ -247,7 +248,7 @@ async function startMessaging(hub: Rooms, base: Base, stack: AsyncDisposableStac
     commands.deviceReachable(device);
     rules.tasks.deviceReachable(device);
   });
-  return { broker, commands, duties, cache, mailer, rules, destinations, webhooks, riskPolicies, recentCommands };
+  return { broker, commands, duties, cache, mailer, rules, destinations, webhooks, riskPolicies, recentCommands, outbound, shares };
 }
 
 /** The HTTP side: the API and the demo home, whose devices connect like any other. */
@@ -265,8 +266,6 @@ async function openApi(hub: Rooms, base: Base, wired: Messaging, urls: Urls, sta
       log,
     }),
   );
-  const settings = hub.apiSettingsOf(config, { urls, caFile, operatorToken, version: VERSION });
-  const rateLimits = hub.createRateLimits(config, wired.broker.cluster?.scripts);
   const deviceCertificates = hub.createDeviceCertificates({
     dir: join(base.dataDir, "tls"),
     clientCaFile: config.mqttClientCaFile,
@@ -274,22 +273,24 @@ async function openApi(hub: Rooms, base: Base, wired: Messaging, urls: Urls, sta
     clock: base.clock,
   });
   const long = await hub.openLongRequests({ ...base, db: store.db, bus, isAlone: config.redisUrl === undefined });
+  const { automations } = wired.rules;
+  const smartHomes = stack.use(await hub.openBridges({ ...base, ...wired, ...wired.broker, db: store.db, urls, automations }));
+  wired.shares.push(smartHomes.homes);
   const api = stack.use(
     await hub.startApi({
       ...base,
       ...base.audit,
       ...wired,
       ...wired.broker,
-      automations: wired.rules.automations,
-      schedules: wired.rules.schedules,
-      alerts: wired.rules.alerts,
+      ...wired.rules,
+      ...smartHomes,
       tasks: wired.rules.tasks.control,
       demo,
       deviceCertificates,
-      rateLimits,
+      rateLimits: hub.createRateLimits(config, wired.broker.cluster?.scripts),
       ...long.parts,
       setup,
-      settings,
+      settings: hub.apiSettingsOf(config, { urls, caFile, operatorToken, version: VERSION }),
     }),
   );
   // They end before the API waits for its answers.

@@ -19,6 +19,7 @@ import type {
 import type { DeviceCertificates } from "../core/certificate.ts";
 import type { Destinations } from "../core/destination.ts";
 import type { Mailer } from "../core/mail.ts";
+import type { Bridge } from "../core/smart-home.ts";
 import type { RecentCommandMemory } from "../core/risk.ts";
 import type { SecurityEvents } from "../core/security-event.ts";
 import type { Settings } from "../core/settings.ts";
@@ -28,6 +29,7 @@ import type { AuditCheckpoints } from "../store/audit-checkpointing.ts";
 import type { AuditKeys } from "../store/audit-keys.ts";
 import type { AuditChains } from "../store/audit-verification.ts";
 import type { Encryption } from "../store/encryption.ts";
+import type { HomeDirectory } from "../store/home-directory.ts";
 import type { KeyRotation } from "../store/key-rotation.ts";
 import type { Db, Store } from "../store/open.ts";
 import type { SensorDirectory } from "../store/sensor-directory.ts";
@@ -109,6 +111,8 @@ export interface ApiContext {
   readonly timers: Timers<Db>;
   readonly webhooks: Pick<WebhookDirectory, "changed">;
   readonly sensors: Pick<SensorDirectory, "calibrationsChanged" | "virtualSensorsChanged" | "deviceLeft">;
+  readonly homes: Pick<HomeDirectory, "changed">;
+  readonly bridges: readonly Bridge[];
   readonly riskPolicies: Pick<RiskPolicyDirectory, "of" | "changed">;
   readonly recentCommands: Pick<RecentCommandMemory, "of">;
   readonly destinations: Destinations;

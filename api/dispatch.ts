@@ -213,6 +213,9 @@ function rightsOf({ access }: ApiContext, principal: Principal | undefined): Acc
   return principal === undefined || principal.kind === "device" ? NOWHERE : access.of(principal);
 }
 
+/** What smart homes show of an organisation is made of these. */
+const SEEN_BY_HOMES: ReadonlySet<string> = new Set(["device", "room", "entity", "ir_code", "virtual_sensor", "demo"]);
+
 async function commit(context: ApiContext, asked: Asked, work: (db: Db) => Promise<Effect>): Promise<Answer> {
   const { tracked, requestId, principal, condition } = asked;
   const actor = principal === undefined ? SYSTEM : actorOf(principal);
@@ -233,7 +236,11 @@ async function commit(context: ApiContext, asked: Asked, work: (db: Db) => Promi
     throw (await isGone(context, principal, error)) ? new HubError("unauthorized", "the account is gone", { cause: error }) : error;
   });
   if (tracked) tracked.isFinished = true;
-  for (const step of [effect.afterwards, () => context.events.emit(effect.events ?? [])]) {
+  const tellHomes = (): void => {
+    const seen = effect.audit.filter(({ resourceType }) => SEEN_BY_HOMES.has(resourceType)).map((note) => note.organizationId);
+    for (const organizationId of new Set(seen)) if (organizationId !== null) context.homes.changed(organizationId);
+  };
+  for (const step of [effect.afterwards, tellHomes, () => context.events.emit(effect.events ?? [])]) {
     try {
       await step?.();
     } catch (error) {

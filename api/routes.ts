@@ -16,12 +16,14 @@ import * as scenes from "./automations/scenes.ts";
 import { trial } from "./automations/trial.ts";
 import * as automationVersions from "./automations/versions.ts";
 import * as accessTokens from "./access-tokens/access-tokens.ts";
+import * as bridges from "./bridges/bridges.ts";
 import * as contacts from "./contacts/contacts.ts";
 import * as demo from "./demo/demo.ts";
 import { issueCertificate } from "./devices/certificates.ts";
 import { command, history } from "./devices/commands.ts";
 import * as credentials from "./devices/credentials.ts";
 import * as devices from "./devices/devices.ts";
+import * as exposure from "./devices/exposure.ts";
 import { addDevice, registerDevice } from "./devices/enrolment.ts";
 import * as irCodes from "./devices/ir-codes.ts";
 import * as irExchange from "./devices/ir-exchange.ts";
@@ -276,6 +278,12 @@ export const ROUTES: readonly Route[] = [
   alerts.resolve,
   alerts.silence,
   simulateAlerts,
+  bridges.list,
+  bridges.show,
+  bridges.resend,
+  bridges.unlink,
+  exposure.show,
+  exposure.update,
   riskPolicy.show,
   riskPolicy.put,
   assessRisk,

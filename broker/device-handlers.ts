@@ -1,5 +1,6 @@
 import type { DeviceRef, UpMessage } from "../core/bus.ts";
 import { type EventType, type HubEvent, newEvent } from "../core/event.ts";
+import { HUB_TOPICS } from "../core/hub-topics.ts";
 import { learnedCode } from "../core/ir-learned.ts";
 import type { IrLearned, Register, Registered, UpType } from "../core/payloads.ts";
 import { PLATFORM } from "../core/principal.ts";
@@ -51,6 +52,8 @@ function registerHandler({ announce, topics }: TelemetryContext) {
           payload: JSON.stringify(reply),
           qos: 1,
         });
+        if (device.organizationId !== null)
+          announce({ topic: HUB_TOPICS.homes, payload: JSON.stringify({ key: device.organizationId }), qos: 1 });
       }
     };
   };

@@ -58,6 +58,7 @@ export function brokerReadings({ counters, registry, retained, connections, stor
     counter("hexahub_mqtt_slow_closed_total", "Clients disconnected because they did not read", () => counters.overflowed),
     gauge("hexahub_mqtt_queued", "QoS 1 and 2 messages that are on their way or wait", () => counters.queued),
     gauge("hexahub_mqtt_connections", "Open MQTT connections, those without a session too", connections),
+    gauge("hexahub_mqtt_sessions", "MQTT clients connected to this node", () => registry.connected),
     gauge("hexahub_mqtt_sessions_durable", "MQTT sessions that outlive their connection", () =>
       countOf(registry, ({ isDurable }) => isDurable),
     ),

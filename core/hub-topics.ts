@@ -33,6 +33,8 @@ export const HUB_TOPICS = {
   riskPolicies: "$hub/risk-policies",
   /** `{ key }`, an alert rule's id: it was made, changed or removed, or what it watches is something else. */
   alerts: "$hub/alerts",
+  /** `{ key }`, an organisation: what smart homes see of its devices may be something else. */
+  homes: "$hub/homes",
   /** `{ call, from, name, request }`: work for every node but the sender. */
   calls: "$hub/calls",
 } as const;

@@ -45,6 +45,7 @@ import { createTelemetryStore } from "../../store/telemetry.ts";
 import { TwoLevelCache } from "../../store/two-level-cache.ts";
 import { createOrganization } from "../../store/organizations.ts";
 import { loadRiskPolicyDirectory } from "../../store/risk-policy-directory.ts";
+import { startHomeDirectory } from "../../store/home-directory.ts";
 import { loadSensorDirectory } from "../../store/sensor-directory.ts";
 import { loadWebhookDirectory } from "../../store/webhook-directory.ts";
 import { createUser } from "../../store/users.ts";
@@ -218,6 +219,8 @@ export async function startTestApi(
     recentCommands,
     webhooks,
     sensors,
+    homes: resources.use(startHomeDirectory({ db: store.db, bus, topics, log: logs })),
+    bridges: [],
     schedules,
     alerts,
     tasks,

@@ -1,0 +1,48 @@
+import type { AutomationControl, Bus, Commands, Duties, EventSink, Log, Metrics, Sessions } from "../core/bus.ts";
+import type { Config } from "../core/config.ts";
+import type { Bridge } from "../core/smart-home.ts";
+import type { Timers } from "../core/timer.ts";
+import type { Topics } from "../core/topics.ts";
+import type { Encryption } from "../store/encryption.ts";
+import { type HomeDirectory, startHomeDirectory } from "../store/home-directory.ts";
+import type { Db } from "../store/open.ts";
+import type { Outbound } from "./outbound/outbound.ts";
+
+/** What the bridges to smart homes need of the hub. */
+export interface BridgeContext {
+  readonly config: Config;
+  readonly db: Db;
+  readonly dataDir: string;
+  /** Of the listeners, once they are open. */
+  readonly urls: { readonly mqtt: string | null; readonly mqtts: string | null };
+  /** Path of the CA certificate that clients of the hub trust. */
+  readonly caFile: string;
+  readonly bus: Bus;
+  readonly topics: Topics;
+  readonly sessions: Sessions;
+  readonly commands: Commands;
+  readonly automations: AutomationControl<Db>;
+  readonly events: EventSink;
+  readonly timers: Timers<Db>;
+  readonly duties: Duties;
+  readonly outbound: Outbound;
+  readonly encryption: Encryption;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly clock: () => number;
+}
+
+/** What each of them is given. */
+export type SmartHomeContext = BridgeContext & { readonly homes: HomeDirectory };
+
+export interface Bridges extends AsyncDisposable {
+  readonly homes: HomeDirectory;
+  readonly bridges: readonly Bridge[];
+}
+
+/** The bridges that are on. They begin by themselves, and nobody waits for what they are connected to. */
+export async function openBridges(context: BridgeContext): Promise<Bridges> {
+  const stack = new AsyncDisposableStack();
+  const homes = stack.use(startHomeDirectory(context));
+  return { homes, bridges: [], [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
