@@ -11,6 +11,7 @@ import { addAutomations, AUTOMATION_ROWS } from "./matrix-automations.ts";
 import { addSchedule, SCHEDULE_ROWS } from "./matrix-schedules.ts";
 import { addAlerts, ALERT_ROWS } from "./matrix-alerts.ts";
 import { addInsight, ANALYTICS_ROWS } from "./matrix-analytics.ts";
+import { HOME_ROWS } from "./matrix-homes.ts";
 import { addIrCode, IR_ROWS } from "./matrix-ir.ts";
 import { addSensors, SENSOR_ROWS } from "./matrix-sensors.ts";
 import { addImport, READING_ROWS } from "./matrix-readings.ts";
@@ -56,6 +57,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   [`GET ${RETENTION}`]: ON_SERIES,
   [`PUT ${RETENTION}`]: { ...ON_SERIES, body: () => ({ days: 7 }) },
   [`DELETE ${RETENTION}`]: ON_SERIES,
+  ...HOME_ROWS,
   ...IR_ROWS,
   ...SENSOR_ROWS,
   ...PLACE_ROWS,
