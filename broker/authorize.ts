@@ -44,6 +44,7 @@ export function mayReceive(rights: Rights, principal: Principal, topic: Topic): 
     case "nobody":
       return false;
     case "members":
+      if (topic.kind === "ha_discovery") return mayDiscover(rights, principal, topic);
       if ("uid" in topic) return mayOnDevice(rights, principal, "device.read", topic.uid);
       return "organizationId" in topic
         ? may(rights.access.of(principal), "device.read", topic.organizationId)
@@ -98,6 +99,12 @@ const isWildcard = (level: string): boolean => level === "+" || level === "#";
 function mayOnDevice({ directory, access }: Rights, principal: Member, permission: Permission, uid: string): boolean {
   const device = directory.find(uid);
   return device !== undefined && mayOn(access.of(principal), permission, device);
+}
+
+/** A device that has left has to be taken back from those who had it: the topic says who that is. */
+function mayDiscover(rights: Rights, principal: Member, { organizationId, uid }: Extract<Topic, { kind: "ha_discovery" }>): boolean {
+  if (may(rights.access.of(principal), "device.read", organizationId)) return true;
+  return rights.directory.find(uid)?.organizationId === organizationId && mayOnDevice(rights, principal, "device.read", uid);
 }
 
 const isPlatform = ({ access }: Rights, principal: Member): boolean => access.of(principal).kind === "platform";

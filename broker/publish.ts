@@ -1,12 +1,17 @@
-import type { Commands, DeviceDirectory, Log } from "../core/bus.ts";
+import type { BusMessage, Commands, DeviceDirectory, Log } from "../core/bus.ts";
 import type { Command } from "../core/command.ts";
 import { HubError } from "../core/errors.ts";
+import { HUB_TOPICS } from "../core/hub-topics.ts";
+import { pressOf } from "../core/ir-signal.ts";
 import { IrSet, LightSet } from "../core/payloads.ts";
 import { scopeOf } from "../core/permissions.ts";
 import { actorOf, type Member, type Principal } from "../core/principal.ts";
 import type { Topic } from "../core/topics.ts";
 import { parserFor } from "../core/validate.ts";
+import { getIrCode } from "../store/ir-codes.ts";
+import type { Store } from "../store/open.ts";
 import type { Rights } from "./authorize.ts";
+import type { Announce } from "./bus.ts";
 import type { Inbound } from "./inbound.ts";
 import type { DurableIngest, IngestMessage } from "./ingest.ts";
 import { identityOf, isIdempotent, type Sender } from "./message-identity.ts";
@@ -17,6 +22,8 @@ export interface PublishContext {
   readonly ingest: DurableIngest;
   readonly commands: () => Commands;
   readonly directory: DeviceDirectory;
+  readonly store: Pick<Store, "db">;
+  readonly announce: Announce;
   readonly refusals: Refusals;
   readonly log: Log;
   readonly clock: () => number;
@@ -24,7 +31,9 @@ export interface PublishContext {
 
 export type UpTopic = Extract<Topic, { kind: "up" }>;
 
-type CommandTopic = Extract<Topic, { kind: "relay_set" | "light_set" | "ir_send" }>;
+type CommandTopic = Extract<Topic, { kind: "relay_set" | "light_set" | "ir_send" | "button_press" }>;
+
+type ButtonTopic = Extract<Topic, { kind: "button_press" }>;
 
 const parseLight = parserFor(LightSet);
 const parseIr = parserFor(IrSet);
@@ -49,8 +58,11 @@ export function acceptPublish(context: PublishContext, sender: Sender, packet: I
     case "relay_set":
     case "light_set":
     case "ir_send":
+    case "button_press":
       return acceptCommand(context, sender, packet, topic);
     case "ha_status":
+      context.announce(homeAssistantStatus(sender.principal, checkAvailability(packet.payload)));
+      return Promise.resolve();
     case "availability":
       checkAvailability(packet.payload);
       return Promise.resolve();
@@ -63,7 +75,7 @@ async function acceptCommand(context: PublishContext, sender: Sender, packet: In
   const { principal } = sender;
   const { taskId } = await context.commands().accept({
     device: topic.uid,
-    command: commandOf(topic, packet.payload),
+    command: topic.kind === "button_press" ? await pressed(context, topic, packet.payload) : commandOf(topic, packet.payload),
     actor: actorOf(principal),
     scope: scopeOf(context.rights.access.of(principal as Member), "device.control"),
     source: principal.kind === "service" ? "home-assistant" : "mqtt",
@@ -83,13 +95,29 @@ function upMessage(
   return { device, type: topic.type, payload: ingest.parse({ device, type: topic.type }, packet.payload, receivedAt), receivedAt };
 }
 
-function checkAvailability(payload: Buffer | string): void {
-  const text = String(payload);
-  if (text !== "online" && text !== "offline")
-    throw new HubError("validation_error", `online or offline is expected, not ${JSON.stringify(text.slice(0, 32))}`);
+/** Tells every node which organisation's Home Assistant it was: they all say it on the same topic. */
+export function homeAssistantStatus(principal: Principal, status: string): BusMessage {
+  const { organizationId } = principal as Member;
+  return { topic: HUB_TOPICS.homeAssistant, payload: JSON.stringify({ organization_id: organizationId, status }), qos: 1 };
 }
 
-function commandOf(topic: CommandTopic, payload: Buffer | string): Command {
+function checkAvailability(payload: Buffer | string): string {
+  const text = String(payload);
+  if (text === "online" || text === "offline") return text;
+  throw new HubError("validation_error", `online or offline is expected, not ${JSON.stringify(text.slice(0, 32))}`);
+}
+
+async function pressed({ store, directory }: PublishContext, { uid, button }: ButtonTopic, payload: Buffer | string): Promise<Command> {
+  const text = String(payload);
+  if (text !== "PRESS") throw new HubError("validation_error", `a button takes PRESS, not ${JSON.stringify(text.slice(0, 32))}`);
+  if (button === "identify" || button === "restart") return { command: button };
+  const { id, organizationId } = directory.find(uid) ?? {};
+  if (id === undefined || !organizationId) throw new HubError("not_found", "there is no such device");
+  const code = await getIrCode(store.db, { id, organizationId }, button.slice("ir_".length));
+  return { command: "ir_send", ...pressOf(code.signal) };
+}
+
+function commandOf(topic: Exclude<CommandTopic, ButtonTopic>, payload: Buffer | string): Command {
   const text = String(payload);
   if (topic.kind === "relay_set") {
     const state = text.trim().toUpperCase();
@@ -103,9 +131,14 @@ function commandOf(topic: CommandTopic, payload: Buffer | string): Command {
   } catch (cause) {
     throw new HubError("bad_json", "the payload is not valid JSON", { cause });
   }
-  return topic.kind === "light_set"
-    ? { command: "set_light", light: topic.index, ...parseLight(body) }
-    : { command: "ir_send", ...parseIr(body) };
+  if (topic.kind === "light_set") return { command: "set_light", light: topic.index, ...parseLight(body) };
+  const { timings, modulation, repeat_count, carrier_hz = modulation, repeat = repeat_count } = parseIr(body);
+  return {
+    command: "ir_send",
+    timings,
+    ...(carrier_hz === undefined ? {} : { carrier_hz }),
+    ...(repeat === undefined ? {} : { repeat }),
+  };
 }
 
 /** A device's own unknown topic is a mistake worth naming; everything else must not tell what exists. */

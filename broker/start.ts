@@ -145,7 +145,7 @@ export async function startBroker(context: BrokerContext): Promise<Broker> {
   for (const [type, handler] of deviceHandlers({ ...context, announce, events })) ingest.handle(type, handler);
 
   const refusals = createRefusals({ ...context, announce });
-  const surroundings = { ...shared, ...state, ...online, refusals };
+  const surroundings = { ...shared, ...state, ...online, refusals, announce };
   const connections: Connections = new Connections({
     ...surroundings,
     aedes,

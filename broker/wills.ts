@@ -2,9 +2,11 @@ import type { Log } from "../core/bus.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Topic } from "../core/topics.ts";
 import { mayPublish, type Rights } from "./authorize.ts";
+import { messageOf as hubMessage } from "./bus.ts";
 import type { Exchange } from "./exchange.ts";
 import { Message } from "./message.ts";
 import { messageOf, messageRow } from "./message-row.ts";
+import { homeAssistantStatus } from "./publish.ts";
 import type { WriteBehind } from "./write-behind.ts";
 
 export interface WillsContext {
@@ -131,6 +133,7 @@ export class Wills {
       const said =
         expiryMs === undefined ? message : new Message({ ...messageRow(message), retain: message.retain, expiresAt: clock() + expiryMs });
       exchange.publish(said, principal);
+      if (topic.kind === "ha_status") exchange.publish(hubMessage(homeAssistantStatus(principal, String(message.payload))));
     } catch (error) {
       log.warn({ err: error, clientId, topic: message.topic }, "a will could not be published");
     }

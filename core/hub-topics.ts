@@ -35,6 +35,10 @@ export const HUB_TOPICS = {
   alerts: "$hub/alerts",
   /** `{ key }`, an organisation: what smart homes see of its devices may be something else. */
   homes: "$hub/homes",
+  /** `{ organization_id, status }`: an organisation's Home Assistant came or went. */
+  homeAssistant: "$hub/home-assistant",
+  /** `{ organization_id, is_all }`: what its Home Assistant is told has to be gone through, or told anew. */
+  homeAssistantWork: "$hub/home-assistant/work",
   /** `{ call, from, name, request }`: work for every node but the sender. */
   calls: "$hub/calls",
 } as const;

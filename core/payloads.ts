@@ -150,6 +150,8 @@ export const IrSet = Type.Object(
     timings: Type.Array(Type.Integer({ minimum: -1_000_000, maximum: 1_000_000 }), { minItems: 2, maxItems: 2048 }),
     carrier_hz: Type.Optional(Type.Integer({ minimum: 10_000, maximum: 100_000 })),
     repeat: Type.Optional(Type.Integer({ minimum: 0, maximum: 20 })),
+    modulation: Type.Optional(Type.Integer({ minimum: 10_000, maximum: 100_000, description: "`carrier_hz`, as Home Assistant calls it" })),
+    repeat_count: Type.Optional(Type.Integer({ minimum: 0, maximum: 20, description: "`repeat`, as Home Assistant calls it" })),
   },
   { additionalProperties: false, title: "IrSet" },
 );

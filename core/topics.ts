@@ -17,13 +17,25 @@ export type Topic =
   | { readonly kind: "light_state"; readonly uid: string; readonly index: number }
   | { readonly kind: "light_set"; readonly uid: string; readonly index: number }
   | { readonly kind: "ir_send"; readonly uid: string }
+  | { readonly kind: "button_press"; readonly uid: string; readonly button: Button }
   | { readonly kind: "sensor_state"; readonly uid: string; readonly key: string }
   | { readonly kind: "event"; readonly organizationId: string; readonly type: string }
+  | { readonly kind: "hub_availability"; readonly organizationId: string }
   | { readonly kind: "notification"; readonly organizationId: string; readonly userId: string }
   | { readonly kind: "bus"; readonly organizationId: string; readonly name: string }
   | { readonly kind: "sys"; readonly name: string }
   | { readonly kind: "ha_status" }
-  | { readonly kind: "ha_discovery" };
+  | {
+      readonly kind: "ha_discovery";
+      readonly component: string;
+      /** Whose Home Assistant it is for: the device may be another organisation's by the time that it is taken back. */
+      readonly organizationId: string;
+      readonly uid: string;
+      /** Which of the device's things it is, where it is one alone. */
+      readonly part?: string;
+    };
+/** What can be pressed: an infrared code is `ir_` and its id. */
+export type Button = "identify" | "restart" | `ir_${string}`;
 export type TopicKind = Topic["kind"];
 
 export interface TopicRule {
@@ -43,6 +55,7 @@ export interface TopicRule {
 }
 
 const Availability = Type.Enum(["online", "offline"], { title: "Availability" });
+const Press = Type.Enum(["PRESS"], { title: "Press" });
 const RelaySet = Type.Enum(["ON", "OFF", "TOGGLE"], { title: "RelaySet" });
 const AnySensorValue = Type.Unsafe<unknown>({
   title: "SensorState",
@@ -50,6 +63,7 @@ const AnySensorValue = Type.Unsafe<unknown>({
 });
 const AnyBytes = Type.Unsafe<unknown>({ title: "AnyBytes", description: "any bytes; the hub passes them on as they are" });
 const Statistic = Type.Unsafe<unknown>({ title: "Statistic", description: "a number, or text, as text" });
+const Discovery = Type.Unsafe<unknown>({ title: "Discovery", type: "object" });
 const CloudEventPayload = Type.Unsafe<unknown>({ title: "CloudEvent", type: "object" });
 
 export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
@@ -113,6 +127,16 @@ export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
     retain: "refused",
     durable: true,
   },
+  button_press: {
+    pattern: "{root}/{uid}/button/{button}/press",
+    direction: "clients with the right → hub",
+    publish: "control",
+    subscribe: "members",
+    payload: Press,
+    qos: 1,
+    retain: "refused",
+    durable: true,
+  },
   sensor_state: {
     pattern: "{root}/{uid}/sensor/{key}/state",
     direction: "hub → all",
@@ -151,6 +175,16 @@ export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
     payload: CloudEventPayload,
     qos: 1,
     retain: "no",
+    durable: false,
+  },
+  hub_availability: {
+    pattern: "{root}-app/{organization}/availability",
+    direction: "hub → clients of the organisation",
+    publish: "nobody",
+    subscribe: "members",
+    payload: Availability,
+    qos: 1,
+    retain: "yes",
     durable: false,
   },
   notification: {
@@ -195,11 +229,11 @@ export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
     durable: false,
   },
   ha_discovery: {
-    pattern: "homeassistant/…/config",
+    pattern: "homeassistant/{component}/{organization}/hexa_{uid}/config",
     direction: "hub → Home Assistant",
     publish: "nobody",
     subscribe: "members",
-    payload: CloudEventPayload,
+    payload: Discovery,
     qos: 1,
     retain: "yes",
     durable: false,
@@ -208,13 +242,15 @@ export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
 
 const SYS = "$SYS/broker/";
 const INDEX = /^(0|[1-9]\d?)$/;
+const BUTTON = /^(identify|restart|ir_[0-9a-f-]{36})$/;
+const HA_OBJECT = /^hexa_([a-z0-9-]+)(?:_([a-z0-9_-]+))?$/;
 
 /** Builds and parses the topics below one root (HEXA_TOPIC_ROOT). */
 export interface Topics {
   readonly root: string;
   /** undefined for anything outside the table. */
   parse(topic: string): Topic | undefined;
-  build(topic: Exclude<Topic, { kind: "ha_discovery" }>): string;
+  build(topic: Topic): string;
 }
 
 export function createTopics(root = "hexa"): Topics {
@@ -227,13 +263,15 @@ function parseTopic(root: string, topic: string): Topic | undefined {
   const levels = topic.split("/");
   if (levels[0] === root) return parseDeviceTopic(levels);
   const [first, organizationId, group, name, last] = levels;
+  if (first === `${root}-app` && organizationId && group === "availability" && levels.length === 3)
+    return { kind: "hub_availability", organizationId };
   if (first === `${root}-app` && organizationId && name) {
     if (group === "events" && levels.length === 4) return { kind: "event", organizationId, type: name };
     if (group === "users" && levels.length === 5 && last === "notifications") return { kind: "notification", organizationId, userId: name };
   }
   if (topic.startsWith(SYS) && topic.length > SYS.length) return { kind: "sys", name: topic.slice(SYS.length) };
   if (topic === "homeassistant/status") return { kind: "ha_status" };
-  if (first === "homeassistant" && levels.length >= 4 && levels.at(-1) === "config") return { kind: "ha_discovery" };
+  if (first === "homeassistant") return parseDiscovery(levels);
   return undefined;
 }
 
@@ -262,12 +300,20 @@ function parseDeviceTopic(levels: string[]): Topic | undefined {
   if (levels.length === 5 && name !== undefined) {
     if ((group === "relay" || group === "light") && (last === "set" || last === "state") && INDEX.test(name))
       return { kind: `${group}_${last}`, uid, index: Number(name) };
+    if (group === "button" && last === "press" && BUTTON.test(name)) return { kind: "button_press", uid, button: name as Button };
     if (group === "sensor" && last === "state" && SENSOR_KEY.test(name)) return { kind: "sensor_state", uid, key: name };
   }
   return undefined;
 }
 
-function buildTopic(root: string, topic: Exclude<Topic, { kind: "ha_discovery" }>): string {
+function parseDiscovery(levels: string[]): Topic | undefined {
+  const [, component, organizationId, object = "", last] = levels;
+  const [, uid = "", part] = HA_OBJECT.exec(object) ?? [];
+  if (levels.length !== 5 || last !== "config" || !component || !organizationId || !DEVICE_UID.test(uid)) return undefined;
+  return { kind: "ha_discovery", component, organizationId, uid, ...(part === undefined ? {} : { part }) };
+}
+
+function buildTopic(root: string, topic: Topic): string {
   switch (topic.kind) {
     case "up":
     case "down":
@@ -283,6 +329,10 @@ function buildTopic(root: string, topic: Exclude<Topic, { kind: "ha_discovery" }
     }
     case "ir_send":
       return `${root}/${topic.uid}/ir/send`;
+    case "button_press":
+      return `${root}/${topic.uid}/button/${topic.button}/press`;
+    case "hub_availability":
+      return `${root}-app/${topic.organizationId}/availability`;
     case "sensor_state":
       return `${root}/${topic.uid}/sensor/${topic.key}/state`;
     case "event":
@@ -295,6 +345,10 @@ function buildTopic(root: string, topic: Exclude<Topic, { kind: "ha_discovery" }
       return `${SYS}${topic.name}`;
     case "ha_status":
       return "homeassistant/status";
+    case "ha_discovery": {
+      const part = topic.part === undefined ? "" : `_${topic.part}`;
+      return `homeassistant/${topic.component}/${topic.organizationId}/hexa_${topic.uid}${part}/config`;
+    }
   }
 }
 

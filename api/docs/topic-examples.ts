@@ -113,7 +113,11 @@ export const TOPIC_EXAMPLES: Readonly<Record<Exclude<TopicKind, "up" | "down">, 
   },
   ir_send: {
     payload: json({ timings: [9000, -4500, 560, -560], carrier_hz: 38000 }),
-    note: "Microseconds: marks positive, spaces negative.",
+    note: "Microseconds: marks positive, spaces negative. What Home Assistant's infrared entity sends is taken too.",
+  },
+  button_press: {
+    payload: "PRESS",
+    note: "`identify`, `restart`, or `ir_` and the id of one of the device's infrared codes.",
   },
   sensor_state: { payload: "21.5", note: "The value alone; booleans as `ON` and `OFF`." },
   event: {
@@ -131,6 +135,7 @@ export const TOPIC_EXAMPLES: Readonly<Record<Exclude<TopicKind, "up" | "down">, 
     }),
     note: "CloudEvents 1.0 in JSON. The types are listed below.",
   },
+  hub_availability: { payload: "online", note: "`offline` when the hub stops. Whoever loses the connection knows it too." },
   notification: {
     payload: json({
       specversion: "1.0",
@@ -167,10 +172,13 @@ export const TOPIC_EXAMPLES: Readonly<Record<Exclude<TopicKind, "up" | "down">, 
     payload: "42",
     note: "Every 10 s, by mosquitto's names where it has one: `clients/connected`, `messages/received` and so on. For administrators of the hub only, who log in with their e-mail address and their password or an access token.",
   },
-  ha_status: { payload: "online", note: "Reserved: Home Assistant's bridge is not part of this release.", isReserved: true },
+  ha_status: { payload: "online", note: "Home Assistant's birth and will (docs/home-assistant.md). Its organisation's account says it." },
   ha_discovery: {
-    payload: json({ device: {}, origin: { name: "Hexahub" }, components: {} }),
-    note: "Reserved: Home Assistant's bridge is not part of this release.",
-    isReserved: true,
+    payload: json({
+      device: { identifiers: ["hexa_relay-7kq2mzd94x"], name: "Hall" },
+      origin: { name: "Hexahub" },
+      components: { relay_0: { platform: "switch", unique_id: "hexa_relay-7kq2mzd94x_relay_0" } },
+    }),
+    note: "docs/home-assistant.md says what becomes what. A device that is gone is taken back with an empty message.",
   },
 };

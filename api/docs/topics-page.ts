@@ -116,7 +116,7 @@ function linesFor(kind: TopicKind, rule: TopicRule, example: TopicExample, type:
     case "control":
     case "members":
     case "service":
-      return [`mosquitto_pub ${TO_HUB} ${AS_SERVICE} -q 1 ${message}`, subscribe];
+      return [`mosquitto_pub ${TO_HUB} ${AS_SERVICE} -q 1 ${message}`, ...(rule.subscribe === "nobody" ? [] : [subscribe])];
     case "nobody":
       return [subscribe];
   }
@@ -129,6 +129,7 @@ function shellTopic(rule: TopicRule, type: string | undefined): string {
     uid: "$DEVICE_UID",
     index: "0",
     key: "temperature",
+    button: "identify",
     organization: rule.publish === "members" ? "$ORGANIZATION_ID" : "+",
     user: "+",
     type: type ?? "+",

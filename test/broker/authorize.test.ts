@@ -111,7 +111,16 @@ const TOPIC_RIGHTS: [string, Who[], Who[]][] = [
   ["hexa-app/other/users/user/notifications", [], []],
   ["$SYS/broker/uptime", [], ["admin"]],
   ["homeassistant/status", ["service"], []],
-  ["homeassistant/device/x/config", [], SEE_ONE],
+  ["homeassistant/device/acme/hexa_relay-one/config", [], SEE_ONE],
+  ["homeassistant/device/acme/hexa_relay-two/config", [], SEE],
+  // It has left: who had it is told that it is gone.
+  ["homeassistant/device/acme/hexa_relay-foe/config", [], SEE],
+  ["homeassistant/switch/acme/hexa_relay-nil_0/config", [], SEE],
+  ["homeassistant/device/other/hexa_relay-one/config", [], ["admin"]],
+  ["hexa-app/acme/availability", [], SEE],
+  ["hexa-app/other/availability", [], ["admin"]],
+  ["hexa/relay-one/button/restart/press", CONTROL_ONE, SEE_ONE],
+  ["hexa/relay-foe/button/restart/press", ["admin"], ["admin"]],
 ];
 
 for (const [name, publishers, readers] of TOPIC_RIGHTS) {

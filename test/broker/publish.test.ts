@@ -52,6 +52,7 @@ for (const code of ["unavailable", "storage_full"] as const) {
         ...context,
         rights: { topics, directory, access: await loadAccessDirectory(store.db, log) },
         ingest,
+        announce() {},
         commands: () => assert.fail("a heartbeat is no command"),
         refusals: createRefusals({ ...context, announce() {} }),
       },

@@ -6,12 +6,11 @@ import { createTopics, isRetained, payloadSchema, TOPICS, type Topic } from "../
 import { parserFor } from "../../core/validate.ts";
 
 const UID = "relay-7kq2mzd94x";
-type Buildable = Exclude<Topic, { kind: "ha_discovery" }>;
 
 const uid = fc.stringMatching(/^[a-z0-9][a-z0-9-]{5,31}$/);
 const level = fc.stringMatching(/^[A-Za-z0-9._-]{1,40}$/);
 const index = fc.integer({ min: 0, max: 99 });
-const topic: fc.Arbitrary<Buildable> = fc.oneof(
+const topic: fc.Arbitrary<Topic> = fc.oneof(
   fc.record({ kind: fc.constant("up" as const), uid, type: fc.constantFrom(...(Object.keys(UP_PAYLOADS) as UpType[])) }),
   fc.record({ kind: fc.constant("down" as const), uid, type: fc.constantFrom(...(Object.keys(DOWN_PAYLOADS) as DownType[])) }),
   fc.record({ kind: fc.constantFrom("availability" as const, "ir_send" as const), uid }),
@@ -23,6 +22,9 @@ const topic: fc.Arbitrary<Buildable> = fc.oneof(
   fc.record({ kind: fc.constant("sensor_state" as const), uid, key: fc.stringMatching(/^[a-z][a-z0-9_]{0,63}$/) }),
   fc.record({ kind: fc.constant("event" as const), organizationId: level, type: level }),
   fc.record({ kind: fc.constant("notification" as const), organizationId: level, userId: level }),
+  fc.record({ kind: fc.constant("hub_availability" as const), organizationId: level }),
+  fc.record({ kind: fc.constant("button_press" as const), uid, button: fc.constantFrom("identify" as const, "restart" as const) }),
+  fc.record({ kind: fc.constant("ha_discovery" as const), component: level, organizationId: level, uid }),
   fc.constant({ kind: "ha_status" as const }),
 );
 const root = fc.stringMatching(/^[a-z0-9][a-z0-9_-]{0,20}$/).filter((text) => text !== "homeassistant");
@@ -60,6 +62,14 @@ test("every topic that is parsed is built to the same text: there is one spellin
     "events",
     "users",
     "notifications",
+    "button",
+    "restart",
+    "press",
+    "availability",
+    "homeassistant",
+    "config",
+    `hexa_${UID}`,
+    `hexa_${UID}_0`,
     "",
   );
   fc.assert(
@@ -67,7 +77,7 @@ test("every topic that is parsed is built to the same text: there is one spellin
       const topics = createTopics();
       const text = levels.join("/");
       const parsed = topics.parse(text);
-      if (parsed && parsed.kind !== "ha_discovery") assert.equal(topics.build(parsed), text);
+      if (parsed) assert.equal(topics.build(parsed), text);
     }),
     { numRuns: 2000 },
   );
@@ -88,7 +98,13 @@ for (const [text, expected] of [
   ["hexa-app/org/events/device.online", { kind: "event", organizationId: "org", type: "device.online" }],
   ["hexa-app/org/users/u/notifications", { kind: "notification", organizationId: "org", userId: "u" }],
   ["homeassistant/status", { kind: "ha_status" }],
-  ["homeassistant/device/x/config", { kind: "ha_discovery" }],
+  ["hexa-app/org/availability", { kind: "hub_availability", organizationId: "org" }],
+  [`hexa/${UID}/button/restart/press`, { kind: "button_press", uid: UID, button: "restart" }],
+  [`homeassistant/device/org/hexa_${UID}/config`, { kind: "ha_discovery", component: "device", organizationId: "org", uid: UID }],
+  [
+    `homeassistant/switch/org/hexa_${UID}_0/config`,
+    { kind: "ha_discovery", component: "switch", organizationId: "org", uid: UID, part: "0" },
+  ],
 ] as const) {
   test(`knows ${text}`, () => assert.deepEqual(createTopics().parse(text), expected));
 }
@@ -118,6 +134,13 @@ for (const text of [
   "hexa-app/org/events",
   "hexa-app/org/users//notifications",
   "homeassistant/config",
+  "homeassistant/device/x/config",
+  `homeassistant/device/hexa_${UID}/config`,
+  `homeassistant/device/org/${UID}/config`,
+  "homeassistant/device/org/hexa_short/config",
+  `homeassistant/device/org/hexa_${UID}/state`,
+  `hexa/${UID}/button/explode/press`,
+  `hexa/${UID}/button/restart/set`,
   "$SYS/broker/",
   "$SYS/other/uptime",
   "$hub/events",
@@ -127,7 +150,17 @@ for (const text of [
 
 test("nobody but a device publishes up, nobody but the hub publishes down, state or events", () => {
   assert.equal(TOPICS.up.publish, "device");
-  for (const kind of ["down", "relay_state", "light_state", "sensor_state", "event", "notification", "sys", "ha_discovery"] as const)
+  for (const kind of [
+    "down",
+    "relay_state",
+    "light_state",
+    "sensor_state",
+    "event",
+    "notification",
+    "sys",
+    "ha_discovery",
+    "hub_availability",
+  ] as const)
     assert.equal(TOPICS[kind].publish, "nobody", kind);
 });
 
