@@ -216,6 +216,10 @@ test("templates of paths, filters, tests and choices are rendered, and others ar
     ["{{ 'on' if value_json.s == 'ON' and not value_json.z else 'off' }}", '{"s":"ON"}', "on"],
     ["{{- value_json.relays[0].state | lower -}}", '{"relays":[{"state":"ON"}]}', "on"],
     ["{{ (value | float) <= 3 or false }}", "3", "True"],
+    ["{{ 'OFF' if value | lower in ['off', 'false'] else 'ON' }}", "False", "OFF"],
+    ["{{ value not in ['a'] }}", "a", "False"],
+    ["{% if value_json.n == 1 %}{{ {'type': value_json.t} | to_json }}{% endif %}", '{"n":1,"t":"x"}', '{"type":"x"}'],
+    ["{% if value == 'a' -%} 1 {%- elif value == 'b' %}2{% else %}{% if true %}3{% endif %}{% endif %}", "c", "3"],
   ];
   for (const [template, value, expected] of cases) assert.equal(render(template, value), expected, template);
   for (const template of [

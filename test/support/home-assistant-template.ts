@@ -1,16 +1,34 @@
 /**
  * Renders the part of Home Assistant's templates that discovery messages need: text with `{{ … }}` of paths, literals, filters, tests,
- * comparisons and `a if b else c` (www.home-assistant.io/docs/configuration/templating). Throws on everything else.
+ * comparisons and `a if b else c`, and `{% if … %}` (www.home-assistant.io/docs/configuration/templating). Throws on everything else.
  */
 export function render(template: string, value: string, more: Readonly<Record<string, unknown>> = {}): string {
-  if (template.includes("{%")) throw new Error("statements are not understood here");
   const variables: Record<string, unknown> = { ...more, value, value_json: jsonOf(value) };
-  return template
-    .replaceAll(/\{\{-?(.*?)-?\}\}/gs, (_all, expression: string) => shown(new Expression(expression, variables).evaluate()))
-    .trim();
+  const evaluate = (source: string): unknown => new Expression(source, variables).evaluate();
+  let rendered = "";
+  // Of each open `if`: whether this branch is read, and whether one was.
+  const open: { isRead: boolean; wasRead: boolean }[] = [];
+  for (const part of template.split(/(\{[{%].*?[%}]\})/s)) {
+    const [, kind, source = ""] = /^\{([{%])-?(.*?)-?[%}]\}$/s.exec(part) ?? [];
+    const [, word, condition] = kind === "%" ? (/^\s*(if|elif|else|endif)\b(.*)$/s.exec(source) ?? [undefined, "unknown"]) : [];
+    const isRead = open.every((branch) => branch.isRead);
+    const last = open.at(-1);
+    if (word === undefined) {
+      if (isRead) rendered += kind === "{" ? shown(evaluate(source)) : part;
+    } else if (word === "if") {
+      const isTaken = isRead && isTrue(evaluate(condition ?? ""));
+      open.push({ isRead: isTaken, wasRead: isTaken });
+    } else if (word === "endif" && last) open.pop();
+    else if (last && (word === "elif" || word === "else")) {
+      last.isRead = !last.wasRead && (word === "else" || isTrue(evaluate(condition ?? "")));
+      last.wasRead ||= last.isRead;
+    } else throw new Error(`{%${source}%} is not understood here`);
+  }
+  if (open.length > 0) throw new Error("an if has no end");
+  return rendered.trim();
 }
 
-const TOKEN = /\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\d+(?:\.\d+)?|[A-Za-z_]\w*|==|!=|<=|>=|[-+*/<>.|()[\],])/y;
+const TOKEN = /\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\d+(?:\.\d+)?|[A-Za-z_]\w*|==|!=|<=|>=|[-+*/<>.|()[\],{}:])/y;
 
 function jsonOf(value: string): unknown {
   try {
@@ -140,6 +158,12 @@ class Expression {
       if (!test) throw new Error("a test is not understood here");
       return test(value) !== isNegated;
     }
+    const isNegated = this.#takes("not") !== undefined;
+    if (isNegated || this.#tokens[this.#at] === "in") {
+      this.#needs("in");
+      const list = this.#sum();
+      return (Array.isArray(list) ? list.includes(value) : shown(list).includes(shown(value))) !== isNegated;
+    }
     const sign = this.#takes(...Object.keys(COMPARISONS));
     return sign === undefined ? value : COMPARISONS[sign]?.(value as never, this.#sum() as never);
   }
@@ -167,21 +191,26 @@ class Expression {
     while (this.#takes("|")) {
       const filter = FILTERS[this.#tokens[this.#at++] ?? ""];
       if (!filter) throw new Error("a filter is not understood here");
-      value = filter(value, this.#takes("(") ? this.#arguments() : []);
+      value = filter(value, this.#takes("(") ? this.#list(")", () => this.#choice()) : []);
     }
     return value;
   }
 
-  #arguments(): unknown[] {
-    const values: unknown[] = [];
-    while (!this.#takes(")")) {
-      values.push(this.#choice());
-      if (!this.#takes(",")) {
-        this.#needs(")");
-        break;
-      }
+  #list<T>(end: string, one: () => T): T[] {
+    const values: T[] = [];
+    while (!this.#takes(end)) {
+      values.push(one());
+      if (this.#takes(",")) continue;
+      this.#needs(end);
+      break;
     }
     return values;
+  }
+
+  #entry(): [string, unknown] {
+    const key = shown(this.#choice());
+    this.#needs(":");
+    return [key, this.#choice()];
   }
 
   #path(): unknown {
@@ -201,6 +230,8 @@ class Expression {
       this.#needs(")");
       return value;
     }
+    if (this.#takes("[")) return this.#list("]", () => this.#choice());
+    if (this.#takes("{")) return Object.fromEntries(this.#list("}", () => this.#entry()));
     if (this.#takes("-")) return -Number(this.#path());
     const token = this.#tokens[this.#at++];
     if (token === undefined) throw new Error("the expression ends early");
