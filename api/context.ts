@@ -1,4 +1,5 @@
 import type { Server } from "node:http";
+import type { AlexaDoor } from "../core/alexa.ts";
 import type {
   AccessDirectory,
   AlertControl,
@@ -113,6 +114,7 @@ export interface ApiContext {
   readonly sensors: Pick<SensorDirectory, "calibrationsChanged" | "virtualSensorsChanged" | "deviceLeft">;
   readonly homes: Pick<HomeDirectory, "changed">;
   readonly bridges: readonly Bridge[];
+  readonly alexa: AlexaDoor;
   readonly riskPolicies: Pick<RiskPolicyDirectory, "of" | "changed">;
   readonly recentCommands: Pick<RecentCommandMemory, "of">;
   readonly destinations: Destinations;

@@ -2,6 +2,7 @@ import * as alertRuleVersions from "./alerts/versions.ts";
 import * as scheduleVersions from "./schedules/versions.ts";
 import * as alerts from "./alerts/alerts.ts";
 import * as alertRules from "./alerts/rules.ts";
+import { alexa } from "./alexa/alexa.ts";
 import { simulate as simulateAlerts } from "./alerts/simulate.ts";
 import { ANALYTICS_ROUTES } from "./analytics/routes.ts";
 import { list as audit } from "./audit/audit.ts";
@@ -282,6 +283,7 @@ export const ROUTES: readonly Route[] = [
   bridges.show,
   bridges.resend,
   bridges.unlink,
+  alexa,
   exposure.show,
   exposure.update,
   riskPolicy.show,

@@ -1,3 +1,4 @@
+import type { AlexaDoor } from "../core/alexa.ts";
 import type { AutomationControl, Bus, Commands, Duties, EventSink, Log, Metrics, Sessions } from "../core/bus.ts";
 import type { Config } from "../core/config.ts";
 import type { Bridge } from "../core/smart-home.ts";
@@ -6,6 +7,7 @@ import type { Topics } from "../core/topics.ts";
 import type { Encryption } from "../store/encryption.ts";
 import { type HomeDirectory, startHomeDirectory } from "../store/home-directory.ts";
 import type { Db } from "../store/open.ts";
+import { openAlexa } from "./alexa/open-alexa.ts";
 import type { Outbound } from "./outbound/outbound.ts";
 
 /** What the bridges to smart homes need of the hub. */
@@ -38,11 +40,13 @@ export type SmartHomeContext = BridgeContext & { readonly homes: HomeDirectory }
 export interface Bridges extends AsyncDisposable {
   readonly homes: HomeDirectory;
   readonly bridges: readonly Bridge[];
+  readonly alexa: AlexaDoor;
 }
 
 /** The bridges that are on. They begin by themselves, and nobody waits for what they are connected to. */
 export async function openBridges(context: BridgeContext): Promise<Bridges> {
   const stack = new AsyncDisposableStack();
   const homes = stack.use(startHomeDirectory(context));
-  return { homes, bridges: [], [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  const alexa = stack.use(openAlexa({ ...context, homes }));
+  return { homes, bridges: [], alexa: alexa.door, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }

@@ -239,6 +239,12 @@ async function authenticateToken(
   return principal;
 }
 
+/** Of a token that would be right if it were not too old. */
+export async function isExpiredToken(db: Db, keys: SigningKeys, token: string, now: number): Promise<boolean> {
+  const row = await withKeys(keys, "token_hmac", (known) => findToken(db, known, token));
+  return row !== undefined && row.expires_at !== null && Date.parse(row.expires_at) <= now;
+}
+
 async function findToken(db: Db, keys: readonly SigningKey[], token: string): Promise<TokenRow | undefined> {
   const hashes = keys.map((key) => tokenHash(key, token));
   return (await db("access_tokens").whereIn("token_hash", hashes).whereNull("revoked_at").first()) as TokenRow | undefined;

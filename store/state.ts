@@ -53,15 +53,32 @@ export async function writeState(db: Db, deviceId: string, changes: DeviceState,
 
 /** Every known output with who and what changed it last: relays first, by index. */
 export async function describeState(db: Db, deviceId: string): Promise<DescribedOutput[]> {
-  const columns = "output_index, state, changed_at, actor_kind, actor_id, source, command_id, correlation_id, rule_version";
   const rows = await rowsOf<OutputRow>(
     db,
-    `select 'relay' as kind, ${columns}, null as brightness, null as color_temp from relay_states where device_id = ?
-     union all select 'light' as kind, ${columns}, brightness, color_temp from light_states where device_id = ?`,
+    `select 'relay' as kind, ${DESCRIPTION}, null as brightness, null as color_temp from relay_states where device_id = ?
+     union all select 'light' as kind, ${DESCRIPTION}, brightness, color_temp from light_states where device_id = ?`,
     [deviceId, deviceId],
   );
-  return rows.map(describedOf).toSorted((a, b) => Number(b.kind === "relay") - Number(a.kind === "relay") || a.index - b.index);
+  return sortedOutputs(rows);
 }
+
+/** As {@link describeState}, of all devices of the organisation, or of one of them, by their ids. */
+export async function describeOutputs(db: Db, organizationId: string, deviceId?: string): Promise<Map<string, DescribedOutput[]>> {
+  const condition = `join devices d on d.id = s.device_id where d.organization_id = ?${deviceId === undefined ? "" : " and d.id = ?"}`;
+  const bindings = deviceId === undefined ? [organizationId] : [organizationId, deviceId];
+  const rows = await rowsOf<OutputRow & { device_id: string }>(
+    db,
+    `select 'relay' as kind, device_id, ${DESCRIPTION}, null as brightness, null as color_temp from relay_states s ${condition}
+     union all select 'light' as kind, device_id, ${DESCRIPTION}, brightness, color_temp from light_states s ${condition}`,
+    [...bindings, ...bindings],
+  );
+  return new Map([...Map.groupBy(rows, (row) => row.device_id)].map(([id, of]) => [id, sortedOutputs(of)]));
+}
+
+const DESCRIPTION = "output_index, state, changed_at, actor_kind, actor_id, source, command_id, correlation_id, rule_version";
+
+const sortedOutputs = (rows: readonly OutputRow[]): DescribedOutput[] =>
+  rows.map(describedOf).toSorted((a, b) => Number(b.kind === "relay") - Number(a.kind === "relay") || a.index - b.index);
 
 /** The newest value of each sensor by its own time, sorted by key. */
 export async function readSensorState(

@@ -10,6 +10,7 @@ import type { databases } from "../support/databases.ts";
 import { addAutomations, AUTOMATION_ROWS } from "./matrix-automations.ts";
 import { addSchedule, SCHEDULE_ROWS } from "./matrix-schedules.ts";
 import { addAlerts, ALERT_ROWS } from "./matrix-alerts.ts";
+import { ALEXA_ROWS } from "./matrix-alexa.ts";
 import { addInsight, ANALYTICS_ROWS } from "./matrix-analytics.ts";
 import { HOME_ROWS } from "./matrix-homes.ts";
 import { addIrCode, IR_ROWS } from "./matrix-ir.ts";
@@ -67,6 +68,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   ...WEBHOOK_ROWS,
   ...SCHEDULE_ROWS,
   ...ALERT_ROWS,
+  ...ALEXA_ROWS,
   ...ANALYTICS_ROWS,
   "GET /api/v1/risk-policy": {},
   "PUT /api/v1/risk-policy": { body: () => ({ threshold: 80 }) },
