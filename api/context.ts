@@ -20,7 +20,7 @@ import type {
 import type { DeviceCertificates } from "../core/certificate.ts";
 import type { Destinations } from "../core/destination.ts";
 import type { Mailer } from "../core/mail.ts";
-import type { Bridge } from "../core/smart-home.ts";
+import type { Bridge, HomeAssistantControl } from "../core/smart-home.ts";
 import type { RecentCommandMemory } from "../core/risk.ts";
 import type { SecurityEvents } from "../core/security-event.ts";
 import type { Settings } from "../core/settings.ts";
@@ -115,6 +115,7 @@ export interface ApiContext {
   readonly homes: Pick<HomeDirectory, "changed">;
   readonly bridges: readonly Bridge[];
   readonly alexa: AlexaDoor;
+  readonly homeAssistant: HomeAssistantControl;
   readonly riskPolicies: Pick<RiskPolicyDirectory, "of" | "changed">;
   readonly recentCommands: Pick<RecentCommandMemory, "of">;
   readonly destinations: Destinations;

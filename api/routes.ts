@@ -18,6 +18,7 @@ import { trial } from "./automations/trial.ts";
 import * as automationVersions from "./automations/versions.ts";
 import * as accessTokens from "./access-tokens/access-tokens.ts";
 import * as bridges from "./bridges/bridges.ts";
+import * as homeAssistant from "./bridges/home-assistant.ts";
 import * as contacts from "./contacts/contacts.ts";
 import * as demo from "./demo/demo.ts";
 import { issueCertificate } from "./devices/certificates.ts";
@@ -280,6 +281,8 @@ export const ROUTES: readonly Route[] = [
   alerts.silence,
   simulateAlerts,
   bridges.list,
+  homeAssistant.createAccount,
+  homeAssistant.updateAccount,
   bridges.show,
   bridges.resend,
   bridges.unlink,

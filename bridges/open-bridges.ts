@@ -1,13 +1,14 @@
 import type { AlexaDoor } from "../core/alexa.ts";
 import type { AutomationControl, Bus, Commands, Duties, EventSink, Log, Metrics, Sessions } from "../core/bus.ts";
 import type { Config } from "../core/config.ts";
-import type { Bridge } from "../core/smart-home.ts";
+import type { Bridge, HomeAssistantControl } from "../core/smart-home.ts";
 import type { Timers } from "../core/timer.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Encryption } from "../store/encryption.ts";
 import { type HomeDirectory, startHomeDirectory } from "../store/home-directory.ts";
 import type { Db } from "../store/open.ts";
 import { openAlexa } from "./alexa/open-alexa.ts";
+import { openDirect } from "./home-assistant/direct.ts";
 import type { Outbound } from "./outbound/outbound.ts";
 
 /** What the bridges to smart homes need of the hub. */
@@ -41,12 +42,14 @@ export interface Bridges extends AsyncDisposable {
   readonly homes: HomeDirectory;
   readonly bridges: readonly Bridge[];
   readonly alexa: AlexaDoor;
+  readonly homeAssistant: HomeAssistantControl;
 }
 
 /** The bridges that are on. They begin by themselves, and nobody waits for what they are connected to. */
 export async function openBridges(context: BridgeContext): Promise<Bridges> {
   const stack = new AsyncDisposableStack();
   const homes = stack.use(startHomeDirectory(context));
+  const homeAssistant = stack.use(openDirect({ ...context, homes }));
   const alexa = stack.use(openAlexa({ ...context, homes }));
-  return { homes, bridges: [], alexa: alexa.door, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return { homes, bridges: [homeAssistant], homeAssistant, alexa: alexa.door, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }

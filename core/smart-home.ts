@@ -33,6 +33,8 @@ export interface HomeDevice {
   readonly relays: number;
   readonly lights: number;
   readonly inputs: number;
+  /** The indexes of the lights that have told a colour temperature. */
+  readonly tunableLights: readonly number[];
   readonly hasIr: boolean;
   readonly settings: DeviceSettings;
   /** By key, as people see them, virtual ones too; without those that are hidden. */
@@ -63,4 +65,10 @@ export interface Bridge {
   resend(organizationId: string): Promise<void>;
   /** Takes back everything that the other side has, and forgets how it was set up. Resolves when nothing of it is left here. */
   unlink(organizationId: string): Promise<void>;
+}
+
+/** What else the API says to Home Assistant's bridge. */
+export interface HomeAssistantControl {
+  /** The organisation's account was made, or is something else than before. */
+  changed(organizationId: string): Promise<void>;
 }

@@ -33,6 +33,9 @@ export const LightPayload = Type.Object(
   {
     state: OnOff,
     brightness: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })),
+    color_mode: Type.Optional(
+      Type.Literal("color_temp", { description: "With a colour temperature, which Home Assistant reads only then" }),
+    ),
     color_temp: Type.Optional(Type.Integer({ minimum: 1000, maximum: 12_000 })),
   },
   { title: "LightPayload" },
@@ -42,7 +45,7 @@ export function lightPayload({ state, brightness, color_temp }: LightState): str
   return JSON.stringify({
     state,
     ...(brightness === undefined ? {} : { brightness }),
-    ...(color_temp === undefined ? {} : { color_temp }),
+    ...(color_temp === undefined ? {} : { color_mode: "color_temp", color_temp }),
   });
 }
 

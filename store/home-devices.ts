@@ -15,12 +15,13 @@ export async function readHomeDevices(db: Db, organizationId: string): Promise<H
     .select("re.name as room_name")
     .where("d.organization_id", organizationId)
     .orderBy("d.id")) as (DeviceRow & { room_name: string | null })[];
-  const [said, sent, virtual, codes, exposures] = await Promise.all([
+  const [said, sent, virtual, codes, exposures, tunable] = await Promise.all([
     readSaid(db, organizationId),
     readSent(db, organizationId),
     readVirtualSensors(db, [organizationId]),
     readIrNames(db, organizationId),
     readExposures(db, organizationId),
+    readTunableLights(db, organizationId),
   ]);
   const virtualOf = Map.groupBy(virtual.get(organizationId) ?? [], ({ target }) => target.deviceId);
   return rows.map((row): HomeDevice => {
@@ -40,6 +41,7 @@ export async function readHomeDevices(db: Db, organizationId: string): Promise<H
       relays,
       lights,
       inputs,
+      tunableLights: tunable.get(id) ?? [],
       hasIr: ir,
       settings,
       sensors: sensorsOf(device, { said: said.get(id) ?? [], sent: sent.get(id) ?? [], virtual: virtualOf.get(id) ?? [] }),
@@ -83,6 +85,15 @@ async function readSent(db: Db, organizationId: string) {
     [organizationId],
   );
   return Map.groupBy(rows, (row) => row.device_id);
+}
+
+async function readTunableLights(db: Db, organizationId: string): Promise<Map<string, number[]>> {
+  const rows = await rowsOf<{ device_id: string; index: number }>(
+    db,
+    'select device_id, output_index as "index" from light_states join devices on devices.id = device_id where devices.organization_id = ? and color_temp is not null order by output_index',
+    [organizationId],
+  );
+  return new Map([...Map.groupBy(rows, (row) => row.device_id)].map(([id, of]) => [id, of.map(({ index }) => index)]));
 }
 
 async function readIrNames(db: Db, organizationId: string): Promise<Map<string, { id: string; name: string }[]>> {

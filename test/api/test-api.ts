@@ -223,6 +223,7 @@ export async function startTestApi(
     bridges: [],
     // The bridge's; what it answers is tested with the whole hub.
     alexa: { answer: () => Promise.reject(new Error("there is no bridge to Alexa here")) },
+    homeAssistant: { async changed() {} },
     schedules,
     alerts,
     tasks,

@@ -13,6 +13,7 @@ import { addAlerts, ALERT_ROWS } from "./matrix-alerts.ts";
 import { ALEXA_ROWS } from "./matrix-alexa.ts";
 import { addInsight, ANALYTICS_ROWS } from "./matrix-analytics.ts";
 import { HOME_ROWS } from "./matrix-homes.ts";
+import { HOME_ASSISTANT_ROWS } from "./matrix-home-assistant.ts";
 import { addIrCode, IR_ROWS } from "./matrix-ir.ts";
 import { addSensors, SENSOR_ROWS } from "./matrix-sensors.ts";
 import { addImport, READING_ROWS } from "./matrix-readings.ts";
@@ -70,6 +71,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   ...ALERT_ROWS,
   ...ALEXA_ROWS,
   ...ANALYTICS_ROWS,
+  ...HOME_ASSISTANT_ROWS,
   "GET /api/v1/risk-policy": {},
   "PUT /api/v1/risk-policy": { body: () => ({ threshold: 80 }) },
   "POST /api/v1/risk-policy/assess": { ...DEVICE, body: ({ device }) => ({ device: device.uid, actions: [GUEST_BODY] }) },

@@ -1,0 +1,257 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { HubError } from "../../core/errors.ts";
+import { HUB_TOPICS } from "../../core/hub-topics.ts";
+import type { Bridge, BridgeState, HomeAssistantControl, HomeDevice } from "../../core/smart-home.ts";
+import { findAccessToken } from "../../store/access-tokens.ts";
+import {
+  countDiscoveries,
+  findHomeAssistantAccount,
+  type HomeAssistantAccount,
+  noteHomeAssistantStatus,
+  readHomeAssistantAccounts,
+  removeUnlinkedAccount,
+  unlinkHomeAssistant,
+} from "../../store/home-assistant.ts";
+import type { Following, HomeDirectory } from "../../store/home-directory.ts";
+import type { SmartHomeContext } from "../open-bridges.ts";
+import type { DiscoveryForm, DiscoveryPlace } from "./discovery.ts";
+import { Published } from "./published.ts";
+
+/** After its birth Home Assistant has a lot to do, and so have all others that were waiting for it. */
+const BIRTH_PAUSE_MS = { least: 200, most: 1_500 };
+const RETRY_MS = 1_000;
+/** Missed words of other nodes, and accounts of organisations that are gone, are noticed by then. */
+const LOOK_AGAIN_MS = 60_000;
+const UNLINK_MS = 10_000;
+const UNLINK_LOOK_MS = 20;
+
+/** Home Assistant on the hub's own broker: what every organisation with an account for it is told. One node tells it. */
+export function openDirect(context: SmartHomeContext): Bridge & HomeAssistantControl & AsyncDisposable {
+  const { bus, db, duties, clock, log } = context;
+  const work = async (organizationId: string, isAll: boolean): Promise<void> =>
+    await bus.publish({
+      topic: HUB_TOPICS.homeAssistantWork,
+      payload: JSON.stringify({ organization_id: organizationId, is_all: isAll }),
+      qos: 1,
+    });
+  const duty = duties.hold("home-assistant", async (signal) => {
+    await using teller = await Teller.start(context);
+    await teller.run(signal).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
+  });
+  return {
+    name: "home_assistant",
+    async state(organizationId) {
+      const account = await findHomeAssistantAccount(db, organizationId);
+      return account && !account.isUnlinked ? await stateOf(context, account) : OFF;
+    },
+    async resend(organizationId) {
+      const account = await findHomeAssistantAccount(db, organizationId);
+      if (!account || account.isUnlinked) throw new HubError("conflict", "there is no account for Home Assistant: make one first");
+      await work(organizationId, true);
+    },
+    async unlink(organizationId) {
+      if (!(await unlinkHomeAssistant(db, organizationId, clock()))) return;
+      await work(organizationId, false);
+      for (const end = performance.now() + UNLINK_MS; (await findHomeAssistantAccount(db, organizationId))?.isUnlinked === true; ) {
+        if (performance.now() > end) throw new HubError("unavailable", "it is being taken back, which takes longer than usual: ask again");
+        await pause(UNLINK_LOOK_MS);
+      }
+    },
+    changed: (organizationId) => work(organizationId, false),
+    async [Symbol.asyncDispose]() {
+      await duty[Symbol.asyncDispose]();
+      log.debug({}, "the bridge to Home Assistant has ended");
+    },
+  };
+}
+
+const OFF: BridgeState = { status: "off", since: null, lastError: null, counts: {}, details: {} };
+
+async function stateOf({ db }: SmartHomeContext, account: HomeAssistantAccount): Promise<BridgeState> {
+  const { organizationId, form, status, statusAt, accessTokenId: id } = account;
+  const scope = { kind: "organization", organizationId } as const;
+  const token = id === null ? undefined : await findAccessToken(db, scope, { id });
+  const isValid = token !== undefined && token.revokedAt === null;
+  return {
+    status: isValid ? (status === "online" ? "connected" : "waiting") : "failed",
+    since: statusAt,
+    lastError: isValid
+      ? null
+      : { at: Date.parse(token?.revokedAt ?? "") || 0, code: "unauthorized", message: "its account was revoked: make it again" },
+    counts: await countDiscoveries(db, "own", organizationId),
+    details: { form, username: isValid ? token.name : null },
+  };
+}
+
+interface Served {
+  readonly form: DiscoveryForm;
+  readonly following: Following;
+}
+
+/** The one that tells: it has the duty. */
+class Teller implements AsyncDisposable {
+  readonly #context: SmartHomeContext;
+  readonly #published: Published;
+  readonly #stack = new AsyncDisposableStack();
+  readonly #served = new Map<string, Served>();
+  /** Whose devices have to be gone through. */
+  readonly #waiting = new Set<string>();
+  readonly #births = new Map<string, NodeJS.Timeout>();
+  #wake = Promise.withResolvers<void>();
+
+  private constructor(context: SmartHomeContext, published: Published) {
+    this.#context = context;
+    this.#published = published;
+  }
+
+  static async start(context: SmartHomeContext): Promise<Teller> {
+    const { bus, db } = context;
+    const published = await Published.load({
+      db,
+      broker: "own",
+      publish: (topic, payload) => bus.publish({ topic, payload, qos: 1, retain: true }),
+    });
+    const teller = new Teller(context, published);
+    teller.#listen();
+    return teller;
+  }
+
+  /** Until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { log } = this.#context;
+    const stop = (): void => this.#wake.resolve();
+    signal.addEventListener("abort", stop);
+    try {
+      await this.#lookAgain();
+      while (!signal.aborted) {
+        const [organizationId] = this.#waiting;
+        if (organizationId === undefined) {
+          await this.#wake.promise;
+          this.#wake = Promise.withResolvers();
+          continue;
+        }
+        this.#waiting.delete(organizationId);
+        try {
+          await this.#serve(organizationId, signal);
+        } catch (err) {
+          log.error({ err, organizationId }, "Home Assistant could not be told of all devices; it is tried again");
+          this.#waiting.add(organizationId);
+          await pause(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+        }
+      }
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { config } = this.#context;
+    for (const timer of this.#births.values()) clearTimeout(timer);
+    await this.#stack.disposeAsync();
+    for (const { following } of this.#served.values()) following[Symbol.dispose]();
+    // Of several nodes the others go on.
+    if (config.redisUrl === undefined) await Promise.all([...this.#served.keys()].map((id) => this.#sayAvailable(id, "offline")));
+  }
+
+  #listen(): void {
+    const { bus, log } = this.#context;
+    const again = setInterval(() => {
+      this.#lookAgain().catch((err: unknown) => log.error({ err }, "the accounts of Home Assistant could not be read"));
+    }, LOOK_AGAIN_MS).unref();
+    this.#stack.defer(() => clearInterval(again));
+    this.#stack.use(
+      bus.subscribe(HUB_TOPICS.homeAssistantWork, (_topic, payload) => {
+        const { organization_id: id, is_all } = JSON.parse(payload.toString()) as { organization_id: string; is_all: boolean };
+        if (is_all) this.#published.forget(id);
+        this.#note(id);
+      }),
+    );
+    this.#stack.use(
+      bus.subscribe(HUB_TOPICS.homeAssistant, (_topic, payload) => {
+        const { organization_id: id, status } = JSON.parse(payload.toString()) as { organization_id: string; status: string };
+        if (status === "online" || status === "offline") this.#heard(id, status);
+      }),
+    );
+  }
+
+  /** It said that it is there, or is not any more. */
+  #heard(organizationId: string, status: "online" | "offline"): void {
+    const { db, clock, log } = this.#context;
+    if (!this.#served.has(organizationId)) return;
+    noteHomeAssistantStatus(db, organizationId, status, clock()).catch((err: unknown) =>
+      log.error({ err, organizationId }, "what Home Assistant says of itself could not be stored"),
+    );
+    clearTimeout(this.#births.get(organizationId));
+    if (status === "offline") return;
+    const { least, most } = BIRTH_PAUSE_MS;
+    const born = (): void => {
+      this.#births.delete(organizationId);
+      this.#sayAvailable(organizationId, "online").catch((err: unknown) => log.error({ err }, "the hub's availability could not be told"));
+      this.#note(organizationId);
+    };
+    this.#births.set(organizationId, setTimeout(born, least + Math.random() * (most - least)).unref());
+  }
+
+  #note(organizationId: string): void {
+    this.#waiting.add(organizationId);
+    this.#wake.resolve();
+  }
+
+  /** Whoever has an account, and whoever had one and was told something. */
+  async #lookAgain(): Promise<void> {
+    const accounts = await readHomeAssistantAccounts(this.#context.db);
+    const all = [...accounts.map(({ organizationId }) => organizationId), ...this.#published.organizations(), ...this.#served.keys()];
+    for (const organizationId of new Set(all)) this.#note(organizationId);
+  }
+
+  async #serve(organizationId: string, signal: AbortSignal): Promise<void> {
+    const { db, homes, sessions, clock } = this.#context;
+    const account = await findHomeAssistantAccount(db, organizationId);
+    const devices = account && !account.isUnlinked ? await this.#follow(homes, account) : undefined;
+    const place = this.#placeOf(organizationId, account?.form ?? "device");
+    await this.#published.reconcile(organizationId, devices ?? [], place, signal);
+    if (devices) return;
+    await this.#leave(organizationId);
+    if (!account || signal.aborted) return;
+    const ended = await removeUnlinkedAccount(db, organizationId, clock());
+    if (ended !== undefined) await sessions.disconnect({ credentialIds: [ended] }, "revoked");
+  }
+
+  /** The devices that are to be seen. */
+  async #follow(homes: HomeDirectory, { organizationId, form }: HomeAssistantAccount): Promise<HomeDevice[]> {
+    let served = this.#served.get(organizationId);
+    if (served?.form !== form) {
+      const following = served?.following ?? (await homes.follow(organizationId, () => this.#note(organizationId)));
+      if (!served) await this.#sayAvailable(organizationId, "online");
+      served = { form, following };
+      this.#served.set(organizationId, served);
+    }
+    return [...served.following.home.values()].filter(({ exposure }) => exposure.home_assistant);
+  }
+
+  async #leave(organizationId: string): Promise<void> {
+    this.#served.get(organizationId)?.following[Symbol.dispose]();
+    this.#served.delete(organizationId);
+    clearTimeout(this.#births.get(organizationId));
+    // A run that died may have said it.
+    await this.#sayAvailable(organizationId, "");
+  }
+
+  async #sayAvailable(organizationId: string, payload: "online" | "offline" | ""): Promise<void> {
+    const { bus, topics } = this.#context;
+    await bus.publish({ topic: topics.build({ kind: "hub_availability", organizationId }), payload, qos: 1, retain: true });
+  }
+
+  #placeOf(organizationId: string, form: DiscoveryForm): DiscoveryPlace {
+    const { topics } = this.#context;
+    return {
+      topics,
+      form,
+      hubAvailability: topics.build({ kind: "hub_availability", organizationId }),
+      topicOf: ({ uid }, component, part) =>
+        topics.build({ kind: "ha_discovery", component, organizationId, uid, ...(part === undefined ? {} : { part }) }),
+    };
+  }
+}

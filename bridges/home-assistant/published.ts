@@ -1,0 +1,138 @@
+import type { HomeDevice } from "../../core/smart-home.ts";
+import { type DiscoveryBroker, type PublishedDiscovery, readDiscoveries, saveDiscoveries } from "../../store/home-assistant.ts";
+import type { Db } from "../../store/open.ts";
+import { discoveriesOf, type DiscoveryForm, type DiscoveryPlace } from "./discovery.ts";
+import { type Plan, planOf } from "./plan.ts";
+
+export interface PublishedContext {
+  readonly db: Db;
+  readonly broker: DiscoveryBroker;
+  /** Retained; resolves when the broker keeps it. An empty payload takes the topic back. */
+  readonly publish: (topic: string, payload: string) => Promise<void>;
+}
+
+/** Devices a turn: what may be there is written down before they are told of, and what is there afterwards. */
+const TURN = 50;
+
+/**
+ * What a broker was told, and tells it what is otherwise by now and nothing else. What it may have been told before a crash is
+ * told or taken back again.
+ */
+export class Published {
+  readonly #context: PublishedContext;
+  /** By organisation, uid and topic. */
+  readonly #told = new Map<string, Map<string, Map<string, PublishedDiscovery>>>();
+  /** Nothing is to be told of a device that is the same object as it was. */
+  #settled = new WeakMap<HomeDevice, DiscoveryForm>();
+
+  private constructor(context: PublishedContext) {
+    this.#context = context;
+  }
+
+  static async load(context: PublishedContext): Promise<Published> {
+    const published = new Published(context);
+    for (const one of (await readDiscoveries(context.db, context.broker)).values()) published.#put(one);
+    return published;
+  }
+
+  /** Those of which the broker was told something. */
+  organizations(): string[] {
+    return [...this.#told.keys()];
+  }
+
+  /** The broker may have forgotten it: all that is there is told again. */
+  forget(organizationId: string): void {
+    this.#settled = new WeakMap();
+    for (const topics of this.#told.get(organizationId)?.values() ?? [])
+      for (const one of topics.values()) topics.set(one.topic, { ...one, digest: null });
+  }
+
+  /** Resolves when the broker keeps what there is to tell of these devices of the organisation, and of no others. Gives the number of messages. */
+  async reconcile(organizationId: string, devices: Iterable<HomeDevice>, place: DiscoveryPlace, signal?: AbortSignal): Promise<number> {
+    const gone = new Set(this.#told.get(organizationId)?.keys());
+    let count = 0;
+    let turn: { readonly device?: HomeDevice; readonly plan: Plan }[] = [];
+    const finish = async (): Promise<void> => {
+      const done = turn;
+      turn = [];
+      count += await this.#tell(done.map(({ plan }) => plan));
+      for (const { device } of done) if (device) this.#settled.set(device, place.form);
+    };
+    const take = async (uid: string, device: HomeDevice | undefined): Promise<void> => {
+      const plans = this.#plansOf(organizationId, uid, device, place);
+      if (plans.length === 0 && device) this.#settled.set(device, place.form);
+      for (const plan of plans) turn.push({ ...(device ? { device } : {}), plan });
+      if (turn.length >= TURN) await finish();
+    };
+    for (const device of devices) {
+      if (signal?.aborted) return count;
+      gone.delete(device.uid);
+      if (this.#settled.get(device) !== place.form) await take(device.uid, device);
+    }
+    for (const uid of gone) await take(uid, undefined);
+    await finish();
+    return count;
+  }
+
+  #plansOf(organizationId: string, uid: string, device: HomeDevice | undefined, place: DiscoveryPlace): Plan[] {
+    const told = [...(this.#told.get(organizationId)?.get(uid)?.values() ?? [])];
+    if (!device) return listOf(planOf(organizationId, told, []));
+    const wanted = discoveriesOf(device, place);
+    const former = told.find(({ form }) => form !== place.form)?.form;
+    if (former === undefined || told.some(({ form }) => form === place.form)) return listOf(planOf(organizationId, told, wanted));
+    // A thing that is gone by now is taken back in the form that it was told in: a migration would keep it in Home Assistant's books.
+    const kept = discoveriesOf(device, { ...place, form: former });
+    const first = planOf(organizationId, told, kept);
+    const between = first
+      ? [...told.filter(({ topic }) => !first.deleted.includes(topic) && !first.put.some((one) => one.topic === topic)), ...first.put]
+      : told;
+    return [...listOf(first), ...listOf(planOf(organizationId, between, wanted))];
+  }
+
+  /** All of it is under way at once, each plan's steps in their order; a failure leaves what is remembered unsettled. */
+  async #tell(plans: readonly Plan[]): Promise<number> {
+    if (plans.length === 0) return 0;
+    const { db, broker, publish } = this.#context;
+    const between = new Map<string, PublishedDiscovery>();
+    for (const one of plans.flatMap((plan) => plan.meanwhile))
+      between.set(one.topic, { ...one, components: { ...between.get(one.topic)?.components, ...one.components } });
+    const meanwhile = [...between.values()];
+    await saveDiscoveries(db, broker, { put: meanwhile, deleted: [] });
+    for (const one of meanwhile) this.#put(one);
+    const steps = plans.flatMap((plan) => plan.steps);
+    await Promise.all(steps.map(({ topic, payload }) => publish(topic, payload)));
+    const put = new Map<string, PublishedDiscovery>();
+    const deleted = new Map<string, PublishedDiscovery>();
+    for (const plan of plans) {
+      for (const one of plan.put) {
+        put.set(one.topic, one);
+        deleted.delete(one.topic);
+      }
+      for (const one of plan.meanwhile)
+        if (plan.deleted.includes(one.topic)) {
+          deleted.set(one.topic, one);
+          put.delete(one.topic);
+        }
+    }
+    await saveDiscoveries(db, broker, { put: [...put.values()], deleted: [...deleted.keys()] });
+    for (const one of put.values()) this.#put(one);
+    for (const one of deleted.values()) this.#drop(one);
+    return steps.length;
+  }
+
+  #put(one: PublishedDiscovery): void {
+    const uids = this.#told.get(one.organizationId) ?? new Map<string, Map<string, PublishedDiscovery>>();
+    const topics = uids.get(one.uid) ?? new Map<string, PublishedDiscovery>();
+    this.#told.set(one.organizationId, uids.set(one.uid, topics.set(one.topic, one)));
+  }
+
+  #drop({ organizationId, uid, topic }: PublishedDiscovery): void {
+    const uids = this.#told.get(organizationId);
+    const topics = uids?.get(uid);
+    topics?.delete(topic);
+    if (topics?.size === 0) uids?.delete(uid);
+    if (uids?.size === 0) this.#told.delete(organizationId);
+  }
+}
+
+const listOf = (plan: Plan | undefined): Plan[] => (plan === undefined ? [] : [plan]);

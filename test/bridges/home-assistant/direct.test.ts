@@ -1,0 +1,217 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { databases } from "../../support/databases.ts";
+import { type ApiClient, startHub } from "../../support/hub.ts";
+import { temporaryFolder, until } from "../../support/wait.ts";
+import { startVirtualDevice } from "../../../firmware/virtual/device.ts";
+import { startTwoOrganizations } from "../../attack/two-organizations.ts";
+import { connectHome, type Credentials } from "./home.ts";
+
+/** What every device has, whatever it can do. */
+const COMMON = ["heartbeat_rssi", "identify", "restart"];
+const idsOf = ({ uid }: { readonly uid: string }, ...keys: string[]): string[] => [...keys, ...COMMON].map((key) => `hexa_${uid}_${key}`);
+
+async function account(
+  api: ApiClient,
+  body: object = {},
+): Promise<Credentials & { form: string; discovery_prefix: string; broker: string; port: number }> {
+  const made = await api.call("POST", "/api/v1/bridges/home_assistant/account", body);
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  return made.body as unknown as Awaited<ReturnType<typeof account>>;
+}
+
+const stateOf = async (api: ApiClient) =>
+  (
+    await api.call<{ bridge: { status: string; counts: Record<string, number>; details: Record<string, unknown> } }>(
+      "GET",
+      "/api/v1/bridges/home_assistant",
+    )
+  ).body.bridge;
+
+for (const { name, skip, open } of databases()) {
+  describe(`${name}: Home Assistant on the hub's own broker`, { skip }, () => {
+    async function scene() {
+      await using stack = new AsyncDisposableStack();
+      const database = stack.use(await open());
+      const { path: dataDir } = stack.use(temporaryFolder());
+      const hub = stack.use(await startHub({ databaseUrl: database.url, dataDir }));
+      await hub.api.login();
+      const owned = stack.move();
+      return { hub, api: hub.api, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+    }
+
+    test("is told of every device, of what changes and of what goes, over MQTT 3.1.1 too", async () => {
+      await using place = await scene();
+      const { hub, api } = place;
+      const hall = await api.addDevice({ name: "Hall", capabilities: { relays: 2, inputs: 1 } });
+      assert.equal((await stateOf(api)).status, "off");
+      const ours = await account(api);
+      assert.equal(ours.discovery_prefix, "homeassistant");
+      await using home = await connectHome(hub.mqtt, ours);
+      await using older = await connectHome(hub.mqtt, ours, 4);
+      await home.has(idsOf(hall, "relay_0", "relay_1", "input_0"));
+      await until(async () => (await stateOf(api)).status === "connected", { what: "the bridge to be connected" });
+
+      const before = home.entities.get(`hexa_${hall.uid}_relay_0`);
+      const renamed = await api.call("PATCH", `/api/v1/devices/${hall.uid}`, { name: "Corridor" });
+      assert.equal(renamed.status, 200);
+      const deviceName = (): unknown => (JSON.parse(home.heard.at(-1)?.payload ?? "{}") as { device?: { name: string } }).device?.name;
+      await until(() => deviceName() === "Corridor", { what: "the new name" });
+      assert.equal(home.entities.get(`hexa_${hall.uid}_relay_0`)?.topic, before?.topic);
+
+      await api.call("PATCH", `/api/v1/devices/${hall.uid}/exposure`, { home_assistant: false });
+      await home.has([]);
+      assert.equal(home.heard.at(-1)?.payload, "");
+      await api.call("PATCH", `/api/v1/devices/${hall.uid}/exposure`, { home_assistant: true });
+      await home.has(idsOf(hall, "relay_0", "relay_1", "input_0"));
+      await older.has(idsOf(hall, "relay_0", "relay_1", "input_0"));
+      await api.call("DELETE", `/api/v1/devices/${hall.uid}`);
+      await home.has([]);
+      await older.has([]);
+      assert.deepEqual((await stateOf(api)).counts, { devices: 0, messages: 0 });
+    });
+
+    test("a thing that a device has no more is named once by its platform alone, and then no more", async () => {
+      await using place = await scene();
+      const { hub, api } = place;
+      const strip = await api.addDevice({ capabilities: { relays: 2 } });
+      await using home = await connectHome(hub.mqtt, await account(api));
+      await home.has(idsOf(strip, "relay_0", "relay_1"));
+      await using device = await startVirtualDevice({
+        url: hub.mqtt,
+        uid: strip.uid,
+        password: strip.token,
+        deviceClass: "relay_controller",
+        protocolVersion: 5,
+        capabilities: { relays: 1 },
+      });
+      assert.ok(device);
+      await home.has(idsOf(strip, "relay_0"));
+      const told = home.heard.map(({ payload }) => (JSON.parse(payload) as { components: Record<string, object> }).components);
+      assert.deepEqual(told.at(-2)?.["relay_1"], { platform: "switch" });
+      assert.ok(!("relay_1" in (told.at(-1) ?? {})));
+    });
+
+    test("goes from one form to the other and back by the documented steps, and is left with one of them", async () => {
+      await using place = await scene();
+      const { hub, api } = place;
+      const hall = await api.addDevice({ name: "Hall", capabilities: { relays: 1, lights: 1 } });
+      await using home = await connectHome(hub.mqtt, await account(api));
+      const all = idsOf(hall, "relay_0", "light_0");
+      await home.has(all);
+      const deviceTopic = home.heard[0]?.topic ?? "";
+      const changed = await api.call("PATCH", "/api/v1/bridges/home_assistant/account", { form: "component" });
+      assert.equal(changed.status, 200);
+      await until(() => home.heard.at(-1)?.topic === deviceTopic && home.heard.at(-1)?.payload === "", {
+        what: "the end of the device's message",
+      });
+      await home.has(all);
+      const switchTopic = home.entities.get(`hexa_${hall.uid}_relay_0`)?.topic ?? "";
+      assert.match(switchTopic, new RegExp(`^homeassistant/switch/[^/]+/hexa_${hall.uid}_0/config$`));
+      assert.deepEqual(
+        home.heard.filter(({ topic }) => topic === deviceTopic).slice(-2),
+        ['{"migrate_discovery":true}', ""].map((payload) => ({ topic: deviceTopic, payload })),
+      );
+      const at = home.heard.length;
+      await api.call("PATCH", "/api/v1/bridges/home_assistant/account", { form: "device" });
+      await until(() => home.heard.length === at + 2 * all.length + 1, { what: "the way back" });
+      await home.has(all);
+      const back = home.heard.slice(at).map(({ payload }) => payload);
+      assert.deepEqual(
+        back.slice(0, all.length),
+        all.map(() => '{"migrate_discovery":true}'),
+      );
+      assert.deepEqual(
+        back.slice(-all.length),
+        all.map(() => ""),
+      );
+      assert.deepEqual((await stateOf(api)).counts, { devices: 1, messages: 1 });
+    });
+
+    test("another organisation's hears nothing of it, live or retained, by whatever wildcard, and gets what goes over to it", async () => {
+      await using database = await open();
+      await using place = await startTwoOrganizations(database.url);
+      const { hub, alice, mallory } = place;
+      const hall = await alice.api.addDevice({ name: "Hall", capabilities: { relays: 1 } });
+      await using home = await connectHome(hub.mqtt, await account(alice.api));
+      await using other = await connectHome(hub.mqtt, await account(mallory.api));
+      const spied: string[] = [];
+      other.client.on("message", (topic) => spied.push(topic));
+      await other.client.subscribeAsync(["#", "homeassistant/#", "+/+/+/+/config", "$share/g/homeassistant/#"], { qos: 1 });
+      await home.has(idsOf(hall, "relay_0"));
+      const ofAlice = (): string[] => spied.filter((topic) => topic.includes(alice.organizationId) || topic.includes(hall.uid));
+      const own = await mallory.api.addDevice({ name: "Own" });
+      const switches = ["relay_0", "relay_1", "relay_2", "relay_3"];
+      await other.has(idsOf(own, ...switches));
+      assert.deepEqual(ofAlice(), []);
+
+      const released = await alice.api.call<{ claim_code: string }>("POST", `/api/v1/devices/${hall.uid}/release`);
+      assert.equal(released.status, 200, JSON.stringify(released.body));
+      await home.has([]);
+      assert.equal(home.heard.at(-1)?.payload, "");
+      const claimed = await mallory.api.call("POST", "/api/v1/devices/claim", { claim_code: released.body.claim_code });
+      assert.equal(claimed.status, 200, JSON.stringify(claimed.body));
+      await other.has([...idsOf(own, ...switches), ...idsOf(hall, "relay_0")]);
+      assert.deepEqual(
+        spied.filter((topic) => topic.includes(alice.organizationId)),
+        [],
+      );
+      await home.has([]);
+    });
+
+    test("what it switches is done, and says that it was Home Assistant's wish", async () => {
+      await using place = await scene();
+      const { hub, api } = place;
+      const hall = await api.addDevice({ name: "Hall", capabilities: { relays: 1 } });
+      await using device = await startVirtualDevice({
+        url: hub.mqtt,
+        uid: hall.uid,
+        password: hall.token,
+        deviceClass: "relay_controller",
+        protocolVersion: 5,
+        capabilities: { relays: 1 },
+      });
+      await using home = await connectHome(hub.mqtt, await account(api));
+      await home.has(idsOf(hall, "relay_0"));
+      const config = home.entities.get(`hexa_${hall.uid}_relay_0`)?.config as Record<string, string>;
+      const states: string[] = [];
+      home.client.on("message", (topic, payload) => void (topic === config["state_topic"] && states.push(payload.toString())));
+      await home.client.subscribeAsync(config["state_topic"] as string, { qos: 1 });
+      await home.client.publishAsync(config["command_topic"] as string, "ON", { qos: 1 });
+      await until(() => states.at(-1) === "ON", { what: "the state" });
+      assert.equal(device.state.relays[0]?.state, "ON");
+      const { body } = await api.call<{ data: { source: string }[] }>("GET", `/api/v1/devices/${hall.uid}/commands`);
+      assert.equal(body.data[0]?.source, "home-assistant");
+      const identify = home.entities.get(`hexa_${hall.uid}_identify`)?.config as Record<string, string>;
+      await home.client.publishAsync(identify["command_topic"] as string, "PRESS", { qos: 1 });
+      await assert.rejects(
+        home.client.publishAsync(identify["command_topic"] as string, "HOLD", { qos: 1 }),
+        /validation|Payload format|Implementation|153|131/i,
+      );
+      const commands = await api.call<{ data: { command: { command: string } }[] }>("GET", `/api/v1/devices/${hall.uid}/commands`);
+      assert.deepEqual(commands.body.data.map(({ command }) => command.command).toSorted(), ["identify", "set_relay"]);
+    });
+
+    test("an account made again has another password; when it is unlinked nothing of it is left", async () => {
+      await using place = await scene();
+      const { hub, api } = place;
+      const hall = await api.addDevice({ name: "Hall", capabilities: { relays: 1 } });
+      const first = await account(api);
+      await using home = await connectHome(hub.mqtt, first);
+      await home.has(idsOf(hall, "relay_0"));
+      const second = await account(api);
+      assert.equal(second.username, first.username);
+      assert.notEqual(second.password, first.password);
+      await until(() => !home.client.connected, { what: "the end of the former account's session" });
+      await assert.rejects(connectHome(hub.mqtt, first));
+      await using again = await connectHome(hub.mqtt, second);
+      await again.has(idsOf(hall, "relay_0"));
+      const gone = await api.call("DELETE", "/api/v1/bridges/home_assistant");
+      assert.equal(gone.status, 204, JSON.stringify(gone.body));
+      await until(() => !again.client.connected, { what: "the end of its session" });
+      await again.has([]);
+      await assert.rejects(connectHome(hub.mqtt, second));
+      assert.equal((await stateOf(api)).status, "off");
+    });
+  });
+}
