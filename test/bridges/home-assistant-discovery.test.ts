@@ -206,6 +206,7 @@ test("what a sensor's class, unit and state class say of each other", () => {
     { unit_of_measurement: "bananas", state_class: "measurement", suggested_display_precision: 0 },
     { device_class: "wind_direction", unit_of_measurement: "°", state_class: "measurement_angle" },
     { device_class: "timestamp" },
+    { device_class: "enum" },
     { state_class: "total", unit_of_measurement: "x", last_reset_value_template: "{{ value_json.reset }}" },
   ];
   for (const change of fine) isFine({ ...SENSOR, ...change });
@@ -218,7 +219,6 @@ test("what a sensor's class, unit and state class say of each other", () => {
     [{ device_class: "monetary", unit_of_measurement: "€" }, /does not have the unit €/],
     [{ device_class: "warmth" }, /device_class is none of/],
     [{ state_class: "counter" }, /state_class is none of/],
-    [{ device_class: "enum" }, /needs options/],
     [{ device_class: "enum", options: [] }, /no list with something/],
     [{ options: ["a"] }, /options need device_class enum/],
     [{ device_class: "enum", options: ["a"], state_class: "measurement" }, /neither state_class nor unit/],

@@ -164,7 +164,6 @@ function sensorRules(config: Config): string[] {
     faults.push("last_reset_value_template needs state_class total");
   if (options !== undefined && (stateClass !== undefined || unit !== "")) faults.push("options go with neither state_class nor unit");
   if (options !== undefined && deviceClass !== "enum") faults.push("options need device_class enum");
-  if (deviceClass === "enum" && options === undefined) faults.push("device_class enum needs options");
   if (stateClass === "measurement_angle" && unit !== "°") faults.push("state_class measurement_angle needs the unit °");
   const known = typeof deviceClass === "string" ? SENSOR_CLASSES[deviceClass] : undefined;
   if (!known) return faults;

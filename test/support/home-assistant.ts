@@ -162,7 +162,8 @@ class Home implements HomeAssistant {
     const client = this.#client;
     if (client?.connected) await client.publishAsync(STATUS, "offline");
     this.#client = undefined;
-    await client?.endAsync();
+    // Without a connection there is nothing to say good-bye to.
+    await client?.endAsync(!client.connected);
     this.entities.clear();
     this.#discovered.clear();
     this.#listeners.clear();
