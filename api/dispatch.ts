@@ -214,7 +214,7 @@ function rightsOf({ access }: ApiContext, principal: Principal | undefined): Acc
 }
 
 /** What smart homes show of an organisation is made of these. */
-const SEEN_BY_HOMES: ReadonlySet<string> = new Set(["device", "room", "entity", "ir_code", "virtual_sensor", "demo"]);
+const SEEN_BY_HOMES: ReadonlySet<string> = new Set(["device", "room", "entity", "ir_code", "virtual_sensor", "demo", "scene"]);
 
 async function commit(context: ApiContext, asked: Asked, work: (db: Db) => Promise<Effect>): Promise<Answer> {
   const { tracked, requestId, principal, condition } = asked;

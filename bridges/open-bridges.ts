@@ -1,5 +1,16 @@
 import type { AlexaDoor } from "../core/alexa.ts";
-import type { AutomationControl, Bus, Commands, Duties, EventSink, Log, Metrics, Sessions } from "../core/bus.ts";
+import type {
+  AccessDirectory,
+  AutomationControl,
+  Bus,
+  Commands,
+  DeviceDirectory,
+  Duties,
+  EventSink,
+  Log,
+  Metrics,
+  Sessions,
+} from "../core/bus.ts";
 import type { Config } from "../core/config.ts";
 import type { Bridge, HomeAssistantControl } from "../core/smart-home.ts";
 import type { Timers } from "../core/timer.ts";
@@ -23,6 +34,8 @@ export interface BridgeContext {
   readonly bus: Bus;
   readonly topics: Topics;
   readonly sessions: Sessions;
+  readonly directory: DeviceDirectory;
+  readonly access: AccessDirectory;
   readonly commands: Commands;
   readonly automations: AutomationControl<Db>;
   readonly events: EventSink;
@@ -51,5 +64,11 @@ export async function openBridges(context: BridgeContext): Promise<Bridges> {
   const homes = stack.use(startHomeDirectory(context));
   const homeAssistant = stack.use(openDirect({ ...context, homes }));
   const alexa = stack.use(openAlexa({ ...context, homes }));
-  return { homes, bridges: [homeAssistant], homeAssistant, alexa: alexa.door, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return {
+    homes,
+    bridges: [homeAssistant, alexa.bridge],
+    homeAssistant,
+    alexa: alexa.door,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
 }

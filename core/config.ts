@@ -184,6 +184,7 @@ function contradictions(settings: Settings): ConfigProblem[] {
     ["tlsCertFile", "tlsKeyFile"],
     ["adminEmail", "adminPassword"],
     ["smtpUrl", "mailFrom"],
+    ["alexaClientId", "alexaClientSecret"],
   ] as const) {
     if ((settings[one] === undefined) === (settings[other] === undefined)) continue;
     const [set, unset] = settings[one] === undefined ? [other, one] : [one, other];

@@ -39,6 +39,8 @@ export const HUB_TOPICS = {
   homeAssistant: "$hub/home-assistant",
   /** `{ organization_id, is_all }`: what its Home Assistant is told has to be gone through, or told anew. */
   homeAssistantWork: "$hub/home-assistant/work",
+  /** `{ key }`, an organisation: somebody has linked or unlinked Alexa there, or she is to be told everything again. */
+  alexa: "$hub/alexa",
   /** `{ call, from, name, request }`: work for every node but the sender. */
   calls: "$hub/calls",
 } as const;

@@ -1,10 +1,12 @@
 import Type, { type Static } from "typebox";
+import { ALEXA_SETTINGS } from "./alexa-settings.ts";
 import { CLICKHOUSE_SETTINGS } from "./clickhouse-settings.ts";
 
 const port = (fallback: number, description: string) =>
   Type.Integer({ default: fallback, minimum: 0, maximum: 65_535, description: `${description} 0 takes any free port.` });
 const limit = (fallback: number, minimum: number, maximum: number, description: string) =>
   Type.Integer({ default: fallback, minimum, maximum, description });
+const optional = (description: string) => Type.Optional(Type.String({ description }));
 const secret = (options: { minLength?: number; pattern?: string; description: string }) =>
   Type.Optional(Type.String({ ...options, writeOnly: true }));
 
@@ -43,18 +45,12 @@ export const Settings = Type.Object(
           "How the outside reaches the hub, for example https://hub.example. Its host name also goes into the MQTT URLs and the certificate.",
       }),
     ),
-    tlsCertFile: Type.Optional(
-      Type.String({
-        description:
-          "PEM certificate (with its chain) for MQTT over TLS. Without it the hub makes its own authority and certificate in the data folder.",
-      }),
+    tlsCertFile: optional(
+      "PEM certificate (with its chain) for MQTT over TLS. Without it the hub makes its own authority and certificate in the data folder.",
     ),
     tlsKeyFile: Type.Optional(Type.String({ description: "PEM private key that belongs to HEXA_TLS_CERT_FILE." })),
-    tlsSniDir: Type.Optional(
-      Type.String({
-        description:
-          "Folder of further certificates for MQTT over TLS: <host>.crt and <host>.key in PEM for each host name; _.example.org stands for *.example.org.",
-      }),
+    tlsSniDir: optional(
+      "Folder of further certificates for MQTT over TLS: <host>.crt and <host>.key in PEM for each host name; _.example.org stands for *.example.org.",
     ),
     tlsPollMs: Type.Integer({
       default: 10_000,
@@ -67,17 +63,11 @@ export const Settings = Type.Object(
       description:
         "TLS client certificates: nobody is asked, whoever has one may log in with it, or nobody gets in over TLS without. One that is shown must be good in any case.",
     }),
-    mqttClientCaFile: Type.Optional(
-      Type.String({
-        description:
-          "PEM certificates of the authorities whose client certificates are taken, with their intermediates. Without it the hub's own authority issues them to its devices.",
-      }),
+    mqttClientCaFile: optional(
+      "PEM certificates of the authorities whose client certificates are taken, with their intermediates. Without it the hub's own authority issues them to its devices.",
     ),
-    mqttCrlFile: Type.Optional(
-      Type.String({
-        description:
-          "Certificate revocation lists of these authorities, in PEM or DER. Whoever is on one is disconnected; intermediates have to stand in HEXA_MQTT_CLIENT_CA_FILE.",
-      }),
+    mqttCrlFile: optional(
+      "Certificate revocation lists of these authorities, in PEM or DER. Whoever is on one is disconnected; intermediates have to stand in HEXA_MQTT_CLIENT_CA_FILE.",
     ),
     adminEmail: Type.Optional(
       Type.String({
@@ -203,6 +193,7 @@ export const Settings = Type.Object(
     readingRetentionDays: limit(0, 0, 3_650, "Days that readings are kept; readings.retention_days says fewer, hours stay. 0: for ever."),
     eventRetentionDays: limit(90, 0, 3_650, "Days that events are kept; an organisation's events.retention_days says fewer. 0: for ever."),
     importMaxBytes: limit(1_073_741_824, 1_048_576, 1_099_511_627_776, "Largest file that POST /api/v1/readings/import takes, in bytes."),
+    ...ALEXA_SETTINGS,
     outboundAllow: Type.String({
       default: "",
       description:

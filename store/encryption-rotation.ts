@@ -17,6 +17,8 @@ const COLUMNS = [
   { table: "webhooks", column: "former_secret_encrypted", keyColumn: "former_secret_key_id" },
   { table: "inbound_hooks", column: "secret_encrypted", keyColumn: "secret_key_id" },
   { table: "inbound_hooks", column: "former_secret_encrypted", keyColumn: "former_secret_key_id" },
+  { table: "alexa_grants", column: "access_encrypted", keyColumn: "access_key_id" },
+  { table: "alexa_grants", column: "refresh_encrypted", keyColumn: "refresh_key_id" },
 ] as const;
 type Column = (typeof COLUMNS)[number];
 

@@ -1,22 +1,119 @@
-import { AlexaError, type AlexaDoor } from "../../core/alexa.ts";
+import { createHash } from "node:crypto";
+import { AlexaError, type AlexaAsker, type AlexaDoor } from "../../core/alexa.ts";
+import { HubError } from "../../core/errors.ts";
+import { newAudit } from "../../core/event.ts";
+import { HUB_TOPICS } from "../../core/hub-topics.ts";
+import { actorOf } from "../../core/principal.ts";
+import type { Bridge, BridgeState } from "../../core/smart-home.ts";
+import { countTold, deleteGrants, forgetDescriptions, hasGrantOf, listGrants, putGrant, readTold } from "../../store/alexa-grants.ts";
+import { insertAudit } from "../../store/audit.ts";
+import { inTransaction } from "../../store/transaction.ts";
 import type { SmartHomeContext } from "../open-bridges.ts";
+import { type Amazon, AmazonError, createAmazon } from "./amazon.ts";
 import { createDirectives } from "./directives.ts";
+import { GrantTokens } from "./grant-tokens.ts";
 import { Houses } from "./houses.ts";
+import { discoveryEvent } from "./link.ts";
+import { runReporter } from "./reporter.ts";
 
 export interface OpenAlexa extends AsyncDisposable {
   readonly door: AlexaDoor;
+  readonly bridge: Bridge;
 }
 
-/** Alexa's directives, over REST. */
+/** Of the time in which Alexa wants an answer. */
+const EXCHANGE_MS = 4_000;
+/** Nobody waits longer for what is only to be taken back. */
+const UNLINK_MS = 5_000;
+
+/** Alexa's directives, over REST, and what she is told unasked. */
 export function openAlexa(context: SmartHomeContext): OpenAlexa {
   const stack = new AsyncDisposableStack();
   const houses = stack.use(new Houses(context.homes));
-  const door = createDirectives({
-    ...context,
-    houses,
-    acceptGrant: async () => {
-      throw new AlexaError("ACCEPT_GRANT_FAILED", "the hub has no client id and secret of the skill");
-    },
+  const amazon = createAmazon(context);
+  const tell = (organizationId: string): Promise<void> =>
+    context.bus.publish({ topic: HUB_TOPICS.alexa, payload: JSON.stringify({ key: organizationId }), qos: 1 });
+  const links = { ...context, amazon, tell };
+  if (amazon) {
+    const find = (uid: string) => context.directory.find(uid);
+    const work = (signal: AbortSignal): Promise<void> => runReporter({ ...context, amazon, find }, signal);
+    stack.use(context.duties.hold("alexa", work));
+  }
+  const door = createDirectives({ ...context, houses, acceptGrant: (code, asker) => acceptGrant(links, code, asker) });
+  return { door, bridge: createBridge(links), [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+type Links = SmartHomeContext & {
+  readonly amazon: Amazon | undefined;
+  readonly tell: (organizationId: string) => Promise<void>;
+};
+
+async function acceptGrant({ amazon, db, encryption, clock, tell }: Links, code: string, asker: AlexaAsker): Promise<void> {
+  if (!amazon) throw new AlexaError("ACCEPT_GRANT_FAILED", "the hub has no client id and secret of the skill (HEXA_ALEXA_CLIENT_ID)");
+  const { principal, requestId } = asker;
+  const { id: userId, organizationId, tokenScope } = principal;
+  const codeHash = createHash("sha256").update(code).digest("base64url");
+  // Amazon takes a code once, and asks again where it has not heard the answer.
+  if (await hasGrantOf(db, { organizationId, userId }, codeHash)) return;
+  const tokens = await amazon.exchange(code, AbortSignal.timeout(EXCHANGE_MS)).catch((cause: unknown) => {
+    if (!(cause instanceof AmazonError)) throw cause;
+    throw new AlexaError("ACCEPT_GRANT_FAILED", cause.message, { cause });
   });
-  return { door, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  const now = clock();
+  await inTransaction(db, async (trx) => {
+    await putGrant(trx, encryption, { organizationId, userId, tokenScope, codeHash, tokens }, now);
+    const about = { organizationId, resourceType: "bridge", resourceId: "alexa", details: {} };
+    await insertAudit(trx, [newAudit({ ...about, action: "bridge.link", actor: actorOf(principal), requestId, now })]);
+  });
+  await tell(organizationId);
+}
+
+function createBridge(links: Links): Bridge {
+  const { db, tell } = links;
+  const off = (): HubError => new HubError("conflict", "nobody of the organisation has linked Alexa");
+  return {
+    name: "alexa",
+    state: (organizationId) => stateOf(links, organizationId),
+    async resend(organizationId) {
+      if ((await listGrants(db, organizationId)).length === 0) throw off();
+      await forgetDescriptions(db, organizationId);
+      await tell(organizationId);
+    },
+    async unlink(organizationId) {
+      await takeBack(links, organizationId);
+      await inTransaction(db, (trx) => deleteGrants(trx, organizationId));
+      await tell(organizationId);
+    },
+  };
+}
+
+const ORDER = ["failed", "waiting", "connected"] as const;
+
+async function stateOf({ db, config, amazon }: Links, organizationId: string): Promise<BridgeState> {
+  const [grants, endpoints] = await Promise.all([listGrants(db, organizationId), countTold(db, organizationId)]);
+  const status = ORDER.find((one) => grants.some((grant) => grant.status === one)) ?? "off";
+  const since = grants.filter((grant) => grant.status === status).map((grant) => Date.parse(grant.statusSince));
+  const errors = grants.flatMap(({ error }) => (error ? [{ ...error, at: Date.parse(error.at) }] : []));
+  return {
+    status,
+    since: since.length === 0 ? null : Math.max(...since),
+    lastError: errors.toSorted((a, b) => b.at - a.at)[0] ?? null,
+    counts: { people: grants.length, endpoints, left_out: Math.max(0, ...grants.map(({ leftOut }) => leftOut)) },
+    details: { region: config.alexaRegion, tells_changes: amazon !== undefined },
+  };
+}
+
+/** As far as Amazon can be reached: what is taken back here is not kept for it. */
+async function takeBack({ db, amazon, encryption, clock, log }: Links, organizationId: string): Promise<void> {
+  if (!amazon) return;
+  const signal = AbortSignal.timeout(UNLINK_MS);
+  for (const grant of await listGrants(db, organizationId)) {
+    const ids = [...(await readTold(db, grant.id)).keys()];
+    if (ids.length === 0 || grant.status === "failed") continue;
+    const tokens = new GrantTokens({ db, encryption, amazon, clock }, grant, signal);
+    const endpoints = ids.map((endpointId) => ({ endpointId }));
+    await tokens
+      .use((token) => amazon.send(discoveryEvent("DeleteReport", { endpoints, scope: token }), token, signal))
+      .catch((error: unknown) => log.warn({ err: error, grant_id: grant.id }, "Alexa could not be told that she is unlinked"));
+  }
 }

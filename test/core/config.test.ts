@@ -43,6 +43,7 @@ test("without an environment every setting has its default", () => {
       signingKeyRotationDays: 90,
       readingRetentionDays: 0,
       eventRetentionDays: 90,
+      alexaRegion: "na",
       clickhouseOutboxMaxBytes: 1_073_741_824,
       clickhouseReadingRetentionDays: 0,
       clickhouseEventRetentionDays: 0,
@@ -256,6 +257,7 @@ test("no secret is printed, neither in force nor in an error", () => {
         HEXA_ADMIN_PASSWORD: { HEXA_ADMIN_EMAIL: "a@b.example" },
         REDIS_URL: { DATABASE_URL: "postgres://h/d" },
         HEXA_SMTP_URL: { HEXA_MAIL_FROM: "a@b.example" },
+        HEXA_ALEXA_CLIENT_SECRET: { HEXA_ALEXA_CLIENT_ID: "a client" },
       };
       const env = { [name]: urls[name] ?? secret, ...others[name] };
       const shown = name === "HEXA_MASTER_KEY" ? JSON.stringify(problemsOf(env)) : JSON.stringify(describeConfig(readConfig(env, noFile)));

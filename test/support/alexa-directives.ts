@@ -62,3 +62,8 @@ export const stateIn = ({ context }: AlexaMessage): Record<string, unknown> =>
       value,
     ]),
   );
+
+export const grantOf = (code: string, token: string) =>
+  directive("Alexa.Authorization.AcceptGrant", {
+    payload: { grant: { type: "OAuth2.AuthorizationCode", code }, grantee: { type: "BearerToken", token } },
+  });
