@@ -13,7 +13,7 @@ import type { Command } from "../../core/command.ts";
 import { HubError } from "../../core/errors.ts";
 import { newAudit, newEvent } from "../../core/event.ts";
 import { pressOf } from "../../core/ir-signal.ts";
-import { mayOn, scopeOf } from "../../core/permissions.ts";
+import { may, mayOn, scopeOf } from "../../core/permissions.ts";
 import { actorOf } from "../../core/principal.ts";
 import { insertAudit } from "../../store/audit.ts";
 import { findCommand } from "../../store/commands.ts";
@@ -112,10 +112,10 @@ async function discover({ db, houses }: DirectivesContext, directive: AlexaDirec
   return alexaEvent({ namespace: "Alexa.Discovery", name: "Discover.Response", payload: { endpoints } }, directive);
 }
 
-/** A scene may have any device of the organisation in it. */
+/** For whoever may see scenes: one may have any device of the organisation in it. */
 export async function scenesFor(db: Db, { principal, rights }: Pick<AlexaAsker, "principal" | "rights">): Promise<readonly HomeScene[]> {
-  if (scopeOf(rights, "device.control").kind === "devices") return [];
   const { organizationId } = principal;
+  if (!may(rights, "automation.read", organizationId) || !may(rights, "device.control", organizationId)) return [];
   return (await listScenes(db, { kind: "organization", organizationId }, { limit: MOST_ENDPOINTS })).items;
 }
 
