@@ -1,15 +1,15 @@
 import Type from "typebox";
-import { HubError } from "../../core/errors.ts";
 import { newAudit } from "../../core/event.ts";
 import { SYSTEM } from "../../core/principal.ts";
 import { insertAudit } from "../../store/audit.ts";
 import { endSurplusLogins, openCookieLogin, openLogin } from "../../store/logins.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { isStillRight } from "../../store/user-changes.ts";
-import { findUser, findUserWithPassword } from "../../store/users.ts";
+import { findUser } from "../../store/users.ts";
 import { Email } from "../fields.ts";
 import { type Answer, defineRoute } from "../route.ts";
 import { cookieOf } from "../session-cookie.ts";
+import { provePassword, wrongPassword } from "./prove-password.ts";
 import { CookieSession, Session, sessionJson, userJson, userVersion, UserView } from "./representation.ts";
 
 const UNREMEMBERED_MS = 3_600_000;
@@ -48,26 +48,15 @@ export const login = defineRoute({
   async handler({ context, body, requestId, caller }) {
     const { db } = context.store;
     const now = context.clock();
-    const attempt = await context.rateLimits.tryLogin(body.email, caller.address);
-    const found = await findUserWithPassword(db, body.email);
-    // The same work for an unknown e-mail: the time must not tell who has an account.
-    const isRight =
-      found === undefined
-        ? await context.passwords.spendTime().then(() => false)
-        : await context.passwords.verify(body.password, found.passwordHash);
-    const actor = found === undefined ? SYSTEM : ({ kind: "user", id: found.id } as const);
-    const isIn = found !== undefined && isRight && found.isActive;
-    const about = { organizationId: found?.organizationId ?? null, resourceType: "user", resourceId: found?.id ?? null };
-    if (!isIn) {
-      await insertAudit(db, [newAudit({ ...about, actor, requestId, now, action: "user.login_refused", details: {} })]);
-      throw wrong();
-    }
+    const { found, attempt } = await provePassword({ context, caller, requestId }, body);
+    const actor = { kind: "user", id: found.id } as const;
+    const about = { organizationId: found.organizationId, resourceType: "user", resourceId: found.id };
     const entry = newAudit({ ...about, actor, requestId, now, action: "user.login", details: { address: caller.address } });
     const isCookie = body.cookie === true;
     const ttlMs = !isCookie ? context.settings.loginTtlMs : body.remember_me === true ? REMEMBERED_MS : UNREMEMBERED_MS;
     const wanted = { userId: found.id, ttlMs, ...caller };
     const { answer, surplus } = await inTransaction(db, async (trx): Promise<{ answer: Answer; surplus: string[] }> => {
-      if (!(await isStillRight(trx, found.id, found.passwordHash))) throw wrong();
+      if (!(await isStillRight(trx, found.id, found.passwordHash))) throw wrongPassword();
       await insertAudit(trx, [entry]);
       const opened: Answer = isCookie
         ? {
@@ -99,8 +88,6 @@ export const login = defineRoute({
     return answer;
   },
 });
-
-const wrong = (): HubError => new HubError("unauthorized", "the e-mail or the password is wrong");
 
 export const me = defineRoute({
   method: "GET",
