@@ -7,6 +7,7 @@ import type { ApiContext } from "./context.ts";
 import { crossOrigin } from "./cors.ts";
 import { dispatch, type RequestState } from "./dispatch.ts";
 import { asHubError, envelopeOf, headersOf, problemOf } from "./errors.ts";
+import { accountLinking } from "./oauth/account-linking.ts";
 import { PAGES } from "./pages.ts";
 import { type Remote, remoteReader } from "./remote.ts";
 import { ROUTES } from "./routes.ts";
@@ -35,6 +36,8 @@ export function createApp(context: ApiContext): Koa<RequestState> {
       ctx.body = content.body;
     });
   }
+  for (const { path, method, serve } of accountLinking(context, remoteOf))
+    router.register(path, [method], serve as RouterMiddleware<RequestState>);
   app.use(router.routes());
   app.use((ctx) => refuseUnmatched(ctx));
   return app;

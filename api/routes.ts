@@ -56,6 +56,7 @@ import * as logins from "./people/logins.ts";
 import * as members from "./people/members.ts";
 import * as organizations from "./people/organizations.ts";
 import * as preferences from "./people/preferences.ts";
+import * as oauthClients from "./oauth/clients.ts";
 import * as entities from "./places/entities.ts";
 import * as projectMembers from "./places/project-members.ts";
 import * as projects from "./places/projects.ts";
@@ -289,6 +290,9 @@ export const ROUTES: readonly Route[] = [
   alexa,
   exposure.show,
   exposure.update,
+  oauthClients.create,
+  oauthClients.list,
+  oauthClients.remove,
   riskPolicy.show,
   riskPolicy.put,
   assessRisk,

@@ -42,7 +42,7 @@ export const Settings = Type.Object(
     publicUrl: Type.Optional(
       Type.String({
         description:
-          "How the outside reaches the hub, for example https://hub.example. Its host name also goes into the MQTT URLs and the certificate.",
+          "How the outside reaches the hub, for example https://hub.example. Its host name also goes into the MQTT URLs and the certificate. Accounts can be linked (docs/account-linking.md) when it begins with https://.",
       }),
     ),
     tlsCertFile: optional(

@@ -4,6 +4,7 @@ import type { Permission } from "../core/permissions.ts";
 import type { Scope, ServicePrincipal, TokenScope, UserPrincipal } from "../core/principal.ts";
 import { isUniqueViolation } from "./database-errors.ts";
 import { authenticateUserJwt } from "./logins.ts";
+import { authenticateLink } from "./oauth-links.ts";
 import type { Db } from "./open.ts";
 import { type SigningKey, type SigningKeys, tokenHash, withKeys } from "./secrets.ts";
 import { fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from "./sql.ts";
@@ -66,7 +67,7 @@ export async function createAccessToken(db: Db, keys: SigningKeys, wanted: NewAc
   return { id, token };
 }
 
-/** A user's JWT, a personal or a service token. undefined for everything else, and for users who are not active. */
+/** A user's JWT, a personal or a service token, or that of a program that somebody linked their account with. undefined for everything else, and for users who are not active. */
 export async function authenticateBearer(
   db: Db,
   keys: SigningKeys,
@@ -74,6 +75,7 @@ export async function authenticateBearer(
   now: number,
 ): Promise<UserPrincipal | ServicePrincipal | undefined> {
   if (/^hx[ps]_/.test(token)) return await authenticateToken(db, keys, token, now);
+  if (token.startsWith("hxl_")) return await authenticateLink(db, keys, token, now);
   const login = await authenticateUserJwt(db, keys, token, now);
   return login && userPrincipal(login.user, login.login.id);
 }

@@ -14,6 +14,10 @@ export interface Login {
   readonly userId: string;
   /** The one that the person acts in; null for that of the user. */
   readonly organizationId: string | null;
+  /** The program that the account is linked with by it; null where the person came themselves. */
+  readonly clientId: string | null;
+  /** What the program may, as OAuth writes it. */
+  readonly scopes: string | null;
   readonly address: string | null;
   readonly userAgent: string | null;
   readonly ttlMs: number;
@@ -69,7 +73,12 @@ export async function openLogin(db: Db, keys: SigningKeys, wanted: NewLogin, now
 /** For a browser, whose cookie is renewed while it is used. Returns the login's id. */
 export async function openCookieLogin(db: Db, wanted: NewLogin, now: number): Promise<string> {
   const id = newId();
-  await db("logins").insert({
+  await db("logins").insert(loginRow(wanted, id, now));
+  return id;
+}
+
+export function loginRow(wanted: NewLogin, id: string, now: number) {
+  return {
     id,
     user_id: wanted.userId,
     address: wanted.address ?? null,
@@ -78,8 +87,7 @@ export async function openCookieLogin(db: Db, wanted: NewLogin, now: number): Pr
     ttl_ms: wanted.ttlMs,
     last_used_at: isoOf(now),
     expires_at: isoOf(now + wanted.ttlMs),
-  });
-  return id;
+  };
 }
 
 /**
@@ -167,13 +175,13 @@ export async function listLogins(db: Db, userId: string, now: number): Promise<L
     .select(COLUMNS)) as Login[];
 }
 
-/** Of so many logins that go on a person keeps those used last: ends the others, and gives their ids. */
+/** Of so many logins that go on a person keeps those used last, and all links: ends the others, and gives their ids. */
 export async function endSurplusLogins(db: Db, userId: string, now: number): Promise<string[]> {
   const at = isoOf(now);
   const rows = await rowsOf<{ id: string }>(
     db,
-    `update logins set ended_at = ? where id in (select id from logins where user_id = ? and ended_at is null and expires_at > ?
-     order by last_used_at desc, id desc limit 1000 offset ?) returning id`,
+    `update logins set ended_at = ? where id in (select id from logins where user_id = ? and client_id is null and ended_at is null
+     and expires_at > ? order by last_used_at desc, id desc limit 1000 offset ?) returning id`,
     [at, userId, at, MAX_LOGINS],
   );
   return rows.map(({ id }) => id);
@@ -213,6 +221,8 @@ const COLUMNS = {
   id: "id",
   userId: "user_id",
   organizationId: "organization_id",
+  clientId: "client_id",
+  scopes: "scopes",
   address: "address",
   userAgent: "user_agent",
   ttlMs: "ttl_ms",
@@ -222,7 +232,7 @@ const COLUMNS = {
 } as const satisfies Record<keyof Login, string>;
 
 /** With its user, who is active. */
-async function findLiveLogin(db: Db, id: string, now: number): Promise<{ readonly user: User; readonly login: Login } | undefined> {
+export async function findLiveLogin(db: Db, id: string, now: number): Promise<{ readonly user: User; readonly login: Login } | undefined> {
   const query = userRows(db).join("logins as l", "l.user_id", "u.id").where("l.id", id).whereNull("l.ended_at");
   const columns = Object.fromEntries(Object.entries(COLUMNS).map(([name, column]) => [`login_${name}`, `l.${column}`]));
   const row = (await query.where("l.expires_at", ">", isoOf(now)).select(columns).first()) as

@@ -13,6 +13,7 @@ import { purgeLogins } from "./logins.ts";
 import { purgeMails } from "./mails.ts";
 import { purgeMetrics } from "./metrics.ts";
 import { purgeNotifications } from "./notifications.ts";
+import { purgeOauthRecords } from "./oauth-records.ts";
 import type { Db } from "./open.ts";
 import { purgeReadings } from "./reading-retention.ts";
 import { purgeReceived } from "./received-messages.ts";
@@ -60,6 +61,7 @@ export function startMaintenance({
     await purgeLogins(db, clock());
     await purgeInvitations(db, clock());
     await purgeAccessTokens(db, clock());
+    await purgeOauthRecords(db, clock());
     await purgeEmailTokens(db, clock());
     await purgeMails(db, clock());
     await purgeNotifications(db, clock());

@@ -11,6 +11,7 @@ const LoginView = Type.Object(
   {
     id: Type.String(),
     is_current: Type.Boolean(),
+    client_id: nullable("string", { description: "The program that your account is linked with by it; null: you came yourself" }),
     address: nullable("string"),
     user_agent: nullable("string"),
     created_at: Type.String(),
@@ -91,6 +92,7 @@ export const list = defineRoute({
         data: logins.map((login) => ({
           id: login.id,
           is_current: login.id === principal.credentialId,
+          client_id: login.clientId,
           address: login.address,
           user_agent: login.userAgent,
           created_at: login.createdAt,

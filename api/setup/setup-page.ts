@@ -67,5 +67,7 @@ body { margin: 0; }
 main { max-width: 28rem; margin: 10vh auto; padding: 0 1rem; }
 label { display: block; margin: 1rem 0; }
 input { display: block; box-sizing: border-box; width: 100%; padding: 0.5rem; font: inherit; }
+input[type="radio"] { display: inline; width: auto; }
+[role="alert"] { border-left: 0.25rem solid; padding-left: 0.75rem; }
 button { padding: 0.5rem 1rem; font: inherit; }
 `;

@@ -23,6 +23,7 @@ import { PLACE_ROWS, placesIn } from "./matrix-places.ts";
 import { type Ids, type Row, type Target, TARGETS } from "./matrix-row.ts";
 import { NOTIFICATION_ROWS, SETTINGS_ROWS } from "./matrix-settings.ts";
 import { addTask, TASK_ROWS } from "./matrix-tasks.ts";
+import { addOauthClient, OAUTH_ROWS } from "./matrix-oauth.ts";
 import { WEBHOOK_ROWS, webhooksIn } from "./matrix-webhooks.ts";
 import { type Cast, NOBODY, PEOPLE, type PersonName, startCast, type Who } from "./matrix-cast.ts";
 
@@ -78,6 +79,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   ...TEMPLATE_ROWS,
   ...TASK_ROWS,
   ...READING_ROWS,
+  ...OAUTH_ROWS,
   "GET /api/v1/readings/latest": { isOnDevice: true, path: ({ device }) => `/api/v1/readings/latest?device=${device.uid}` },
   "GET /api/v1/readings/export": { isOnDevice: true, path: ({ device }) => `/api/v1/readings/export?device=${device.uid}` },
   "GET /api/v1/readings/chart": { isOnDevice: true, path: ({ device }) => `/api/v1/readings/chart?series=${device.uid}:t` },
@@ -234,6 +236,7 @@ async function attackAll(cast: Cast): Promise<number> {
     granted: await addInsight(cast, true, cast.granted),
   };
   const readingImports = { ours: await addImport(cast, true, pool.ours.spare), theirs: await addImport(cast, false, pool.theirs.spare) };
+  const oauthClients = { ours: await addOauthClient(cast, true), theirs: await addOauthClient(cast, false) };
 
   const side = (isOurs: boolean): Ids => ({
     ...automations[isOurs ? "ours" : "theirs"],
@@ -248,6 +251,7 @@ async function attackAll(cast: Cast): Promise<number> {
     virtualSensor: isOurs ? virtualSensors.ours : virtualSensors.theirs,
     insight: isOurs ? insights.ours : insights.theirs,
     readingImport: isOurs ? readingImports.ours : readingImports.theirs,
+    oauthClient: isOurs ? oauthClients.ours : oauthClients.theirs,
     organization: isOurs ? cast.ours : cast.theirs,
     user: isOurs ? viewer.id : people.stranger.userId,
     invitation: isOurs ? invitations.ours : invitations.theirs,
@@ -285,6 +289,7 @@ async function attackAll(cast: Cast): Promise<number> {
     virtualSensor: newId(),
     insight: newId(),
     readingImport: newId(),
+    oauthClient: newId(),
   });
 
   /** What is used up is made anew for the one attempt that will. */
@@ -312,6 +317,7 @@ async function attackAll(cast: Cast): Promise<number> {
       else if (used === "contact") ids.contact = await contactBy(isOurs ? "owner" : "stranger");
       else if (used === "task") ids.task = await addTask(cast, isOurs, ids.device);
       else if (used === "webhook") ids.webhook = await hooks.addWebhook(isOurs);
+      else if (used === "oauthClient") ids.oauthClient = await addOauthClient(cast, isOurs);
       else if (used === "hook") ids.hook = await hooks.addHook(isOurs);
       else await making.renew(isOurs, ids, used);
     }

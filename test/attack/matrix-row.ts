@@ -36,6 +36,7 @@ export interface Ids {
   readonly alertRule: string;
   readonly alert: string;
   readonly insight: string;
+  readonly oauthClient: string;
 }
 
 export interface Row {
