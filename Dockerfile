@@ -2,6 +2,7 @@
 FROM node:24-bookworm-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
+COPY bridges/homekit/package.json ./bridges/homekit/
 # The package `node` brings Node 24 to machines with an older one. This image is Node 24, and so needs neither it nor its install script.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
  && rm -rf node_modules/node node_modules/node-bin-* node_modules/.bin/node

@@ -19,6 +19,7 @@ import type {
 } from "../core/bus.ts";
 import type { DeviceCertificates } from "../core/certificate.ts";
 import type { Destinations } from "../core/destination.ts";
+import type { HomekitPairings } from "../core/homekit.ts";
 import type { Mailer } from "../core/mail.ts";
 import type { Bridge, HomeAssistantControl } from "../core/smart-home.ts";
 import type { RecentCommandMemory } from "../core/risk.ts";
@@ -116,6 +117,7 @@ export interface ApiContext {
   readonly bridges: readonly Bridge[];
   readonly alexa: AlexaDoor;
   readonly homeAssistant: HomeAssistantControl;
+  readonly homekitPairings: HomekitPairings;
   readonly riskPolicies: Pick<RiskPolicyDirectory, "of" | "changed">;
   readonly recentCommands: Pick<RecentCommandMemory, "of">;
   readonly destinations: Destinations;

@@ -19,6 +19,7 @@ import * as automationVersions from "./automations/versions.ts";
 import * as accessTokens from "./access-tokens/access-tokens.ts";
 import * as bridges from "./bridges/bridges.ts";
 import * as homeAssistant from "./bridges/home-assistant.ts";
+import { pairings } from "./bridges/homekit.ts";
 import * as contacts from "./contacts/contacts.ts";
 import * as demo from "./demo/demo.ts";
 import { issueCertificate } from "./devices/certificates.ts";
@@ -288,6 +289,7 @@ export const ROUTES: readonly Route[] = [
   bridges.resend,
   bridges.unlink,
   alexa,
+  pairings,
   exposure.show,
   exposure.update,
   oauthClients.create,

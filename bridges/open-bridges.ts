@@ -13,6 +13,7 @@ import type {
 } from "../core/bus.ts";
 import type { Config } from "../core/config.ts";
 import type { Bridge, HomeAssistantControl } from "../core/smart-home.ts";
+import type { HomekitPairings } from "../core/homekit.ts";
 import type { Timers } from "../core/timer.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Encryption } from "../store/encryption.ts";
@@ -20,6 +21,8 @@ import { type HomeDirectory, startHomeDirectory } from "../store/home-directory.
 import type { Db } from "../store/open.ts";
 import { openAlexa } from "./alexa/open-alexa.ts";
 import { openDirect } from "./home-assistant/direct.ts";
+import type { SigningKeys } from "../store/secrets.ts";
+import { openHomekit } from "./homekit/open-homekit.ts";
 import type { Outbound } from "./outbound/outbound.ts";
 
 /** What the bridges to smart homes need of the hub. */
@@ -43,7 +46,8 @@ export interface BridgeContext {
   readonly duties: Duties;
   readonly outbound: Outbound;
   readonly encryption: Encryption;
-  readonly metrics: Metrics;
+  readonly keys: SigningKeys;
+  readonly metrics: Metrics & { gauge(name: string, help: string, read: () => number): void };
   readonly log: Log;
   readonly clock: () => number;
 }
@@ -56,6 +60,7 @@ export interface Bridges extends AsyncDisposable {
   readonly bridges: readonly Bridge[];
   readonly alexa: AlexaDoor;
   readonly homeAssistant: HomeAssistantControl;
+  readonly homekitPairings: HomekitPairings;
 }
 
 /** The bridges that are on. They begin by themselves, and nobody waits for what they are connected to. */
@@ -64,11 +69,14 @@ export async function openBridges(context: BridgeContext): Promise<Bridges> {
   const homes = stack.use(startHomeDirectory(context));
   const homeAssistant = stack.use(openDirect({ ...context, homes }));
   const alexa = stack.use(openAlexa({ ...context, homes }));
+  const { homekit, pairings: homekitPairings } = await openHomekit({ ...context, homes });
+  stack.use(homekit);
   return {
     homes,
-    bridges: [homeAssistant, alexa.bridge],
+    bridges: [homeAssistant, alexa.bridge, ...(homekit ? [homekit] : [])],
     homeAssistant,
     alexa: alexa.door,
+    homekitPairings,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }

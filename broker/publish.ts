@@ -78,7 +78,7 @@ async function acceptCommand(context: PublishContext, sender: Sender, packet: In
     command: topic.kind === "button_press" ? await pressed(context, topic, packet.payload) : commandOf(topic, packet.payload),
     actor: actorOf(principal),
     scope: scopeOf(context.rights.access.of(principal as Member), "device.control"),
-    source: principal.kind === "service" ? "home-assistant" : "mqtt",
+    source: principal.kind === "service" ? (principal.purpose ?? "home-assistant") : "mqtt",
     origin: identityOf(sender, packet),
   });
   return taskId === null ? undefined : `awaiting_confirmation: task ${taskId}`;

@@ -34,8 +34,14 @@ export interface ServicePrincipal {
   readonly name: string;
   readonly organizationId: string;
   readonly credentialId: string;
+  /** Absent where nobody has said. */
+  readonly purpose?: ServicePurpose;
   readonly tokenScope?: TokenScope;
 }
+
+/** What a machine's account is for: what comes from it comes from there. */
+export const SERVICE_PURPOSES = ["home-assistant", "homekit"] as const;
+export type ServicePurpose = (typeof SERVICE_PURPOSES)[number];
 
 /** Somebody who can read the data folder: the command line on the hub's own machine. */
 export interface OperatorPrincipal {

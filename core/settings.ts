@@ -1,6 +1,7 @@
 import Type, { type Static } from "typebox";
 import { ALEXA_SETTINGS } from "./alexa-settings.ts";
 import { CLICKHOUSE_SETTINGS } from "./clickhouse-settings.ts";
+import { HOMEKIT_SETTINGS } from "./homekit-settings.ts";
 
 const port = (fallback: number, description: string) =>
   Type.Integer({ default: fallback, minimum: 0, maximum: 65_535, description: `${description} 0 takes any free port.` });
@@ -209,13 +210,9 @@ export const Settings = Type.Object(
       100_000,
       "Messages a minute that one inbound webhook takes of one address (IPv6: its /64), and ten times as many of all; over it 429. 0 is no limit.",
     ),
+    ...HOMEKIT_SETTINGS,
     commandTimeoutMs: limit(5000, 100, 60_000, "How long a command waits for the device's acknowledgement, in milliseconds."),
-    maxPacketBytes: Type.Integer({
-      default: 262_144,
-      minimum: 16_384,
-      maximum: 16_777_216,
-      description: "Largest MQTT packet of a connected client, in bytes.",
-    }),
+    maxPacketBytes: limit(262_144, 16_384, 16_777_216, "Largest MQTT packet of a connected client, in bytes."),
     mqttConnectBytes: limit(16_384, 256, 262_144, "Largest packet before a client is logged in, in bytes."),
     mqttTopicLevels: limit(32, 8, 100, "Most levels of a topic or filter."),
     mqttPublishRate: limit(

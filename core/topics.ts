@@ -1,5 +1,6 @@
 import type { TSchema } from "typebox";
 import { Type } from "typebox";
+import { HomekitList } from "./homekit.ts";
 import { DEVICE_UID } from "./id.ts";
 import { DOWN_PAYLOADS, type DownType, IrSet, LightSet, SENSOR_KEY, UP_PAYLOADS, type UpType } from "./payloads.ts";
 import { LightPayload, OnOff } from "./state.ts";
@@ -23,6 +24,7 @@ export type Topic =
   | { readonly kind: "hub_availability"; readonly organizationId: string }
   | { readonly kind: "notification"; readonly organizationId: string; readonly userId: string }
   | { readonly kind: "bus"; readonly organizationId: string; readonly name: string }
+  | { readonly kind: "homekit_list"; readonly organizationId: string; readonly bridge: number }
   | { readonly kind: "sys"; readonly name: string }
   | { readonly kind: "ha_status" }
   | {
@@ -207,6 +209,16 @@ export const TOPICS: Readonly<Record<TopicKind, TopicRule>> = {
     retain: "yes",
     durable: false,
   },
+  homekit_list: {
+    pattern: "{root}-app/{organization}/homekit/{bridge}",
+    direction: "hub → HomeKit bridges",
+    publish: "nobody",
+    subscribe: "members",
+    payload: HomekitList,
+    qos: 1,
+    retain: "yes",
+    durable: false,
+  },
   sys: {
     pattern: "$SYS/broker/…",
     direction: "hub → administrators of the platform",
@@ -268,6 +280,8 @@ function parseTopic(root: string, topic: string): Topic | undefined {
   if (first === `${root}-app` && organizationId && name) {
     if (group === "events" && levels.length === 4) return { kind: "event", organizationId, type: name };
     if (group === "users" && levels.length === 5 && last === "notifications") return { kind: "notification", organizationId, userId: name };
+    if (group === "homekit" && levels.length === 4 && INDEX.test(name))
+      return { kind: "homekit_list", organizationId, bridge: Number(name) };
   }
   if (topic.startsWith(SYS) && topic.length > SYS.length) return { kind: "sys", name: topic.slice(SYS.length) };
   if (topic === "homeassistant/status") return { kind: "ha_status" };
@@ -341,6 +355,8 @@ function buildTopic(root: string, topic: Topic): string {
       return `${root}-app/${topic.organizationId}/users/${topic.userId}/notifications`;
     case "bus":
       return `${root}-app/${topic.organizationId}/bus/${topic.name}`;
+    case "homekit_list":
+      return `${root}-app/${topic.organizationId}/homekit/${topic.bridge}`;
     case "sys":
       return `${SYS}${topic.name}`;
     case "ha_status":
@@ -351,6 +367,10 @@ function buildTopic(root: string, topic: Topic): string {
     }
   }
 }
+
+/** The filter of all topics of a kind, of whatever they are about. */
+export const filterOfAll = (root: string, kind: TopicKind): string =>
+  TOPICS[kind].pattern.replace("{root}", root).replaceAll(/\{\w+\}/g, "+");
 
 /** The payload's schema, by type where the table says so. */
 export function payloadSchema(topic: Topic): TSchema {

@@ -1,7 +1,7 @@
 import { HubError } from "../core/errors.ts";
 import { newId, newSecret } from "../core/id.ts";
 import type { Permission } from "../core/permissions.ts";
-import type { Scope, ServicePrincipal, TokenScope, UserPrincipal } from "../core/principal.ts";
+import type { Scope, ServicePrincipal, ServicePurpose, TokenScope, UserPrincipal } from "../core/principal.ts";
 import { isUniqueViolation } from "./database-errors.ts";
 import { authenticateUserJwt } from "./logins.ts";
 import { authenticateLink } from "./oauth-links.ts";
@@ -27,6 +27,8 @@ export interface NewAccessToken extends TokenScope {
   readonly kind: "personal" | "service";
   /** A service's name is also its MQTT username. */
   readonly name: string;
+  /** Of a service. */
+  readonly purpose?: ServicePurpose | undefined;
   readonly userId?: string | null | undefined;
   /** The person who makes it. */
   readonly createdBy?: string | null | undefined;
@@ -50,6 +52,7 @@ export async function createAccessToken(db: Db, keys: SigningKeys, wanted: NewAc
         id,
         kind: wanted.kind,
         name: storableText(wanted.name),
+        purpose: wanted.purpose ?? null,
         user_id: wanted.userId ?? null,
         created_by: wanted.createdBy ?? wanted.userId ?? null,
         organization_id: wanted.organizationId,
@@ -97,6 +100,7 @@ export interface AccessToken extends TokenScope {
   readonly id: string;
   readonly kind: "personal" | "service";
   readonly name: string;
+  readonly purpose: ServicePurpose | null;
   readonly userId: string | null;
   readonly organizationId: string;
   readonly createdAt: string;
@@ -158,6 +162,7 @@ interface TokenRow {
   id: string;
   kind: "personal" | "service";
   name: string;
+  purpose: ServicePurpose | null;
   user_id: string | null;
   organization_id: string;
   permissions: unknown;
@@ -173,6 +178,7 @@ function accessTokens(db: Db, scope: Scope, userId: string | undefined) {
     id: "id",
     kind: "kind",
     name: "name",
+    purpose: "purpose",
     userId: "user_id",
     organizationId: "organization_id",
     permissions: "permissions",
@@ -253,8 +259,8 @@ async function findToken(db: Db, keys: readonly SigningKey[], token: string): Pr
 }
 
 function servicePrincipal(row: TokenRow): ServicePrincipal {
-  const { id, name, organization_id: organizationId } = row;
-  return { kind: "service", id, name, organizationId, credentialId: id, ...limitedBy(row) };
+  const { id, name, purpose, organization_id: organizationId } = row;
+  return { kind: "service", id, name, organizationId, credentialId: id, ...(purpose === null ? {} : { purpose }), ...limitedBy(row) };
 }
 
 /** In the organisation that the token was made in. */

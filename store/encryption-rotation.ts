@@ -19,6 +19,7 @@ const COLUMNS = [
   { table: "inbound_hooks", column: "former_secret_encrypted", keyColumn: "former_secret_key_id" },
   { table: "alexa_grants", column: "access_encrypted", keyColumn: "access_key_id" },
   { table: "alexa_grants", column: "refresh_encrypted", keyColumn: "refresh_key_id" },
+  { table: "homekit_bridges", column: "secrets_encrypted", keyColumn: "secrets_key_id" },
 ] as const;
 type Column = (typeof COLUMNS)[number];
 

@@ -1,7 +1,7 @@
 import Type, { type Static } from "typebox";
 import { HubError } from "../../core/errors.ts";
 import { DEVICE_PERMISSIONS, may, type Permission, PERMISSIONS } from "../../core/permissions.ts";
-import { actorOf } from "../../core/principal.ts";
+import { actorOf, SERVICE_PURPOSES, type ServicePurpose } from "../../core/principal.ts";
 import { type AccessToken, createAccessToken, findAccessToken, listAccessTokens, revokeAccessToken } from "../../store/access-tokens.ts";
 import { personBehind } from "../../store/authors.ts";
 import { requireAccess } from "../authenticate.ts";
@@ -18,6 +18,10 @@ const AccessTokenView = Type.Object(
     id: Type.String(),
     kind: Kind,
     name: Type.String(),
+    purpose: Type.Unsafe<ServicePurpose | null>({
+      anyOf: [Type.Enum([...SERVICE_PURPOSES]), { type: "null" }],
+      description: "What a service is for: its commands come from there, in the state's reasons and in the audit",
+    }),
     user_id: nullable("string"),
     organization_id: Type.String(),
     permissions: Type.Unsafe<Permission[] | null>({
@@ -41,6 +45,7 @@ function tokenJson(token: AccessToken): Static<typeof AccessTokenView> {
     id: token.id,
     kind: token.kind,
     name: token.name,
+    purpose: token.purpose,
     user_id: token.userId,
     organization_id: token.organizationId,
     permissions: token.permissions === undefined ? null : [...token.permissions],
@@ -52,7 +57,7 @@ function tokenJson(token: AccessToken): Static<typeof AccessTokenView> {
   };
 }
 
-const { id, kind, name, permissions, devices, expires_at } = AccessTokenView.properties;
+const { id, kind, name, purpose, permissions, devices, expires_at } = AccessTokenView.properties;
 
 export const create = defineRoute({
   method: "POST",
@@ -66,6 +71,7 @@ export const create = defineRoute({
     {
       kind: Kind,
       name: Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" }),
+      purpose: Type.Optional(Type.Enum([...SERVICE_PURPOSES], { description: "Of a service account" })),
       expires_in_s: Type.Optional(Type.Integer({ minimum: 60, maximum: 315_360_000, description: "without it the token has no end" })),
       permissions: Type.Optional(
         Type.Array(Type.Enum([...PERMISSIONS]), {
@@ -90,7 +96,10 @@ export const create = defineRoute({
   replies: {
     201: {
       description: "The token, shown once",
-      schema: Type.Object({ id, kind, name, token: Type.String(), permissions, devices, expires_at }, { title: "AccessTokenCreated" }),
+      schema: Type.Object(
+        { id, kind, name, purpose, token: Type.String(), permissions, devices, expires_at },
+        { title: "AccessTokenCreated" },
+      ),
     },
   },
   errors: ["conflict", "not_found", "quota_exceeded"],
@@ -103,6 +112,7 @@ export const create = defineRoute({
       const made = await createAccessToken(db, context.keys, {
         kind: body.kind,
         name: body.name,
+        purpose: body.kind === "service" ? body.purpose : undefined,
         organizationId,
         userId,
         createdBy: await personBehind(db, actorOf(principal), null),
@@ -112,6 +122,7 @@ export const create = defineRoute({
       const said = {
         kind: body.kind,
         name: body.name,
+        purpose: (body.kind === "service" ? body.purpose : undefined) ?? null,
         permissions: scope.permissions ?? null,
         devices: scope.deviceIds ?? null,
         expires_at: expiresAt,

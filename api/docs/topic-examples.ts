@@ -168,6 +168,30 @@ export const TOPIC_EXAMPLES: Readonly<Record<Exclude<TopicKind, "up" | "down">, 
     payload: json({ anything: "you like" }),
     note: "The organisation's own topics, of any depth: for scripts, Node-RED and other programs that talk to each other. The hub checks who may read and write, and nothing else.",
   },
+  homekit_list: {
+    payload: json({
+      follow: [`hexa/+/availability`, `hexa/+/relay/+/state`],
+      accessories: [
+        {
+          uid: "relay-7kq2mzd94x",
+          name: "Hall",
+          model: "R4",
+          firmware: "1.2.0",
+          availability: `hexa/relay-7kq2mzd94x/availability`,
+          services: [
+            {
+              id: "relay-0",
+              kind: "switch",
+              name: "Hall",
+              state: `hexa/relay-7kq2mzd94x/relay/0/state`,
+              set: `hexa/relay-7kq2mzd94x/relay/0/set`,
+            },
+          ],
+        },
+      ],
+    }),
+    note: "All that one HomeKit bridge shows, for the Homebridge plugin `homebridge-hexahub`: an accessory that is not in it is removed. With `HEXA_HOMEKIT`.",
+  },
   sys: {
     payload: "42",
     note: "Every 10 s, by mosquitto's names where it has one: `clients/connected`, `messages/received` and so on. For administrators of the hub only, who log in with their e-mail address and their password or an access token.",

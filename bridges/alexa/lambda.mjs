@@ -3,6 +3,7 @@
 
 /** Alexa waits 8 s; of her own accord the hub answers within 5. */
 const PATIENCE_MS = 7_000;
+/** @type {Readonly<Record<number, string>>} */
 const TYPES = {
   400: "INVALID_DIRECTIVE",
   413: "INVALID_DIRECTIVE",
@@ -11,6 +12,7 @@ const TYPES = {
   503: "BRIDGE_UNREACHABLE",
 };
 
+/** @param {{ readonly directive: Directive }} request */
 export const handler = async (request) => {
   try {
     const response = await fetch(new URL("/api/v1/alexa", process.env.HUB_URL), {
@@ -23,11 +25,18 @@ export const handler = async (request) => {
     if (response.status === 200) return await response.json();
     return failed(request, TYPES[response.status] ?? "INTERNAL_ERROR", `the hub answered ${response.status}`);
   } catch (error) {
-    console.error("the hub cannot be reached:", error.cause?.code ?? error.name);
+    const { name, cause } = /** @type {Error & { cause?: { code?: string } }} */ (error);
+    console.error("the hub cannot be reached:", cause?.code ?? name);
     return failed(request, "BRIDGE_UNREACHABLE", "the hub cannot be reached");
   }
 };
 
+/**
+ * @typedef {{ readonly header: { readonly namespace: string, readonly correlationToken?: string }, readonly endpoint?: { readonly endpointId: string } }} Directive
+ * @param {{ readonly directive: Directive }} request
+ * @param {string} type
+ * @param {string} message
+ */
 function failed({ directive: { header, endpoint } }, type, message) {
   const { namespace, correlationToken } = header;
   const isGrant = namespace === "Alexa.Authorization";

@@ -14,6 +14,7 @@ import { ALEXA_ROWS } from "./matrix-alexa.ts";
 import { addInsight, ANALYTICS_ROWS } from "./matrix-analytics.ts";
 import { HOME_ROWS } from "./matrix-homes.ts";
 import { HOME_ASSISTANT_ROWS } from "./matrix-home-assistant.ts";
+import { HOMEKIT_ROWS } from "./matrix-homekit.ts";
 import { addIrCode, IR_ROWS } from "./matrix-ir.ts";
 import { addSensors, SENSOR_ROWS } from "./matrix-sensors.ts";
 import { addImport, READING_ROWS } from "./matrix-readings.ts";
@@ -62,6 +63,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   [`DELETE ${RETENTION}`]: ON_SERIES,
   ...HOME_ROWS,
   ...IR_ROWS,
+  ...HOMEKIT_ROWS,
   ...SENSOR_ROWS,
   ...PLACE_ROWS,
   ...SETTINGS_ROWS,

@@ -84,6 +84,8 @@ test("without an environment every setting has its default", () => {
       outboundAllow: [],
       outboundPorts: [80, 443, 8080, 8443],
       hookRate: 120,
+      homekit: "off",
+      homekitBind: "",
       shutdownTimeoutMs: 10_000,
       logLevel: "info",
       loginFailures: 10,

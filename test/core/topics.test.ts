@@ -25,6 +25,7 @@ const topic: fc.Arbitrary<Topic> = fc.oneof(
   fc.record({ kind: fc.constant("hub_availability" as const), organizationId: level }),
   fc.record({ kind: fc.constant("button_press" as const), uid, button: fc.constantFrom("identify" as const, "restart" as const) }),
   fc.record({ kind: fc.constant("ha_discovery" as const), component: level, organizationId: level, uid }),
+  fc.record({ kind: fc.constant("homekit_list" as const), organizationId: level, bridge: index }),
   fc.constant({ kind: "ha_status" as const }),
 );
 const root = fc.stringMatching(/^[a-z0-9][a-z0-9_-]{0,20}$/).filter((text) => text !== "homeassistant");
@@ -97,6 +98,7 @@ for (const [text, expected] of [
   [`hexa/${UID}/down/error`, { kind: "down", uid: UID, type: "error" }],
   ["hexa-app/org/events/device.online", { kind: "event", organizationId: "org", type: "device.online" }],
   ["hexa-app/org/users/u/notifications", { kind: "notification", organizationId: "org", userId: "u" }],
+  ["hexa-app/org/homekit/1", { kind: "homekit_list", organizationId: "org", bridge: 1 }],
   ["homeassistant/status", { kind: "ha_status" }],
   ["hexa-app/org/availability", { kind: "hub_availability", organizationId: "org" }],
   [`hexa/${UID}/button/restart/press`, { kind: "button_press", uid: UID, button: "restart" }],
@@ -133,6 +135,9 @@ for (const text of [
   "hexa-app//events/x",
   "hexa-app/org/events",
   "hexa-app/org/users//notifications",
+  "hexa-app/org/homekit",
+  "hexa-app/org/homekit/01",
+  "hexa-app/org/homekit/0/more",
   "homeassistant/config",
   "homeassistant/device/x/config",
   `homeassistant/device/hexa_${UID}/config`,
@@ -160,6 +165,7 @@ test("nobody but a device publishes up, nobody but the hub publishes down, state
     "sys",
     "ha_discovery",
     "hub_availability",
+    "homekit_list",
   ] as const)
     assert.equal(TOPICS[kind].publish, "nobody", kind);
 });

@@ -13,7 +13,10 @@ test("the image holds every folder of the source, and the build gets no more tha
   const source = include.filter((entry) => entry !== "test").toSorted();
   const copied = [...DOCKERFILE.matchAll(/^COPY (?!--from)(.+) \.\/\S*$/gm)].flatMap(([, files = ""]) => files.split(" "));
   const besides = ["hexahub.js", "package.json", "package-lock.json", ".npmrc", "LICENSE"];
-  assert.deepEqual([...new Set(copied)].filter((file) => !besides.includes(file)).toSorted(), source);
+  // npm has to know what the packages of the workspaces need before it installs them.
+  const { workspaces } = JSON.parse(read("package.json")) as { workspaces: string[] };
+  const expected = [...source, ...workspaces.map((folder) => `${folder}/package.json`)].toSorted();
+  assert.deepEqual([...new Set(copied)].filter((file) => !besides.includes(file)).toSorted(), expected);
   const allowed = [...read(".dockerignore").matchAll(/^!(.+)$/gm)].map(([, file = ""]) => file);
   assert.deepEqual(allowed.toSorted(), [...source, ...besides].toSorted());
 });
