@@ -2,7 +2,6 @@ import * as alertRuleVersions from "./alerts/versions.ts";
 import * as scheduleVersions from "./schedules/versions.ts";
 import * as alerts from "./alerts/alerts.ts";
 import * as alertRules from "./alerts/rules.ts";
-import { alexa } from "./alexa/alexa.ts";
 import { simulate as simulateAlerts } from "./alerts/simulate.ts";
 import { ANALYTICS_ROUTES } from "./analytics/routes.ts";
 import { list as audit } from "./audit/audit.ts";
@@ -17,16 +16,13 @@ import * as scenes from "./automations/scenes.ts";
 import { trial } from "./automations/trial.ts";
 import * as automationVersions from "./automations/versions.ts";
 import * as accessTokens from "./access-tokens/access-tokens.ts";
-import * as bridges from "./bridges/bridges.ts";
-import * as homeAssistant from "./bridges/home-assistant.ts";
-import { pairings } from "./bridges/homekit.ts";
+import { BRIDGE_ROUTES } from "./bridges/routes.ts";
 import * as contacts from "./contacts/contacts.ts";
 import * as demo from "./demo/demo.ts";
 import { issueCertificate } from "./devices/certificates.ts";
 import { command, history } from "./devices/commands.ts";
 import * as credentials from "./devices/credentials.ts";
 import * as devices from "./devices/devices.ts";
-import * as exposure from "./devices/exposure.ts";
 import { addDevice, registerDevice } from "./devices/enrolment.ts";
 import * as irCodes from "./devices/ir-codes.ts";
 import * as irExchange from "./devices/ir-exchange.ts";
@@ -57,7 +53,6 @@ import * as logins from "./people/logins.ts";
 import * as members from "./people/members.ts";
 import * as organizations from "./people/organizations.ts";
 import * as preferences from "./people/preferences.ts";
-import * as oauthClients from "./oauth/clients.ts";
 import * as entities from "./places/entities.ts";
 import * as projectMembers from "./places/project-members.ts";
 import * as projects from "./places/projects.ts";
@@ -282,19 +277,7 @@ export const ROUTES: readonly Route[] = [
   alerts.resolve,
   alerts.silence,
   simulateAlerts,
-  bridges.list,
-  homeAssistant.createAccount,
-  homeAssistant.updateAccount,
-  bridges.show,
-  bridges.resend,
-  bridges.unlink,
-  alexa,
-  pairings,
-  exposure.show,
-  exposure.update,
-  oauthClients.create,
-  oauthClients.list,
-  oauthClients.remove,
+  ...BRIDGE_ROUTES,
   riskPolicy.show,
   riskPolicy.put,
   assessRisk,

@@ -361,10 +361,8 @@ function buildTopic(root: string, topic: Topic): string {
       return `${SYS}${topic.name}`;
     case "ha_status":
       return "homeassistant/status";
-    case "ha_discovery": {
-      const part = topic.part === undefined ? "" : `_${topic.part}`;
-      return `homeassistant/${topic.component}/${topic.organizationId}/hexa_${topic.uid}${part}/config`;
-    }
+    case "ha_discovery":
+      return `homeassistant/${topic.component}/${topic.organizationId}/hexa_${topic.uid}${topic.part === undefined ? "" : `_${topic.part}`}/config`;
   }
 }
 
