@@ -12,6 +12,7 @@ import type { Bus, Commands, EventSink, Log, Metrics } from "../../core/bus.ts";
 import type { Command } from "../../core/command.ts";
 import { HubError } from "../../core/errors.ts";
 import { newAudit, newEvent } from "../../core/event.ts";
+import { isUuid } from "../../core/id.ts";
 import { pressOf } from "../../core/ir-signal.ts";
 import { may, mayOn, scopeOf } from "../../core/permissions.ts";
 import { actorOf } from "../../core/principal.ts";
@@ -224,7 +225,8 @@ async function ofScene(context: DirectivesContext, directive: AlexaDirective, { 
   const { namespace, name } = directive.header;
   const { principal, rights } = asker;
   const { organizationId } = principal;
-  if (scopeOf(rights, "device.control").kind === "devices") throw new AlexaError("NO_SUCH_ENDPOINT", "there is no such endpoint");
+  if (!isUuid(sceneId) || scopeOf(rights, "device.control").kind === "devices")
+    throw new AlexaError("NO_SUCH_ENDPOINT", "there is no such endpoint");
   const scope = { kind: "organization", organizationId } as const;
   const scene = await getScene(context.db, scope, sceneId);
   const endpointId = directive.endpoint?.endpointId as string;

@@ -103,7 +103,9 @@ export function endpointsOf(device: HomeDevice, facts: HomeFacts | undefined): D
         category: "SWITCH",
         capabilities: [
           readCapability("PowerController", "powerState"),
-          ...relayNames.map((own, index) => instanceCapability("ToggleController", "toggleState", `relay:${index}`, { names: [own] })),
+          ...relayNames.map((own, index) =>
+            instanceCapability("ToggleController", "toggleState", `relay:${index}`, { names: [spoken(own, `relay ${index + 1}`)] }),
+          ),
         ],
       }),
     );
@@ -190,7 +192,8 @@ const remote = (device: HomeDevice): DeviceEndpoint =>
 const CONTACTS = new Set(["door", "garage_door", "opening", "window"]);
 const MOTIONS = new Set(["motion", "moving", "occupancy", "presence"]);
 
-function sensorKind({ platform, device_class: name = "", unit_of_measurement: unit }: Sensor): SensorKind | undefined {
+/** undefined for what Alexa has no words for. */
+export function sensorKind({ platform, device_class: name = "", unit_of_measurement: unit }: Sensor): SensorKind | undefined {
   if (platform === "binary_sensor") return CONTACTS.has(name) ? "contact" : MOTIONS.has(name) ? "motion" : undefined;
   if (name === "temperature") return unit === undefined || Object.hasOwn(SCALES, unit) ? "temperature" : undefined;
   return unit === "%" || Object.hasOwn(RANGES, name) ? "range" : undefined;
@@ -231,7 +234,7 @@ function rangeCapability(sensor: Sensor, own: string): Capability {
   const { minimumValue, maximumValue, precision } = rangeOf(sensor);
   const isPercent = rangeOf(sensor) === PERCENT;
   return instanceCapability("RangeController", "rangeValue", "value", {
-    names: [own],
+    names: [spoken(own, "value")],
     isReadOnly: true,
     configuration: {
       supportedRange: { minimumValue, maximumValue, precision },
@@ -247,6 +250,8 @@ export function spoken(name: string, otherwise: string): string {
     .replaceAll(/[^\p{L}\p{M}\p{N}]+/gu, " ")
     .trim()
     .slice(0, 128)
+    // Not through the middle of a character.
+    .replace(/[\uD800-\uDBFF]$/, "")
     .trim();
   return clean === "" ? otherwise.replaceAll("-", " ") : clean;
 }

@@ -15,7 +15,7 @@ import { findUser, userPrincipal } from "../../store/users.ts";
 import { AmazonError, CLIENT_REFUSED } from "./amazon.ts";
 import { causeOf, differenceOf, toldOf } from "./changes.ts";
 import { scenesFor } from "./directives.ts";
-import { type Description, type DeviceEndpoint, endpointsFor, endpointsOf, visibleEndpoints } from "./endpoints.ts";
+import { type Description, type DeviceEndpoint, endpointsFor, endpointsOf, sensorKind, visibleEndpoints } from "./endpoints.ts";
 import { GrantTokens, type GrantTokensContext } from "./grant-tokens.ts";
 import { propertiesOf } from "./properties.ts";
 
@@ -34,8 +34,10 @@ const AT_ONCE = 4;
 const CHUNK = 50;
 const FIRST_BACK_OFF_MS = 1_000;
 const MAX_BACK_OFF_MS = 300_000;
-/** What nobody tells of (rights, scenes of another node) is seen by then. */
+/** What nobody tells of is seen by then. */
 const LOOK_AGAIN_MS = 60_000;
+/** Whether somebody may do something else now. */
+const LOOK_AT_RIGHTS_MS = 1_000;
 
 /**
  * Tells Alexa by one grant what becomes of the home. What waits is the devices that have changed, not their changes: each is told
@@ -48,7 +50,9 @@ export class Link implements AsyncDisposable {
   readonly #tokens: GrantTokens;
   /** By device, from when on; by a clock that nobody sets. */
   readonly #dirty = new Map<string, number>();
+  /** By endpoint, and by device: until when readings wait. */
   readonly #slowUntil = new Map<string, number>();
+  readonly #readUntil = new Map<string, number>();
   readonly #running: Promise<void>;
   #told: Map<string, ToldEndpoint> | undefined;
   #isSynced = false;
@@ -68,7 +72,23 @@ export class Link implements AsyncDisposable {
 
   /** Something of the device may be another than Alexa knows. */
   note(deviceId: string): void {
-    if (!this.#dirty.has(deviceId)) this.#dirty.set(deviceId, performance.now() + GATHER_MS);
+    this.#noteAt(deviceId, performance.now() + GATHER_MS);
+  }
+
+  /** As {@link Link.note}, of a sensor. */
+  noteSensor(deviceId: string, key: string): void {
+    const sensor = this.#following?.home.get(deviceId)?.sensors.get(key);
+    const kind = sensor && sensorKind(sensor);
+    if (!kind) return;
+    const soon = performance.now() + GATHER_MS;
+    const isSlow = kind === "temperature" || kind === "range";
+    this.#noteAt(deviceId, isSlow ? Math.max(soon, this.#readUntil.get(deviceId) ?? 0) : soon);
+    if (isSlow) this.#readUntil.set(deviceId, Math.max(this.#readUntil.get(deviceId) ?? 0, soon + SLOW_GAP_MS));
+  }
+
+  #noteAt(deviceId: string, at: number): void {
+    if ((this.#dirty.get(deviceId) ?? Infinity) <= at) return;
+    this.#dirty.set(deviceId, at);
     this.#woken.resolve();
   }
 
@@ -92,15 +112,18 @@ export class Link implements AsyncDisposable {
     using following = await this.#context.homes.follow(grant.organizationId, (change) => this.#homeChanged(change));
     this.#following = following;
     for (const id of following.home.keys()) this.note(id);
+    const { access } = this.#context;
     let lookAgainAt = performance.now() + LOOK_AGAIN_MS;
+    let { version } = access;
     while (!signal.aborted) {
-      if (performance.now() >= lookAgainAt) {
+      if (performance.now() >= lookAgainAt || access.version !== version) {
         lookAgainAt = performance.now() + LOOK_AGAIN_MS;
+        ({ version } = access);
         this.#isSynced = false;
       }
       try {
         const didSomething = await this.#step();
-        if (!didSomething) await this.#wait(lookAgainAt);
+        if (!didSomething) await this.#wait(performance.now() + LOOK_AT_RIGHTS_MS);
       } catch (error) {
         if (signal.aborted || !(await this.#recover(error))) return;
       }
@@ -262,9 +285,7 @@ export class Link implements AsyncDisposable {
     if (changed.length === 0) return;
     const quietUntil = this.#slowUntil.get(endpointId) ?? 0;
     if (isSlow && performance.now() < quietUntil) {
-      const due = this.#dirty.get(device.id);
-      if (due === undefined || due > quietUntil) this.#dirty.set(device.id, quietUntil);
-      return;
+      return this.#noteAt(device.id, quietUntil);
     }
     const change = { cause: { type: causeOf(part, changed, facts) }, properties: changed };
     await this.#send("ChangeReport", (token) =>

@@ -88,7 +88,11 @@ class Reporter implements AsyncDisposable {
       const parsed = topics.parse(topic);
       const device = parsed && "uid" in parsed ? find(parsed.uid) : undefined;
       if (!device) return;
-      for (const link of this.#links.values()) if (link.grant.organizationId === device.organizationId) link.note(device.id);
+      for (const link of this.#links.values()) {
+        if (link.grant.organizationId !== device.organizationId) continue;
+        if (parsed?.kind === "sensor_state") link.noteSensor(device.id, parsed.key);
+        else link.note(device.id);
+      }
     };
     for (const name of ["availability", "relay/+/state", "light/+/state", "sensor/+/state"])
       stack.use(bus.subscribe(`${topics.root}/+/${name}`, onState, "everywhere"));

@@ -170,6 +170,7 @@ describe("Alexa's directives", () => {
       ["Alexa.PowerController.TurnOn", { part: "sensor:door" }, "INVALID_DIRECTIVE"],
       ["Alexa.PowerController.TurnOn", { endpointId: "../../etc" }, "NO_SUCH_ENDPOINT"],
       ["Alexa.PowerController.TurnOn", { endpointId: "scene:nothing" }, "NO_SUCH_ENDPOINT"],
+      ["Alexa.SceneController.Activate", { endpointId: `scene:${randomUUID()}` }, "NO_SUCH_ENDPOINT"],
       ["Alexa.PowerController.TurnOn", {}, "INVALID_AUTHORIZATION_CREDENTIAL"],
       ["Alexa.PowerController.Explode", { part: "relay:0" }, "INVALID_DIRECTIVE"],
       ["Alexa.PowerController.TurnOn", { part: "relay:0", payloadVersion: "2" }, "INVALID_DIRECTIVE"],

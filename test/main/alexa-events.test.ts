@@ -65,6 +65,14 @@ describe("what Alexa is told unasked", () => {
     await until(() => gateway.states.get(`${uid}:sensor:door Alexa.ContactSensor`) === "DETECTED", { what: "the door" });
     assert.equal(causeIn(changesOf(gateway, `${uid}:sensor:door`).at(-1) as AlexaMessage), "PHYSICAL_INTERACTION");
 
+    // Readings wait for their turn, and nothing waits with them.
+    const warmth = () => (gateway.states.get(`${uid}:sensor:temperature Alexa.TemperatureSensor`) as { value: number } | undefined)?.value;
+    await until(() => warmth() === 20, { what: "the temperature" });
+    await device.sendTelemetry({ temperature: 25 });
+    await device.sendTelemetry({ door: false });
+    await until(() => gateway.states.get(`${uid}:sensor:door Alexa.ContactSensor`) === "NOT_DETECTED", { what: "the door again" });
+    assert.equal(warmth(), 20);
+
     gateway.fault = { status: 503, code: "SERVICE_UNAVAILABLE_EXCEPTION" };
     for (const brightness of [10, 20, 30, 40, 50])
       await scene.ask("Alexa.BrightnessController.SetBrightness", { part: "light:0", payload: { brightness } });
