@@ -75,6 +75,8 @@ const STATUS = "homeassistant/status";
 /** Each of them is subscribed to by itself, devices last. */
 const FILTERS = [...PLATFORMS, "device"].flatMap((name) => [`homeassistant/${name}/+/config`, `homeassistant/${name}/+/+/config`]);
 const FILTERS_A_PACKET = 500;
+/** What is to be followed is gathered for so long. */
+const COOLDOWN_MS = 100;
 const RECONNECT_MS = 200;
 const CONNECT_TIMEOUT_MS = 10_000;
 
@@ -86,10 +88,15 @@ class Home implements HomeAssistant {
   discoveries = 0;
   readonly #options: HomeAssistantOptions;
   readonly #registry = new Map<string, Registered>();
+  readonly #byUniqueId = new Map<string, Entity>();
+  /** Entity ids of the registry, and of entities without a unique id. */
+  readonly #taken = new Set<string>();
   /** By what a component's messages have in common. */
   readonly #discovered = new Map<string, { readonly topic: string; readonly entity: Entity }>();
   readonly #listeners = new Map<string, Set<Entity>>();
   readonly #asked = new Map<string, 0 | 1 | 2>();
+  readonly #unasked = new Set<string>();
+  #asking: NodeJS.Timeout | undefined;
   /** Discovery topics that have something, as far as it was seen. */
   readonly #kept = new Set<string>();
   #client: mqtt.MqttClient | undefined;
@@ -112,7 +119,7 @@ class Home implements HomeAssistant {
   }
 
   find(uniqueId: string): Entity | undefined {
-    return [...this.entities.values()].find((entity) => entity.uniqueId === uniqueId);
+    return this.#byUniqueId.get(uniqueId);
   }
 
   shows(entityId: string, state: string, timeoutMs = 10_000): Promise<Entity> {
@@ -160,11 +167,16 @@ class Home implements HomeAssistant {
 
   async stop(): Promise<void> {
     const client = this.#client;
+    clearTimeout(this.#asking);
+    this.#asking = undefined;
+    this.#unasked.clear();
     if (client?.connected) await client.publishAsync(STATUS, "offline");
     this.#client = undefined;
     // Without a connection there is nothing to say good-bye to.
     await client?.endAsync(!client.connected);
+    for (const { uniqueId, entityId } of this.entities.values()) if (uniqueId === "") this.#taken.delete(entityId);
     this.entities.clear();
+    this.#byUniqueId.clear();
     this.#discovered.clear();
     this.#listeners.clear();
     this.#asked.clear();
@@ -303,6 +315,7 @@ class Home implements HomeAssistant {
     const entityId = this.#register(platform, config, device);
     const entity = new Entity({ key, platform, entityId }, config, () => this.connected);
     this.entities.set(entityId, entity);
+    if (entity.uniqueId !== "") this.#byUniqueId.set(entity.uniqueId, entity);
     return entity;
   }
 
@@ -311,14 +324,15 @@ class Home implements HomeAssistant {
     const uniqueId = typeof config.unique_id === "string" ? config.unique_id : undefined;
     const key = `${platform} ${uniqueId ?? ""}`;
     const known = uniqueId === undefined ? undefined : this.#registry.get(key);
-    const inUse = new Set([...Object.values(this.registry()), ...this.entities.keys()]);
-    if (known && (!known.removed || !inUse.has(known.entityId))) {
+    if (known && (!known.removed || !this.#taken.has(known.entityId))) {
       known.removed = false;
+      this.#taken.add(known.entityId);
       return known.entityId;
     }
     const wanted = typeof config.default_entity_id === "string" ? config.default_entity_id : `${platform}.${objectIdOf(config, device)}`;
     let entityId = wanted;
-    for (let number = 2; inUse.has(entityId); number++) entityId = `${wanted}_${number}`;
+    for (let number = 2; this.#taken.has(entityId); number++) entityId = `${wanted}_${number}`;
+    this.#taken.add(entityId);
     if (uniqueId !== undefined) this.#registry.set(key, { entityId, removed: false });
     return entityId;
   }
@@ -328,8 +342,10 @@ class Home implements HomeAssistant {
     if (!entity) return;
     this.#discovered.delete(key);
     this.entities.delete(entity.entityId);
+    this.#byUniqueId.delete(entity.uniqueId);
     const registered = this.#registry.get(`${entity.platform} ${entity.uniqueId}`);
     if (registered && forGood) registered.removed = true;
+    if (!registered || forGood) this.#taken.delete(entity.entityId);
     for (const topic of entity.topics) this.#unlisten(topic, entity);
   }
 
@@ -340,11 +356,19 @@ class Home implements HomeAssistant {
       this.#listeners.set(topic, listeners.add(entity));
       this.#asked.set(topic, Math.max(qos, this.#asked.get(topic) ?? 0) as 0 | 1 | 2);
     }
-    const client = this.#client;
-    if (!client?.connected || topics.length === 0) return;
     // What others follow, too, is asked for again, since the broker then says again what it keeps.
-    const asked = new Map(topics.map((topic) => [topic, this.#asked.get(topic) ?? 0]));
-    this.#subscribe(client, asked).catch(() => undefined);
+    for (const topic of topics) this.#unasked.add(topic);
+    this.#asking ??= setTimeout(() => this.#ask(), COOLDOWN_MS);
+  }
+
+  #ask(): void {
+    const topics = [...this.#unasked].filter((topic) => this.#asked.has(topic));
+    this.#unasked.clear();
+    this.#asking = undefined;
+    const client = this.#client;
+    // A loss of the connection is followed by asking for everything.
+    if (client?.connected)
+      this.#subscribe(client, new Map(topics.map((topic) => [topic, this.#asked.get(topic) ?? 0]))).catch(() => undefined);
   }
 
   #unlisten(topic: string, entity: Entity): void {
