@@ -27,6 +27,7 @@ const deviceOf = (number: number, more: Partial<HomeDevice> = {}): HomeDevice =>
   room: null,
   relays: 1,
   lights: 0,
+  tunableLights: [],
   inputs: 0,
   hasIr: false,
   settings: {},
