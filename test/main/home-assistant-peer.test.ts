@@ -270,6 +270,29 @@ test("another organisation's Home Assistant sees nothing and reaches nothing", a
   );
 });
 
+test("a device that goes to another organisation leaves one Home Assistant and comes to the other, with nothing between them", async () => {
+  await using two = await startTwoOrganizations(undefined);
+  const { hub, alice, mallory } = two;
+  const { uid, id, token } = await alice.api.addDevice({ name: "Hers", capabilities: RELAY });
+  await using _device = await relayOf(hub.mqtt, { uid, token });
+  await using hers = await join(hub.mqtt, await makeAccount(alice.api));
+  await using his = await join(hub.mqtt, await makeAccount(mallory.api));
+  const { entityId, config } = await entityOf(hers, uid, "switch");
+  await hers.shows(entityId, "off");
+  const released = await alice.api.call<{ claim_code: string }>("POST", `/api/v1/devices/${id}/release`);
+  assert.equal(released.status, 200, JSON.stringify(released.body));
+  await until(() => entitiesOf(hers, uid).length === 0, { what: "it to leave" });
+  assert.deepEqual([hers.ghosts(), await hers.orphans([])], [[], []]);
+  await must(mallory.api, "POST", "/api/v1/devices/claim", { claim_code: released.body.claim_code });
+  const relay = await entityOf(his, uid, "switch");
+  await until(() => relay.available, { what: "it to be there" });
+  assert.equal(relay.uniqueId, config["unique_id"]);
+  await his.turn(relay.entityId, "on");
+  await his.shows(relay.entityId, "on");
+  await hers.restart();
+  assert.deepEqual([entitiesOf(hers, uid), await hers.orphans([]), hers.faults, his.faults], [[], [], [], []]);
+});
+
 test("unlinked, it has nothing more, and its account is over", async () => {
   await using hub = await startHub();
   const api = await hub.api.login();
