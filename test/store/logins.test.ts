@@ -137,6 +137,8 @@ forEachEngine(({ test }) => {
         userId: one.user.id,
         address: "10.0.0.1",
         organizationId: null,
+        clientId: null,
+        scopes: null,
         userAgent: null,
         ttlMs: HOUR,
         createdAt: new Date(NOW).toISOString(),
