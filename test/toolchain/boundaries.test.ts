@@ -27,6 +27,7 @@ const OWNERS: Record<string, readonly string[]> = {
   ws: ["broker/"],
   "@peculiar/x509": ["broker/"],
   koa: ["api/"],
+  "oidc-provider": ["api/"],
   "koa-helmet": ["api/"],
   "rate-limiter-flexible": ["api/"],
   "@koa/router": ["api/"],
