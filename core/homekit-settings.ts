@@ -13,11 +13,11 @@ export const HOMEKIT_SETTINGS = {
       description: "Id of the organisation whose devices are in HomeKit. Without it: the only one that there is.",
     }),
   ),
-  homekitBind: Type.String({
+  homekitAnnounce: Type.String({
     default: "",
     maxLength: 1_024,
     pattern: "^[A-Za-z0-9.:%_-]*(,[A-Za-z0-9.:%_-]+)*$",
     description:
-      "Addresses or network interfaces that the bridges of HomeKit listen on, separated by commas. Without it: all of them, whatever HEXA_HOST says.",
+      "Addresses or network interfaces on which the bridges of HomeKit are announced (mDNS), separated by commas; all of them without it. Their ports are open on every one, whatever HEXA_HOST says.",
   }),
 };

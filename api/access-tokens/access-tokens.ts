@@ -1,4 +1,5 @@
 import Type, { type Static } from "typebox";
+import { fault } from "../../core/definition.ts";
 import { HubError } from "../../core/errors.ts";
 import { DEVICE_PERMISSIONS, may, type Permission, PERMISSIONS } from "../../core/permissions.ts";
 import { actorOf, SERVICE_PURPOSES, type ServicePurpose } from "../../core/principal.ts";
@@ -105,6 +106,7 @@ export const create = defineRoute({
   errors: ["conflict", "not_found", "quota_exceeded"],
   handler: ({ context, principal, rights, body, commit }) => {
     const userId = ownerOf({ principal, rights }, body.kind);
+    if (body.kind === "personal" && body.purpose !== undefined) throw fault("/purpose", "is of service accounts: yours acts as you");
     const expiresAt = body.expires_in_s === undefined ? null : new Date(context.clock() + body.expires_in_s * 1000).toISOString();
     const { organizationId } = principal;
     return commit(async (db) => {
@@ -112,7 +114,7 @@ export const create = defineRoute({
       const made = await createAccessToken(db, context.keys, {
         kind: body.kind,
         name: body.name,
-        purpose: body.kind === "service" ? body.purpose : undefined,
+        purpose: body.purpose,
         organizationId,
         userId,
         createdBy: await personBehind(db, actorOf(principal), null),
@@ -122,7 +124,7 @@ export const create = defineRoute({
       const said = {
         kind: body.kind,
         name: body.name,
-        purpose: (body.kind === "service" ? body.purpose : undefined) ?? null,
+        purpose: body.purpose ?? null,
         permissions: scope.permissions ?? null,
         devices: scope.deviceIds ?? null,
         expires_at: expiresAt,

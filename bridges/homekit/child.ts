@@ -88,7 +88,7 @@ export class Child {
     await this.#context.prepare(this.#health.lastError);
     const { file, args, execArgv } = programOf(this.#context.folder);
     // Without the hub's own environment, which has its secrets in it.
-    const env = { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: this.#context.folder, NO_COLOR: "1" };
+    const env = { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: this.#context.folder };
     const child = fork(file, args, { execArgv, env, cwd: this.#context.folder, stdio: ["ignore", "pipe", "pipe", "ipc"] });
     const gone = once(child, "exit");
     const silence = setTimeout(() => child.kill("SIGKILL"), SILENCE_MS);

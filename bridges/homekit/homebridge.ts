@@ -1,6 +1,7 @@
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 import type { HomekitBridge } from "../../store/homekit.ts";
 
 /** What Homebridge and the plugin have of the hub. */
@@ -11,13 +12,15 @@ export interface HomebridgeSettings {
   readonly caFile: string;
   /** Topic of its list of accessories. */
   readonly topic: string;
-  /** Empty for all. */
+  /** Where it is announced; empty for everywhere. */
   readonly bind: readonly string[];
 }
 
-/** Whether the optional packages are there; in words what is missing otherwise. */
-export function findMissing(): string | undefined {
-  const missing = ["homebridge", "homebridge-lib/Platform"].filter((name) => {
+const PACKAGES = ["homebridge", "homebridge-lib/Platform"];
+
+/** In words what is missing; undefined when the optional packages are there. */
+export function findMissing(packages: readonly string[] = PACKAGES): string | undefined {
+  const missing = packages.filter((name) => {
     try {
       return !import.meta.resolve(name);
     } catch {
@@ -25,7 +28,7 @@ export function findMissing(): string | undefined {
     }
   });
   if (missing.length === 0) return undefined;
-  return `HomeKit needs the optional packages homebridge and homebridge-lib, which are not installed: npm ci --include=optional`;
+  return "HomeKit needs the optional packages homebridge and homebridge-lib, which are not installed: npm ci --include=optional";
 }
 
 /** Below it is what Homebridge keeps: pairings, and the accessories with their rooms. */
@@ -76,4 +79,6 @@ export const programOf = (folder: string): { file: string; args: string[]; execA
 
 /** Homebridge prints how to pair, even when it is asked not to. */
 export const redacted = (text: string): string =>
-  text.replaceAll(/\b\d{3}-\d{2}-\d{3}\b/g, "***-**-***").replaceAll(/X-HM:\/\/\w+/g, "X-HM://***");
+  stripVTControlCharacters(text)
+    .replaceAll(/\b\d{3}-\d{2}-\d{3}\b/g, "***-**-***")
+    .replaceAll(/X-HM:\/\/\w+/g, "X-HM://***");

@@ -300,7 +300,7 @@ export class Homekit implements Bridge, AsyncDisposable {
           url: (urls.mqtt ?? urls.mqtts) as string,
           caFile,
           topic: this.#topicOf(number),
-          bind: config.homekitBind.split(",").filter((one) => one !== ""),
+          bind: config.homekitAnnounce.split(",").filter((one) => one !== ""),
         });
       },
     });

@@ -163,9 +163,25 @@ for (const { name, skip, open } of databases()) {
         [{ devices: [] }, 400, "validation_error"],
         [{ permissions: [] }, 400, "validation_error"],
         [{ permissions: ["everything"] }, 400, "validation_error"],
+        [{ purpose: "homekit" }, 400, "validation_error"],
+        [{ kind: "service", purpose: "toaster" }, 400, "validation_error"],
       ];
       for (const [body, status, code] of refused) assertEnvelope(await make(hub, owner.token, body), status, code);
       assert.deepEqual((await hub.ask("GET", "/api/v1/access-tokens", { token: stranger.token })).json["data"], []);
+    });
+
+    test("of a machine says what it is for, where somebody has said", async () => {
+      await using place = await scene();
+      const { hub, owner } = place;
+      const made = await make(hub, owner.token, { kind: "service", name: "homebridge", purpose: "homekit" });
+      assert.deepEqual([made.status, made.json["purpose"]], [201, "homekit"]);
+      await make(hub, owner.token, { kind: "service", name: "nodered" });
+      const listed = (await hub.ask("GET", "/api/v1/access-tokens", { token: owner.token })).json["data"] as {
+        name: string;
+        purpose: unknown;
+      }[];
+      const purposeOf = (account: string): unknown => listed.find((one) => one.name === account)?.purpose;
+      assert.deepEqual([purposeOf("homebridge"), purposeOf("nodered")], ["homekit", null]);
     });
 
     test("of a machine may do part of what machines may", async () => {

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { accessoryOf, listOf } from "../../bridges/homekit/accessories.ts";
 import { assign, MAX_ACCESSORIES, MAX_BRIDGES } from "../../bridges/homekit/assignment.ts";
-import { redacted } from "../../bridges/homekit/homebridge.ts";
+import { findMissing, redacted } from "../../bridges/homekit/homebridge.ts";
 import { newIdentity, setupUriOf } from "../../bridges/homekit/identity.ts";
 import { listOf as parsed } from "../../bridges/homekit/plugin/list.js";
 import { KINDS } from "../../bridges/homekit/plugin/services.js";
@@ -137,6 +137,11 @@ describe("what a bridge is known by", () => {
   });
 
   test("is in no line of Homebridge that is kept", () => {
-    assert.equal(redacted("│ 031-45-155 │ X-HM://0023ISYWZABCD now"), "│ ***-**-*** │ X-HM://*** now");
+    assert.equal(redacted("\u001b[31m│ 031-45-155 │ X-HM://0023ISYWZABCD now\u001b[39m"), "│ ***-**-*** │ X-HM://*** now");
   });
+});
+
+test("a hub without the optional packages says so in words", () => {
+  assert.equal(findMissing(), undefined);
+  assert.match(findMissing(["homebridge", "homebridge-that-is-not-there"]) ?? "", /homebridge-lib, which are not installed/);
 });

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { describe, test } from "node:test";
 import { startVirtualDevice } from "../../firmware/virtual/device.ts";
 import { type Code, HomeController, idOf, NO_RESPONSE } from "../support/home-controller.ts";
@@ -44,7 +46,7 @@ describe("bridges of HomeKit that end", { timeout: 120_000, concurrency: 3 }, ()
     const options = { dataDir: folder.path, env: HOMEKIT };
     let home: HomeController | undefined;
     let aid: number | undefined;
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       await using hub = await spawnHub(options);
       await hub.api.login();
       if (round === 0) await hub.api.addDevice({ name: "Hall" });
@@ -65,6 +67,28 @@ describe("bridges of HomeKit that end", { timeout: 120_000, concurrency: 3 }, ()
       await until(() => !isThere(pid), { what: "the end of the bridge", timeoutMs: 3_000 });
     }
     await home?.[Symbol.asyncDispose]();
+  });
+
+  test("a port that somebody else has by now is given up for another, and the pairing stays", async () => {
+    await using folder = temporaryFolder();
+    let home: HomeController;
+    let code: Code | undefined;
+    {
+      await using hub = await startHome({ dataDir: folder.path });
+      await hub.api.addDevice({ name: "Hall" });
+      [code] = await codesOf(hub.api, 1);
+      home = await HomeController.pair(code as Code);
+      await home.accessoriesOnce(1);
+    }
+    await using squatter = createServer();
+    squatter.listen(code?.port);
+    await once(squatter, "listening");
+    await using hub = await startHome({ dataDir: folder.path });
+    const [moved] = await codesOf(hub.api, 1);
+    assert.notEqual(moved?.port, code?.port);
+    assert.deepEqual([moved?.username, moved?.pin, moved?.paired], [code?.username, code?.pin, true]);
+    await using again = await home.again(moved as Code);
+    await again.accessoriesOnce(1);
   });
 
   test("what is unlinked is another bridge afterwards, that nobody has added", async () => {

@@ -12,7 +12,7 @@ async function deviceOf(hub: TestHub, { uid, token }: { uid: string; token: stri
   return await startVirtualDevice({ url: hub.mqtt, uid, password: token, deviceClass: "hybrid", capabilities: CAPABILITIES });
 }
 
-describe("a device in HomeKit", { timeout: 60_000 }, () => {
+describe("a device in HomeKit", { timeout: 120_000 }, () => {
   test("is paired with the hub's code, read, written and heard of; without its device it does not respond", async () => {
     await using hub = await startHome();
     const made = await hub.api.addDevice({ name: "Hall", device_class: "hybrid", capabilities: CAPABILITIES });

@@ -85,7 +85,7 @@ test("without an environment every setting has its default", () => {
       outboundPorts: [80, 443, 8080, 8443],
       hookRate: 120,
       homekit: "off",
-      homekitBind: "",
+      homekitAnnounce: "",
       shutdownTimeoutMs: 10_000,
       logLevel: "info",
       loginFailures: 10,
