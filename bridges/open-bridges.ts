@@ -20,9 +20,9 @@ import type { Encryption } from "../store/encryption.ts";
 import { type HomeDirectory, startHomeDirectory } from "../store/home-directory.ts";
 import type { Db } from "../store/open.ts";
 import { openAlexa } from "./alexa/open-alexa.ts";
-import { openDirect } from "./home-assistant/direct.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import { openHomekit } from "./homekit/open-homekit.ts";
+import { openHomeAssistant } from "./home-assistant/open.ts";
 import type { Outbound } from "./outbound/outbound.ts";
 
 /** What the bridges to smart homes need of the hub. */
@@ -67,7 +67,7 @@ export interface Bridges extends AsyncDisposable {
 export async function openBridges(context: BridgeContext): Promise<Bridges> {
   const stack = new AsyncDisposableStack();
   const homes = stack.use(startHomeDirectory(context));
-  const homeAssistant = stack.use(openDirect({ ...context, homes }));
+  const homeAssistant = stack.use(openHomeAssistant({ ...context, homes }));
   const alexa = stack.use(openAlexa({ ...context, homes }));
   const { homekit, pairings: homekitPairings } = await openHomekit({ ...context, homes });
   stack.use(homekit);

@@ -1,13 +1,11 @@
 import type { BusMessage, Commands, DeviceDirectory, Log } from "../core/bus.ts";
-import type { Command } from "../core/command.ts";
 import { HubError } from "../core/errors.ts";
 import { HUB_TOPICS } from "../core/hub-topics.ts";
-import { pressOf } from "../core/ir-signal.ts";
-import { IrSet, LightSet } from "../core/payloads.ts";
+import type { IrSignal } from "../core/ir-signal.ts";
 import { scopeOf } from "../core/permissions.ts";
 import { actorOf, type Member, type Principal } from "../core/principal.ts";
+import { type CommandTopic, topicCommand } from "../core/topic-command.ts";
 import type { Topic } from "../core/topics.ts";
-import { parserFor } from "../core/validate.ts";
 import { getIrCode } from "../store/ir-codes.ts";
 import type { Store } from "../store/open.ts";
 import type { Rights } from "./authorize.ts";
@@ -30,13 +28,6 @@ export interface PublishContext {
 }
 
 export type UpTopic = Extract<Topic, { kind: "up" }>;
-
-type CommandTopic = Extract<Topic, { kind: "relay_set" | "light_set" | "ir_send" | "button_press" }>;
-
-type ButtonTopic = Extract<Topic, { kind: "button_press" }>;
-
-const parseLight = parserFor(LightSet);
-const parseIr = parserFor(IrSet);
 
 /** A device's message of QoS 0: checked at once, stored when there is time. Throws what {@link acceptPublish} throws. */
 export function offerUp({ ingest, directory, clock }: PublishContext, packet: Inbound, topic: UpTopic): void {
@@ -75,7 +66,7 @@ async function acceptCommand(context: PublishContext, sender: Sender, packet: In
   const { principal } = sender;
   const { taskId } = await context.commands().accept({
     device: topic.uid,
-    command: topic.kind === "button_press" ? await pressed(context, topic, packet.payload) : commandOf(topic, packet.payload),
+    command: await topicCommand(topic, packet.payload, (id) => codeOf(context, topic.uid, id)),
     actor: actorOf(principal),
     scope: scopeOf(context.rights.access.of(principal as Member), "device.control"),
     source: principal.kind === "service" ? (principal.purpose ?? "home-assistant") : "mqtt",
@@ -107,38 +98,10 @@ function checkAvailability(payload: Buffer | string): string {
   throw new HubError("validation_error", `online or offline is expected, not ${JSON.stringify(text.slice(0, 32))}`);
 }
 
-async function pressed({ store, directory }: PublishContext, { uid, button }: ButtonTopic, payload: Buffer | string): Promise<Command> {
-  const text = String(payload);
-  if (text !== "PRESS") throw new HubError("validation_error", `a button takes PRESS, not ${JSON.stringify(text.slice(0, 32))}`);
-  if (button === "identify" || button === "restart") return { command: button };
+async function codeOf({ store, directory }: PublishContext, uid: string, codeId: string): Promise<IrSignal> {
   const { id, organizationId } = directory.find(uid) ?? {};
   if (id === undefined || !organizationId) throw new HubError("not_found", "there is no such device");
-  const code = await getIrCode(store.db, { id, organizationId }, button.slice("ir_".length));
-  return { command: "ir_send", ...pressOf(code.signal) };
-}
-
-function commandOf(topic: Exclude<CommandTopic, ButtonTopic>, payload: Buffer | string): Command {
-  const text = String(payload);
-  if (topic.kind === "relay_set") {
-    const state = text.trim().toUpperCase();
-    if (state !== "ON" && state !== "OFF" && state !== "TOGGLE")
-      throw new HubError("validation_error", `a relay takes ON, OFF or TOGGLE, not ${JSON.stringify(text.slice(0, 32))}`);
-    return { command: "set_relay", relay: topic.index, state };
-  }
-  let body: unknown;
-  try {
-    body = JSON.parse(text);
-  } catch (cause) {
-    throw new HubError("bad_json", "the payload is not valid JSON", { cause });
-  }
-  if (topic.kind === "light_set") return { command: "set_light", light: topic.index, ...parseLight(body) };
-  const { timings, modulation, repeat_count, carrier_hz = modulation, repeat = repeat_count } = parseIr(body);
-  return {
-    command: "ir_send",
-    timings,
-    ...(carrier_hz === undefined ? {} : { carrier_hz }),
-    ...(repeat === undefined ? {} : { repeat }),
-  };
+  return (await getIrCode(store.db, { id, organizationId }, codeId)).signal;
 }
 
 /** A device's own unknown topic is a mistake worth naming; everything else must not tell what exists. */

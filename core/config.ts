@@ -20,7 +20,7 @@ export type Config = Readonly<
 >;
 
 /** Settings of later releases. To accept and ignore one would let somebody believe in a backup that is not made. */
-const LATER = /^(OPENAI_API_KEY|HA_MQTT_.+|BACKUP_.+)$/;
+const LATER = /^(OPENAI_API_KEY|BACKUP_.+)$/;
 /** Belongs to the test runner, which may start a hub below itself. */
 const FOREIGN = /^HEXA_TEST_/;
 
@@ -156,7 +156,7 @@ function unknownVariables(env: Readonly<Record<string, string | undefined>>): Co
     .flatMap((variable): ConfigProblem[] => {
       if (LATER.test(variable))
         return [{ variable, what: "is not part of this release", mend: "remove it; the hub would not do what it asks for" }];
-      if (!variable.startsWith("HEXA_") || known.has(variable) || FOREIGN.test(variable)) return [];
+      if (!/^(HEXA|HA_MQTT)_/.test(variable) || known.has(variable) || FOREIGN.test(variable)) return [];
       const nearest = nearestOf(variable, [...known]);
       return [
         {
@@ -185,11 +185,18 @@ function contradictions(settings: Settings): ConfigProblem[] {
     ["adminEmail", "adminPassword"],
     ["smtpUrl", "mailFrom"],
     ["alexaClientId", "alexaClientSecret"],
+    ["haMqttCertFile", "haMqttKeyFile"],
   ] as const) {
     if ((settings[one] === undefined) === (settings[other] === undefined)) continue;
     const [set, unset] = settings[one] === undefined ? [other, one] : [one, other];
     problems.push({ variable: variableOf(unset), what: `is missing beside ${variableOf(set)}`, mend: "set both or neither" });
   }
+  if (settings.haMqttEnabled && settings.haMqttUrl === undefined)
+    problems.push({
+      variable: variableOf("haMqttUrl"),
+      what: "is missing beside HA_MQTT_ENABLED",
+      mend: "name the broker: mqtts://host:8883",
+    });
   if (settings.adminPassword !== undefined && Buffer.byteLength(settings.adminPassword) > 72)
     problems.push({
       variable: variableOf("adminPassword"),

@@ -41,6 +41,10 @@ export const HUB_TOPICS = {
   homeAssistantWork: "$hub/home-assistant/work",
   /** `{ key }`, an organisation: somebody has linked or unlinked Alexa there, or she is to be told everything again. */
   alexa: "$hub/alexa",
+  /** How the connection to Home Assistant's broker is doing: its node tells the others. */
+  homeAssistantRemote: "$hub/home-assistant/remote",
+  /** `{ organization_id }`: all that Home Assistant's broker was told is to be taken back. */
+  homeAssistantLeave: "$hub/home-assistant/leave",
   /** `{ call, from, name, request }`: work for every node but the sender. */
   calls: "$hub/calls",
 } as const;

@@ -14,9 +14,10 @@ const FIXED_NAMES: Partial<Record<SettingKey, string>> = {
   nodeEnv: "NODE_ENV",
 };
 
-/** `httpPort` → `HEXA_HTTP_PORT`. */
+/** `httpPort` → `HEXA_HTTP_PORT`; Home Assistant's are known by `HA_MQTT_`. */
 export function variableOf(key: SettingKey): string {
-  return FIXED_NAMES[key] ?? `HEXA_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+  const name = key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+  return FIXED_NAMES[key] ?? (name.startsWith("HA_MQTT_") ? name : `HEXA_${name}`);
 }
 
 /** A setting as the documentation shows it. */

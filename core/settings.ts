@@ -1,7 +1,7 @@
 import Type, { type Static } from "typebox";
 import { ALEXA_SETTINGS } from "./alexa-settings.ts";
-import { CLICKHOUSE_SETTINGS } from "./clickhouse-settings.ts";
 import { HOMEKIT_SETTINGS } from "./homekit-settings.ts";
+import { OUTSIDE_SETTINGS } from "./outside-settings.ts";
 
 const port = (fallback: number, description: string) =>
   Type.Integer({ default: fallback, minimum: 0, maximum: 65_535, description: `${description} 0 takes any free port.` });
@@ -133,7 +133,7 @@ export const Settings = Type.Object(
       description:
         "Redis, for several hubs that work as one on the same DATABASE_URL; the servers of a Redis Cluster separated by commas. Each hub gets the same HEXA_MASTER_KEY and a data folder of its own.",
     }),
-    ...CLICKHOUSE_SETTINGS,
+    ...OUTSIDE_SETTINGS,
     presenceTtlS: limit(
       120,
       2,

@@ -19,7 +19,7 @@ code 3. \`npx hexahub config check\` does the same without starting, \`npx hexah
 
 ${table(["name", "default", "range", "what it does"], rows)}
 
-\`OPENAI_API_KEY\`, \`HA_MQTT_*\` and \`BACKUP_*\` belong to later releases. This one refuses to
+\`OPENAI_API_KEY\` and \`BACKUP_*\` belong to later releases. This one refuses to
 start with them, rather than to let anybody believe that they do something.
 `;
 }

@@ -25,8 +25,13 @@ const LOOK_AGAIN_MS = 60_000;
 const UNLINK_MS = 10_000;
 const UNLINK_LOOK_MS = 20;
 
+export interface Direct extends Bridge, HomeAssistantControl, AsyncDisposable {
+  /** As `resend`, whether or not there is an account. */
+  tellAll(organizationId: string): Promise<void>;
+}
+
 /** Home Assistant on the hub's own broker: what every organisation with an account for it is told. One node tells it. */
-export function openDirect(context: SmartHomeContext): Bridge & HomeAssistantControl & AsyncDisposable {
+export function openDirect(context: SmartHomeContext): Direct {
   const { bus, db, duties, clock, log } = context;
   const work = async (organizationId: string, isAll: boolean): Promise<void> =>
     await bus.publish({
@@ -59,6 +64,7 @@ export function openDirect(context: SmartHomeContext): Bridge & HomeAssistantCon
         await pause(UNLINK_LOOK_MS);
       }
     },
+    tellAll: (organizationId) => work(organizationId, true),
     changed: (organizationId) => work(organizationId, false),
     async [Symbol.asyncDispose]() {
       await duty[Symbol.asyncDispose]();

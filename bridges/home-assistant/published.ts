@@ -40,6 +40,12 @@ export class Published {
     return [...this.#told.keys()];
   }
 
+  /** The keys of what was told of each device of the organisation, by uid. */
+  partsOf(organizationId: string): Map<string, string[]> {
+    const uids = [...(this.#told.get(organizationId) ?? [])];
+    return new Map(uids.map(([uid, topics]) => [uid, [...topics.values()].flatMap(({ components }) => Object.keys(components))]));
+  }
+
   /** The broker may have forgotten it: all that is there is told again. */
   forget(organizationId: string): void {
     this.#settled = new WeakMap();

@@ -83,6 +83,11 @@ test("without an environment every setting has its default", () => {
       apiOrigins: [],
       outboundAllow: [],
       outboundPorts: [80, 443, 8080, 8443],
+      haMqttConnectTimeoutMs: 30_000,
+      haMqttEnabled: false,
+      haMqttForm: "device",
+      haMqttKeepaliveS: 60,
+      haMqttRejectUnauthorized: true,
       hookRate: 120,
       homekit: "off",
       homekitAnnounce: "",
@@ -194,7 +199,10 @@ for (const [env, variable, what, mend] of [
   [{ CLICKHOUSE_URL: "http://h/a?b=1" }, "CLICKHOUSE_URL", /is not the URL/, /nothing behind/],
   [{ CLICKHOUSE_URL: "http://%zz:p@h/a" }, "CLICKHOUSE_URL", /is not the URL/, /percent-encode/],
   [{ HEXA_PRESENCE_TTL_S: "1" }, "HEXA_PRESENCE_TTL_S", /"1"/, /2 to 86400/],
-  [{ HA_MQTT_ENABLED: "true" }, "HA_MQTT_ENABLED", /not part of this release/, /remove/],
+  [{ HA_MQTT_ENABLED: "true" }, "HA_MQTT_URL", /is missing/, /mqtts:/],
+  [{ HA_MQTT_URL: "http://broker.example" }, "HA_MQTT_URL", /cannot be used/, /mqtts:/],
+  [{ HA_MQTT_CERT_FILE: "hub.crt" }, "HA_MQTT_KEY_FILE", /is missing beside HA_MQTT_CERT_FILE/, /both/],
+  [{ HA_MQTT_URI: "mqtts://broker.example" }, "HA_MQTT_URI", /./, /HA_MQTT_URL/],
   [{ BACKUP_ENCRYPTION_KEY: "x" }, "BACKUP_ENCRYPTION_KEY", /not part of this release/, /remove/],
 ] as const) {
   test(`refuses ${JSON.stringify(env)} and says how to mend it`, () => {

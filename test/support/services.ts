@@ -173,7 +173,7 @@ function isRunning(pid: number): boolean {
 }
 
 /** Mosquitto with one listener; open to everybody unless `configLines` say otherwise. They apply to that listener. */
-export async function startMosquitto(configLines: readonly string[] = []): Promise<Service> {
+export async function startMosquitto(configLines: readonly string[] = [], fixedPort?: number): Promise<Service> {
   const command = findProgram("mosquitto");
   if (!command) throw new Error(mosquittoMissing());
   const folder = serviceFolder("mosquitto");
@@ -184,6 +184,7 @@ export async function startMosquitto(configLines: readonly string[] = []): Promi
   return startService({
     folder,
     command,
+    port: fixedPort,
     args: (port) => {
       writeFileSync(configFile, [`listener ${port} 127.0.0.1`, ...rest, ""].join("\n"));
       return ["-c", configFile];

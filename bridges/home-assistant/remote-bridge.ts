@@ -1,0 +1,113 @@
+import { once } from "node:events";
+import { setTimeout as pause } from "node:timers/promises";
+import { HubError } from "../../core/errors.ts";
+import { HUB_TOPICS } from "../../core/hub-topics.ts";
+import type { BridgeState } from "../../core/smart-home.ts";
+import { countDiscoveries } from "../../store/home-assistant.ts";
+import { listOrganizations } from "../../store/organizations.ts";
+import type { SmartHomeContext } from "../open-bridges.ts";
+import { Remote } from "./remote.ts";
+import { remoteFaultOf } from "./remote-faults.ts";
+
+/** The connection to a broker elsewhere. */
+export interface RemoteBridge extends AsyncDisposable {
+  /** undefined for the organisations that it is not for. */
+  state(organizationId: string): Promise<BridgeState | undefined>;
+  /** Takes everything back, until the hub starts again. Does nothing for the organisations that it is not for. */
+  unlink(organizationId: string): Promise<void>;
+}
+
+/** As the nodes tell each other. */
+interface Said {
+  readonly organizationId: string | null;
+  readonly status: BridgeState["status"];
+  readonly since: number;
+  readonly lastError: BridgeState["lastError"];
+}
+
+/** Nodes that are new hear of it by then. */
+const SAY_AGAIN_MS = 30_000;
+const UNLINK_MS = 10_000;
+const UNLINK_LOOK_MS = 20;
+
+/** One node of a cluster is connected; it connects by itself, and again whenever the connection ends. */
+export function openRemote(context: SmartHomeContext): RemoteBridge {
+  const { bus, db, config, duties, clock, log } = context;
+  let known: Said = { organizationId: config.haMqttOrganization ?? null, status: "waiting", since: clock(), lastError: null };
+  const stack = new AsyncDisposableStack();
+  stack.use(bus.subscribe(HUB_TOPICS.homeAssistantRemote, (_topic, payload) => void (known = JSON.parse(payload.toString()) as Said)));
+  const say = (news: Partial<Said>): void => {
+    const since = news.status === undefined || news.status === known.status ? known.since : clock();
+    known = { ...known, ...news, since };
+    bus
+      .publish({ topic: HUB_TOPICS.homeAssistantRemote, payload: JSON.stringify(known), qos: 1 })
+      .catch((err: unknown) => log.error({ err }, "the other nodes could not be told of Home Assistant's broker"));
+  };
+  const failed = (error: unknown): void => {
+    const { code, message } = error instanceof HubError ? error : remoteFaultOf(error);
+    if (known.status !== "failed" || known.lastError?.code !== code)
+      log.warn({ code, reason: message }, "Home Assistant's broker cannot be reached");
+    say({ status: "failed", lastError: { at: clock(), code, message } });
+  };
+  const work = async (signal: AbortSignal): Promise<void> => {
+    try {
+      const organizationId = await organizationOf(context);
+      say({ organizationId });
+      await using remote = await Remote.start(context, organizationId, {
+        onConnected: (isConnected) => {
+          if (isConnected) say({ status: "connected" });
+          else if (known.status === "connected") say({ status: "waiting" });
+        },
+        onError: failed,
+      });
+      using _resent = bus.subscribe(HUB_TOPICS.homeAssistantWork, (_topic, payload) => {
+        const asked = JSON.parse(payload.toString()) as { organization_id: string; is_all: boolean };
+        if (asked.is_all && asked.organization_id === organizationId) remote.resend();
+      });
+      using _left = bus.subscribe(HUB_TOPICS.homeAssistantLeave, (_topic, payload) => {
+        if ((JSON.parse(payload.toString()) as { organization_id: string }).organization_id === organizationId) remote.leave();
+      });
+      const again = setInterval(() => say({}), SAY_AGAIN_MS).unref();
+      if (!signal.aborted) await once(signal, "abort");
+      clearInterval(again);
+    } catch (error) {
+      failed(error);
+    }
+  };
+  stack.use(duties.hold("home-assistant-remote", work));
+  return {
+    async state(organizationId) {
+      if (known.organizationId !== organizationId) return undefined;
+      const { status, since, lastError } = known;
+      const counts = await countDiscoveries(db, "remote", organizationId);
+      return { status, since, lastError, counts, details: { broker: config.haMqttUrl, form: config.haMqttForm } };
+    },
+    async unlink(organizationId) {
+      if (known.organizationId !== organizationId) return;
+      await bus.publish({ topic: HUB_TOPICS.homeAssistantLeave, payload: JSON.stringify({ organization_id: organizationId }), qos: 1 });
+      for (const end = performance.now() + UNLINK_MS; (await countDiscoveries(db, "remote", organizationId)).messages > 0; ) {
+        if (performance.now() > end)
+          throw new HubError(
+            "unavailable",
+            "Home Assistant's broker has not taken all of it back yet: it goes on when the broker is there",
+          );
+        await pause(UNLINK_LOOK_MS);
+      }
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+/** Throws where nobody said which one it is. */
+async function organizationOf({ db, config }: SmartHomeContext): Promise<string> {
+  const { haMqttOrganization: wanted } = config;
+  const all = await listOrganizations(db, wanted === undefined ? undefined : [wanted]);
+  const [only] = all;
+  if (only && all.length === 1) return only.id;
+  throw new HubError(
+    "conflict",
+    wanted === undefined
+      ? `the hub has ${all.length} organisations: HA_MQTT_ORGANIZATION has to say which one Home Assistant is told of`
+      : "HA_MQTT_ORGANIZATION is no organisation of the hub",
+  );
+}

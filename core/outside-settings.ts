@@ -1,0 +1,5 @@
+import { CLICKHOUSE_SETTINGS } from "./clickhouse-settings.ts";
+import { HOME_ASSISTANT_SETTINGS } from "./home-assistant-settings.ts";
+
+/** Part of the settings: what the hub connects to. */
+export const OUTSIDE_SETTINGS = { ...CLICKHOUSE_SETTINGS, ...HOME_ASSISTANT_SETTINGS };
