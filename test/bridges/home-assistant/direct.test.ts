@@ -192,6 +192,69 @@ for (const { name, skip, open } of databases()) {
       assert.deepEqual(commands.body.data.map(({ command }) => command.command).toSorted(), ["identify", "set_relay"]);
     });
 
+    test("a stored infrared code is a button, another organisation's code is nobody's, and a light says its colour temperature", async () => {
+      await using place = await scene();
+      const { hub, api } = place;
+      const capabilities = { ir: true, lights: 1 };
+      const remote = await api.addDevice({ name: "Remote", device_class: "ir_hub", capabilities });
+      const link = {
+        url: hub.mqtt,
+        uid: remote.uid,
+        password: remote.token,
+        deviceClass: "ir_hub",
+        protocolVersion: 5,
+        capabilities,
+      } as const;
+      await using device = await startVirtualDevice(link);
+      const code = { format: "timings", name: "TV power", timings: [900, -450] };
+      const made = await api.call<{ ir_code: { id: string } }>("POST", `/api/v1/devices/${remote.uid}/ir-codes`, code);
+      assert.equal(made.status, 201, JSON.stringify(made.body));
+      await using home = await connectHome(hub.mqtt, await account(api));
+      const key = `ir_${made.body.ir_code.id}`;
+      await home.has(idsOf(remote, "light_0", "ir", key));
+      const topicOf = (part: string): string =>
+        (home.entities.get(`hexa_${remote.uid}_${part}`)?.config as Record<string, string>)["command_topic"] as string;
+      await home.client.publishAsync(topicOf(key), "PRESS", { qos: 1 });
+      await until(() => device.irSent === 1, { what: "the code" });
+      await home.client.publishAsync(topicOf("ir"), JSON.stringify({ timings: [900, -450], modulation: 38_000, repeat_count: 0 }), {
+        qos: 1,
+      });
+      await until(() => device.irSent === 2, { what: "what Home Assistant's emitter sends" });
+      const foreign = topicOf(key).replace(made.body.ir_code.id, "019aa3f0-5b6e-7cc1-9a53-3f0d0f0a7c11");
+      await assert.rejects(home.client.publishAsync(foreign, "PRESS", { qos: 1 }));
+      const states: string[] = [];
+      home.client.on("message", (topic, payload) => void (topic.endsWith("/light/0/state") && states.push(payload.toString())));
+      await home.client.subscribeAsync(`hexa/${remote.uid}/light/0/state`, { qos: 1 });
+      await home.client.publishAsync(topicOf("light_0"), JSON.stringify({ state: "ON", brightness: 40, color_temp: 2_700 }), { qos: 1 });
+      await until(() => states.at(-1) === '{"state":"ON","brightness":40,"color_mode":"color_temp","color_temp":2700}', {
+        what: "the light",
+      });
+      assert.equal(device.irSent, 2);
+    });
+
+    test("hears that the hub stops, and that it is there again", async () => {
+      await using database = await open();
+      await using folder = temporaryFolder();
+      const dataDir = folder.path;
+      const start = () => startHub({ databaseUrl: database.url, dataDir });
+      const hub = await start();
+      await hub.api.login();
+      const ours = await account(hub.api);
+      const home = await connectHome(hub.mqtt, ours);
+      const said: string[] = [];
+      home.client.on("message", (topic, payload) => void (topic.endsWith("/availability") && said.push(payload.toString())));
+      await home.client.subscribeAsync("hexa-app/+/availability", { qos: 1 });
+      await until(() => said.at(-1) === "online", { what: "the hub" });
+      await hub[Symbol.asyncDispose]();
+      assert.equal(said.at(-1), "offline");
+      await home[Symbol.asyncDispose]();
+      await using again = await start();
+      await using back = await connectHome(again.mqtt, ours);
+      back.client.on("message", (topic, payload) => void (topic.endsWith("/availability") && said.push(payload.toString())));
+      await back.client.subscribeAsync("hexa-app/+/availability", { qos: 1 });
+      await until(() => said.at(-1) === "online", { what: "the hub again" });
+    });
+
     test("an account made again has another password; when it is unlinked nothing of it is left", async () => {
       await using place = await scene();
       const { hub, api } = place;
