@@ -15,6 +15,8 @@ const OPEN_WRITES = new Set([
   "/api/v1/invitations/register",
   // Signed, or with a secret in a header, in the sender's own way.
   "/api/v1/hooks/{id}",
+  // The token stands in the directive.
+  "/api/v1/alexa",
 ]);
 /** For administrators of the platform: the same tokens as everywhere, and a permission that others have not. */
 const ADMINISTRATION = new Set(["/api/v1/admin/ops/alerts/simulate"]);
