@@ -58,6 +58,7 @@ for (const { name, skip, open } of databases()) {
           room: "Hall",
           relays: 2,
           lights: 1,
+          tunableLights: [],
           inputs: 3,
           hasIr: true,
           settings: { relay_names: ["Lamp", "Fan"] },

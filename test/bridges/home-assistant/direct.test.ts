@@ -212,8 +212,7 @@ for (const { name, skip, open } of databases()) {
       await using home = await connectHome(hub.mqtt, await account(api));
       const key = `ir_${made.body.ir_code.id}`;
       await home.has(idsOf(remote, "light_0", "ir", key));
-      const topicOf = (part: string): string =>
-        (home.entities.get(`hexa_${remote.uid}_${part}`)?.config as Record<string, string>)["command_topic"] as string;
+      const topicOf = (part: string): string => home.entities.get(`hexa_${remote.uid}_${part}`)?.config["command_topic"] as string;
       await home.client.publishAsync(topicOf(key), "PRESS", { qos: 1 });
       await until(() => device.irSent === 1, { what: "the code" });
       await home.client.publishAsync(topicOf("ir"), JSON.stringify({ timings: [900, -450], modulation: 38_000, repeat_count: 0 }), {
