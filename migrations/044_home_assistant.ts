@@ -26,6 +26,18 @@ export async function up(db: Knex): Promise<void> {
       digest text,
       primary key (broker, topic)
     ) ${t.clustered}`,
+    `create table home_assistant_ghosts (
+      broker ${t.key} not null check (broker in ('own', 'remote')),
+      topic ${t.key} not null,
+      component_key ${t.key} not null,
+      organization_id ${t.key} not null,
+      uid ${t.key} not null,
+      form text not null check (form in ('device', 'component')),
+      platform text not null,
+      gone_at ${t.time} not null,
+      primary key (broker, topic, component_key)
+    ) ${t.clustered}`,
+    "create index home_assistant_ghosts_organization on home_assistant_ghosts (organization_id, broker, gone_at)",
     "create index home_assistant_discoveries_organization on home_assistant_discoveries (organization_id, broker)",
   ]);
 }

@@ -84,6 +84,7 @@ export async function removeUnlinkedAccount(db: Db, organizationId: string, now:
       .first()) as AccountRow | undefined;
     if (!row) return undefined;
     await trx("home_assistant_accounts").where({ organization_id: organizationId }).delete();
+    await removeGhosts(trx, "own", organizationId);
     const id = row.access_token_id;
     if (id !== null) await revokeAccessToken(trx, { kind: "organization", organizationId }, id, now);
     return id ?? undefined;
@@ -111,14 +112,82 @@ export async function countDiscoveries(
 export interface DiscoveryChanges {
   readonly put: readonly PublishedDiscovery[];
   readonly deleted: readonly string[];
+  readonly ghosts?: readonly HomeAssistantGhost[];
+}
+
+/** A component that a Home Assistant which was away still has. */
+export interface HomeAssistantGhost extends Pick<PublishedDiscovery, "topic" | "organizationId" | "uid" | "form"> {
+  readonly key: string;
+  readonly platform: string;
+}
+
+/** Of an organisation; the oldest go first. */
+const MOST_GHOSTS = 5_000;
+/** Whoever was there for so long after it was told has heard it: an MQTT client that is gone is noticed by then. */
+const HEARD_AFTER_MS = 180_000;
+
+export async function readGhosts(db: Db, broker: DiscoveryBroker, organizationId: string): Promise<HomeAssistantGhost[]> {
+  const rows = (await db("home_assistant_ghosts").where({ broker, organization_id: organizationId })) as GhostRow[];
+  return rows.map(({ topic, uid, form, component_key: key, platform }) => ({ topic, organizationId, uid, form, key, platform }));
+}
+
+export async function removeGhosts(db: Db, broker: DiscoveryBroker, organizationId: string): Promise<void> {
+  await db("home_assistant_ghosts").where({ broker, organization_id: organizationId }).delete();
+}
+
+/** Of those whose Home Assistant was there all the time since. */
+export async function forgetHeardGhosts(db: Db, now: number): Promise<void> {
+  const there = db("home_assistant_accounts as a")
+    .where("a.status", "online")
+    .whereRaw("a.organization_id = home_assistant_ghosts.organization_id")
+    .whereRaw("a.status_at < home_assistant_ghosts.gone_at");
+  await db("home_assistant_ghosts")
+    .where({ broker: "own" })
+    .where("gone_at", "<", isoOf(now - HEARD_AFTER_MS))
+    .whereExists(there)
+    .delete();
+}
+
+async function putGhosts(trx: Db, broker: DiscoveryBroker, ghosts: readonly HomeAssistantGhost[], now: number): Promise<void> {
+  for (let at = 0; at < ghosts.length; at += CHUNK)
+    await trx("home_assistant_ghosts")
+      .insert(
+        ghosts.slice(at, at + CHUNK).map(({ topic, organizationId, uid, form, key, platform }): GhostRow => {
+          return { broker, topic, component_key: key, organization_id: organizationId, uid, form, platform, gone_at: isoOf(now) };
+        }),
+      )
+      .onConflict(["broker", "topic", "component_key"])
+      .merge();
+  for (const organization_id of new Set(ghosts.map((one) => one.organizationId))) {
+    const first = trx("home_assistant_ghosts").where({ broker, organization_id }).orderBy("gone_at", "desc").offset(MOST_GHOSTS).limit(1);
+    const [oldest] = (await first.select("gone_at")) as Pick<GhostRow, "gone_at">[];
+    if (oldest) await trx("home_assistant_ghosts").where({ broker, organization_id }).where("gone_at", "<=", oldest.gone_at).delete();
+  }
+}
+
+interface GhostRow {
+  broker: DiscoveryBroker;
+  topic: string;
+  component_key: string;
+  organization_id: string;
+  uid: string;
+  form: HomeAssistantForm;
+  platform: string;
+  gone_at: string;
 }
 
 /** Rows a statement: seven values each, and SQLite takes no more than some thousands. */
 const CHUNK = 100;
 
-export async function saveDiscoveries(db: Db, broker: DiscoveryBroker, { put, deleted }: DiscoveryChanges): Promise<void> {
+export async function saveDiscoveries(
+  db: Db,
+  broker: DiscoveryBroker,
+  { put, deleted, ghosts = [] }: DiscoveryChanges,
+  now: number,
+): Promise<void> {
   if (put.length === 0 && deleted.length === 0) return;
   await inTransaction(db, async (trx) => {
+    await putGhosts(trx, broker, ghosts, now);
     for (let at = 0; at < put.length; at += CHUNK)
       await trx("home_assistant_discoveries")
         .insert(put.slice(at, at + CHUNK).map((one) => rowOf(broker, one)))

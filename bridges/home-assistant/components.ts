@@ -23,7 +23,7 @@ export function componentsOf(device: HomeDevice, topics: Pick<Topics, "build">):
   const made = new Map<string, Component>();
   const add = (key: string, platform: string, name: string | null, options: Options): void => {
     const id = [slug(device.name) || slug(device.uid), name === NAMELESS ? "" : slug(name) || key].filter(Boolean).join("_");
-    made.set(key, { platform, unique_id: `hexa_${device.uid}_${key}`, default_entity_id: `${platform}.${id}`, name, ...options });
+    made.set(key, { platform, unique_id: uniqueIdOf(device.uid, key), default_entity_id: `${platform}.${id}`, name, ...options });
   };
   addOutputs(device, topics, add);
   addInputs(device, topics, add);
@@ -31,6 +31,9 @@ export function componentsOf(device: HomeDevice, topics: Pick<Topics, "build">):
   addButtons(device, topics, add);
   return made;
 }
+
+/** Of a component, for ever. */
+export const uniqueIdOf = (uid: string, key: string): string => `hexa_${uid}_${key}`;
 
 type Options = Readonly<Record<string, unknown>>;
 type Add = (key: string, platform: string, name: string | null, options: Options) => void;

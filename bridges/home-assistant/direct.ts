@@ -6,6 +6,7 @@ import { findAccessToken } from "../../store/access-tokens.ts";
 import {
   countDiscoveries,
   findHomeAssistantAccount,
+  forgetHeardGhosts,
   type HomeAssistantAccount,
   noteHomeAssistantStatus,
   readHomeAssistantAccounts,
@@ -105,6 +106,8 @@ class Teller implements AsyncDisposable {
   /** Whose devices have to be gone through. */
   readonly #waiting = new Set<string>();
   readonly #births = new Map<string, NodeJS.Timeout>();
+  /** Whose Home Assistant has come back since they were gone through. */
+  readonly #born = new Set<string>();
   #wake = Promise.withResolvers<void>();
 
   private constructor(context: SmartHomeContext, published: Published) {
@@ -113,11 +116,13 @@ class Teller implements AsyncDisposable {
   }
 
   static async start(context: SmartHomeContext): Promise<Teller> {
-    const { bus, db } = context;
+    const { bus, db, clock } = context;
     const published = await Published.load({
       db,
       broker: "own",
       publish: (topic, payload) => bus.publish({ topic, payload, qos: 1, retain: true }),
+      say: (topic, payload) => bus.publish({ topic, payload, qos: 1 }),
+      clock,
     });
     const teller = new Teller(context, published);
     teller.#listen();
@@ -194,6 +199,7 @@ class Teller implements AsyncDisposable {
     const { least, most } = BIRTH_PAUSE_MS;
     const born = (): void => {
       this.#births.delete(organizationId);
+      this.#born.add(organizationId);
       this.#sayAvailable(organizationId, "online").catch((err: unknown) => log.error({ err }, "the hub's availability could not be told"));
       this.#note(organizationId);
     };
@@ -207,6 +213,7 @@ class Teller implements AsyncDisposable {
 
   /** Whoever has an account, and whoever had one and was told something. */
   async #lookAgain(): Promise<void> {
+    await forgetHeardGhosts(this.#context.db, this.#context.clock());
     const accounts = await readHomeAssistantAccounts(this.#context.db);
     const all = [...accounts.map(({ organizationId }) => organizationId), ...this.#published.organizations(), ...this.#served.keys()];
     for (const organizationId of new Set(all)) this.#note(organizationId);
@@ -218,7 +225,14 @@ class Teller implements AsyncDisposable {
     const devices = account && !account.isUnlinked ? await this.#follow(homes, account) : undefined;
     const place = this.#placeOf(organizationId, account?.form ?? "device");
     await this.#published.reconcile(organizationId, devices ?? [], place, signal);
-    if (devices) return;
+    if (devices) {
+      if (!this.#born.delete(organizationId)) return;
+      await this.#published.banish(organizationId, devices, place).catch((error: unknown) => {
+        this.#born.add(organizationId);
+        throw error;
+      });
+      return;
+    }
     await this.#leave(organizationId);
     if (!account || signal.aborted) return;
     const ended = await removeUnlinkedAccount(db, organizationId, clock());

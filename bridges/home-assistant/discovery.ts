@@ -1,6 +1,7 @@
 import type { HomeDevice } from "../../core/smart-home.ts";
 import type { Topics } from "../../core/topics.ts";
-import { type Component, type Components, componentsOf } from "./components.ts";
+import type { HomeAssistantGhost } from "../../store/home-assistant.ts";
+import { type Component, type Components, componentsOf, uniqueIdOf } from "./components.ts";
 
 /** `device`: one message a device, as Home Assistant wants it today; `component`: one for each thing that it has. */
 export const DISCOVERY_FORMS = ["device", "component"] as const;
@@ -52,6 +53,41 @@ export function withRemoved({ payload }: Discovery, removed: Readonly<Record<str
   for (const [key, platform] of Object.entries(removed)) whole.components[key] = { platform };
   return JSON.stringify(whole);
 }
+
+/**
+ * Of things that are gone, as little as makes Home Assistant know them again: it takes from its books only what it was told of since it started.
+ * All are of one topic. Nobody says anything on their own.
+ */
+export function ghostPayload(ghosts: readonly HomeAssistantGhost[], place: DiscoveryPlace, living?: Discovery): string {
+  const components = ghosts.map((ghost): [string, Component] => [ghost.key, ghostComponent(ghost, place)]);
+  if (living) {
+    const whole = JSON.parse(living.payload) as { components: Record<string, unknown> };
+    return JSON.stringify({ ...whole, components: { ...whole.components, ...Object.fromEntries(components) } });
+  }
+  const about = { device: { identifiers: [`hexa_${ghosts[0]?.uid}`] }, origin: ORIGIN };
+  if (ghosts[0]?.form === "device") return JSON.stringify({ ...about, components: Object.fromEntries(components) });
+  const { platform: _platform, ...options } = components[0]?.[1] ?? { platform: "" };
+  return JSON.stringify({ ...options, ...about });
+}
+
+function ghostComponent({ uid, key, platform }: HomeAssistantGhost, { hubAvailability: silent }: DiscoveryPlace): Component {
+  return {
+    platform,
+    unique_id: uniqueIdOf(uid, key),
+    name: null,
+    ...GHOST_OPTIONS[platform],
+    ...(WITHOUT_STATES.has(platform) ? {} : { state_topic: silent }),
+    ...(WITHOUT_COMMANDS.has(platform) ? {} : { command_topic: silent }),
+  };
+}
+
+const WITHOUT_STATES: ReadonlySet<string> = new Set(["button", "infrared"]);
+const WITHOUT_COMMANDS: ReadonlySet<string> = new Set(["sensor", "binary_sensor", "event"]);
+const GHOST_OPTIONS: Readonly<Record<string, object>> = {
+  light: { schema: "json" },
+  event: { event_types: ["press"] },
+  infrared: { schema: "emitter" },
+};
 
 /** SPEC R-SMH-2 numbers the relays alone. */
 const partOf = (key: string): string => key.replace(/^relay_(?=\d+$)/, "");

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { PublishedDiscovery } from "../../store/home-assistant.ts";
+import type { HomeAssistantGhost, PublishedDiscovery } from "../../store/home-assistant.ts";
 import { type Discovery, MIGRATION, withRemoved } from "./discovery.ts";
 
 /** What brings the broker from what it was told of a device to what it shall be told. */
@@ -11,6 +11,8 @@ export interface Plan {
   /** What is there after the last. */
   readonly put: readonly PublishedDiscovery[];
   readonly deleted: readonly string[];
+  /** What a Home Assistant that is away does not hear of. */
+  readonly ghosts: readonly HomeAssistantGhost[];
 }
 
 /** `told` and `wanted` are of one device, which is the organisation's. undefined when nothing is to be done. */
@@ -47,6 +49,7 @@ export function planOf(organizationId: string, told: readonly PublishedDiscovery
     ],
     put: fresh.map(({ one, digest }) => rowOf(one, digest)),
     deleted: leaving.map(({ topic }) => topic),
+    ghosts: ghostsOf(told, wanted),
   };
 
   function rowOf({ topic, uid, form: itsForm, components }: Discovery, digest: string | null): PublishedDiscovery {
@@ -60,3 +63,13 @@ function removedFrom(old: PublishedDiscovery, { components }: Discovery): Record
 }
 
 const digestOf = (payload: string): string => createHash("sha256").update(payload).digest("base64url");
+
+/** Whatever the form: what is told of in another one is the same thing. */
+function ghostsOf(told: readonly PublishedDiscovery[], wanted: readonly Discovery[]): HomeAssistantGhost[] {
+  const there = new Map(wanted.flatMap(({ components }) => Object.entries(components)));
+  return told.flatMap(({ topic, organizationId, uid, form, components }) =>
+    Object.entries(components)
+      .filter(([key, platform]) => there.get(key) !== platform)
+      .map(([key, platform]) => ({ topic, organizationId, uid, form, key, platform })),
+  );
+}

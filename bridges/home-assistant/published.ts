@@ -1,7 +1,14 @@
 import type { HomeDevice } from "../../core/smart-home.ts";
-import { type DiscoveryBroker, type PublishedDiscovery, readDiscoveries, saveDiscoveries } from "../../store/home-assistant.ts";
+import {
+  type DiscoveryBroker,
+  type PublishedDiscovery,
+  readDiscoveries,
+  readGhosts,
+  removeGhosts,
+  saveDiscoveries,
+} from "../../store/home-assistant.ts";
 import type { Db } from "../../store/open.ts";
-import { discoveriesOf, type DiscoveryForm, type DiscoveryPlace } from "./discovery.ts";
+import { discoveriesOf, ghostPayload, withRemoved, type DiscoveryForm, type DiscoveryPlace } from "./discovery.ts";
 import { type Plan, planOf } from "./plan.ts";
 
 export interface PublishedContext {
@@ -9,6 +16,9 @@ export interface PublishedContext {
   readonly broker: DiscoveryBroker;
   /** Retained; resolves when the broker keeps it. An empty payload takes the topic back. */
   readonly publish: (topic: string, payload: string) => Promise<void>;
+  /** To whoever listens now. */
+  readonly say: (topic: string, payload: string) => Promise<void>;
+  readonly clock: () => number;
 }
 
 /** Devices a turn: what may be there is written down before they are told of, and what is there afterwards. */
@@ -80,6 +90,34 @@ export class Published {
     return count;
   }
 
+  /**
+   * Home Assistant has come back, after a restart or a lost connection: it lets go of what it has not heard of while it was away. `devices` are those
+   * that were reconciled.
+   */
+  async banish(organizationId: string, devices: Iterable<HomeDevice>, place: DiscoveryPlace): Promise<void> {
+    const { db, broker, publish, say } = this.#context;
+    const ghosts = await readGhosts(db, broker, organizationId);
+    if (ghosts.length === 0) return;
+    const there = this.partsOf(organizationId);
+    const gone = ghosts.filter(({ uid, key }) => there.get(uid)?.includes(key) !== true);
+    const uids = new Set(gone.map(({ uid }) => uid));
+    const affected = [...devices].filter(({ uid }) => uids.has(uid));
+    const living = new Map(affected.flatMap((device) => discoveriesOf(device, place)).map((one) => [one.topic, one]));
+    const said: Promise<void>[] = [];
+    for (const [topic, of] of Map.groupBy(gone, (ghost) => ghost.topic)) {
+      const one = living.get(topic);
+      said.push(say(topic, ghostPayload(of, place, one)));
+      if (!one) said.push(publish(topic, ""));
+      else
+        said.push(
+          say(topic, withRemoved(one, Object.fromEntries(of.map(({ key, platform }) => [key, platform])))),
+          say(topic, one.payload),
+        );
+    }
+    await Promise.all(said);
+    await removeGhosts(db, broker, organizationId);
+  }
+
   #plansOf(organizationId: string, uid: string, device: HomeDevice | undefined, place: DiscoveryPlace): Plan[] {
     const told = [...(this.#told.get(organizationId)?.get(uid)?.values() ?? [])];
     if (!device) return listOf(planOf(organizationId, told, []));
@@ -98,12 +136,13 @@ export class Published {
   /** All of it is under way at once, each plan's steps in their order; a failure leaves what is remembered unsettled. */
   async #tell(plans: readonly Plan[]): Promise<number> {
     if (plans.length === 0) return 0;
-    const { db, broker, publish } = this.#context;
+    const { db, broker, publish, clock } = this.#context;
     const between = new Map<string, PublishedDiscovery>();
     for (const one of plans.flatMap((plan) => plan.meanwhile))
       between.set(one.topic, { ...one, components: { ...between.get(one.topic)?.components, ...one.components } });
     const meanwhile = [...between.values()];
-    await saveDiscoveries(db, broker, { put: meanwhile, deleted: [] });
+    const ghosts = [...new Map(plans.flatMap((plan) => plan.ghosts).map((one) => [`${one.topic} ${one.key}`, one])).values()];
+    await saveDiscoveries(db, broker, { put: meanwhile, deleted: [], ghosts }, clock());
     for (const one of meanwhile) this.#put(one);
     const steps = plans.flatMap((plan) => plan.steps);
     await Promise.all(steps.map(({ topic, payload }) => publish(topic, payload)));
@@ -120,7 +159,7 @@ export class Published {
           put.delete(one.topic);
         }
     }
-    await saveDiscoveries(db, broker, { put: [...put.values()], deleted: [...deleted.keys()] });
+    await saveDiscoveries(db, broker, { put: [...put.values()], deleted: [...deleted.keys()] }, clock());
     for (const one of put.values()) this.#put(one);
     for (const one of deleted.values()) this.#drop(one);
     return steps.length;

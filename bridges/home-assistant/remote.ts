@@ -42,6 +42,8 @@ export class Remote implements AsyncDisposable {
   #isDirty = false;
   #reconciling: Promise<void> | undefined;
   #birth: NodeJS.Timeout | undefined;
+  /** Home Assistant has come back since the devices were gone through. */
+  #isBorn = false;
   #isEnding = false;
   #isLeaving = false;
   #seen: { readonly home: Home; readonly byUid: ReadonlyMap<string, HomeDevice> } | undefined;
@@ -87,11 +89,13 @@ export class Remote implements AsyncDisposable {
   }
 
   async #begin(): Promise<void> {
-    const { config, db, bus, topics, homes } = this.#context;
+    const { config, db, bus, topics, homes, clock } = this.#context;
     this.#published = await Published.load({
       db,
       broker: "remote",
       publish: (topic, payload) => publishRemote(this.#client, { topic, payload }, this.#connection.signal),
+      say: async (topic, payload) => void (await this.#client.publishAsync(topic, payload, { qos: 1 })),
+      clock,
     });
     for (const told of ["availability", "relay/+/state", "light/+/state", "sensor/+/state", "up/input_event", "up/heartbeat"]) {
       const hear = (topic: string, payload: Buffer): void => this.#heardHere(topic, payload.toString());
@@ -210,6 +214,8 @@ export class Remote implements AsyncDisposable {
       try {
         await this.#forgetGone(devices);
         await this.#published.reconcile(this.#organizationId, devices, this.#place, signal);
+        if (this.#isBorn) await this.#published.banish(this.#organizationId, devices, this.#place);
+        this.#isBorn = false;
         if (this.#isLeaving) await publishRemote(this.#client, { topic: this.#place.hubAvailability, payload: "" }, signal);
         if (devices.some(({ uid }) => !this.#mirror.has(this.#availabilityOf(uid)))) await this.#learnStates();
       } catch (error) {
@@ -282,7 +288,12 @@ export class Remote implements AsyncDisposable {
     if (status !== "online") return;
     const { least, most } = BIRTH_PAUSE_MS;
     clearTimeout(this.#birth);
-    this.#birth = setTimeout(() => this.resend(), least + Math.random() * (most - least)).unref();
+    this.#birth = setTimeout(() => this.#born(), least + Math.random() * (most - least)).unref();
+  }
+
+  #born(): void {
+    this.#isBorn = true;
+    this.resend();
   }
 
   async #sayGoodbye(): Promise<void> {
