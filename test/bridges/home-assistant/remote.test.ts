@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import mqtt, { type MqttClient } from "mqtt";
@@ -7,7 +7,7 @@ import { startVirtualDevice } from "../../../firmware/virtual/device.ts";
 import { CLIENT_USE, makeTestAuthority, SERVER_USE } from "../../support/certificates.ts";
 import { blockCommits } from "../../support/databases.ts";
 import { startFaultProxy } from "../../support/fault-proxy.ts";
-import { type ApiClient, startHub, type TestHub } from "../../support/hub.ts";
+import { type ApiClient, spawnHub, startHub, type TestHub } from "../../support/hub.ts";
 import { freePort, mosquittoMissing, startMosquitto, type Service } from "../../support/services.ts";
 import { temporaryFolder, until } from "../../support/wait.ts";
 
@@ -220,6 +220,63 @@ test("a command that the broker sends again is done once, and none is lost", { s
     await client.publishAsync(`hexa/${uid}/relay/0/set`, "OFF", { qos: 1 });
     await until(() => device.executed.length >= 4 && retained.get(`hexa/${uid}/relay/0/state`) === "OFF", { what: "the one behind them" });
     assert.equal(device.executed.length, 4);
+  } finally {
+    await client.endAsync(true);
+  }
+});
+
+test("a hub that dies is offline there by its last will, and what it comes back with is right, without a listener for plain MQTT", {
+  skip,
+  timeout: 90_000,
+}, async () => {
+  await using place = await scene();
+  await using folder = temporaryFolder();
+  const { client, retained } = await place.connect();
+  const start = () => spawnHub({ dataDir: folder.path, env: { ...place.env, HEXA_MQTT_PLAIN: "off" } });
+  try {
+    const before = await start();
+    assert.equal(before.mqtt, null);
+    await before.api.login();
+    const lamp = await before.api.addDevice({ name: "Lamp", capabilities: { relays: 1 } });
+    const gone = await before.api.addDevice({ name: "Gone", capabilities: { relays: 1 } });
+    const connectLamp = async ({ mqtts: url, ca }: TestHub) =>
+      await startVirtualDevice({
+        url,
+        ca: await readFile(ca, "utf8"),
+        uid: lamp.uid,
+        password: lamp.token,
+        deviceClass: "relay_controller",
+        protocolVersion: 5,
+        capabilities: { relays: 1 },
+      });
+    const state = `hexa/${lamp.uid}/relay/0/state`;
+    const discoveryOf = (uid: string): string => `homeassistant/device/hexa_${uid}/config`;
+    const ofHub = (): string | undefined => [...retained].find(([topic]) => /^hexa-app\/[^/]+\/availability$/.test(topic))?.[1];
+    {
+      await using _device = await connectLamp(before);
+      await until(() => retained.get(`hexa/${lamp.uid}/availability`) === "online" && retained.has(discoveryOf(gone.uid)), {
+        what: "both there",
+      });
+      await client.publishAsync(`hexa/${lamp.uid}/relay/0/set`, "ON", { qos: 1 });
+      await until(() => retained.get(state) === "ON" && ofHub() === "online", { what: "the state there" });
+      await before.kill9();
+    }
+    await until(() => ofHub() === "offline", { what: "the last will" });
+    await using hub = await start();
+    await hub.api.login();
+    await until(() => ofHub() === "online", { what: "the hub to be back there" });
+    assert.equal(retained.get(state), "ON");
+    // It begins with its relay off, and says so.
+    await using device = await connectLamp(hub);
+    await until(() => retained.get(state) === "OFF" && retained.get(`hexa/${lamp.uid}/availability`) === "online", {
+      what: "the lamp's word",
+    });
+    await client.publishAsync(`hexa/${lamp.uid}/relay/0/set`, "ON", { qos: 1 });
+    await until(() => retained.get(state) === "ON", { what: "a command after it" });
+    assert.equal(device.executed.length, 1);
+    assert.equal((await hub.api.call("DELETE", `/api/v1/devices/${gone.uid}`)).status, 204);
+    await until(() => !retained.has(discoveryOf(gone.uid)), { what: "nothing of what was removed" });
+    assert.ok(retained.has(discoveryOf(lamp.uid)));
   } finally {
     await client.endAsync(true);
   }
