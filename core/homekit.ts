@@ -66,6 +66,6 @@ export interface HomekitPairing {
 }
 
 export interface HomekitPairings {
-  /** Throws `conflict` where HomeKit is not on for the organisation. */
+  /** None where HomeKit is not on for the organisation; throws `conflict` where another node has it. */
   of(organizationId: string): Promise<readonly HomekitPairing[]>;
 }

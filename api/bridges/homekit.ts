@@ -22,7 +22,10 @@ export const pairings = defineRoute({
   description: "Whoever has a code can add the bridge for as long as nobody else has, and then switches what is on it.",
   access: "service.manage",
   replies: {
-    200: { description: "One code for each bridge", schema: Type.Object({ data: Type.Array(Pairing) }, { title: "HomekitPairingList" }) },
+    200: {
+      description: "One code for each bridge; none where HomeKit is off",
+      schema: Type.Object({ data: Type.Array(Pairing) }, { title: "HomekitPairingList" }),
+    },
   },
   errors: ["conflict"],
   async handler({ context, principal }) {

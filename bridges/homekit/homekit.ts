@@ -129,8 +129,9 @@ export class Homekit implements Bridge, AsyncDisposable {
     });
   }
 
-  /** How to add each bridge. Throws `conflict` where there is none. */
+  /** How to add each bridge. Throws `conflict` where another node has them. */
   async pairings(organizationId: string): Promise<readonly HomekitPairing[]> {
+    if (organizationId !== this.#organizationId) return [];
     this.#require(organizationId);
     return [...this.#running.values()].map(({ bridge: { number, username, port, setupId, secrets }, child }) => ({
       bridge: number,

@@ -1,11 +1,8 @@
 import type { HomekitPairings } from "../../core/homekit.ts";
-import { HubError } from "../../core/errors.ts";
 import type { Homekit, HomekitContext } from "./homekit.ts";
 
 /** Where HomeKit is off. */
-const NO_PAIRINGS: HomekitPairings = {
-  of: () => Promise.reject(new HubError("conflict", "the hub has no homekit bridge that is on")),
-};
+const NO_PAIRINGS: HomekitPairings = { of: async () => [] };
 
 /** HomeKit, as HEXA_HOMEKIT says. A hub that has it off does not load what it takes. */
 export async function openHomekit(context: HomekitContext): Promise<{ homekit: Homekit | undefined; pairings: HomekitPairings }> {
