@@ -190,7 +190,7 @@ class Teller implements AsyncDisposable {
   /** It said that it is there, or is not any more. */
   #heard(organizationId: string, status: "online" | "offline"): void {
     const { db, clock, log } = this.#context;
-    if (!this.#served.has(organizationId)) return;
+    // Also of one that is not served yet: it may be quicker than the word of its account. A row is there for those alone that have one.
     noteHomeAssistantStatus(db, organizationId, status, clock()).catch((err: unknown) =>
       log.error({ err, organizationId }, "what Home Assistant says of itself could not be stored"),
     );
@@ -200,7 +200,10 @@ class Teller implements AsyncDisposable {
     const born = (): void => {
       this.#births.delete(organizationId);
       this.#born.add(organizationId);
-      this.#sayAvailable(organizationId, "online").catch((err: unknown) => log.error({ err }, "the hub's availability could not be told"));
+      if (this.#served.has(organizationId))
+        this.#sayAvailable(organizationId, "online").catch((err: unknown) =>
+          log.error({ err }, "the hub's availability could not be told"),
+        );
       this.#note(organizationId);
     };
     this.#births.set(organizationId, setTimeout(born, least + Math.random() * (most - least)).unref());

@@ -65,7 +65,7 @@ test("without an environment every setting has its default", () => {
       mqttQueueMessages: 1_000,
       mqttQueueBytes: 1_048_576,
       mqttSubscriptions: 50,
-      mqttServiceSubscriptions: 1_000,
+      mqttServiceSubscriptions: 20_000,
       mqttSessionsPerAccount: 100,
       mqttServiceSessionsPerAccount: 1_000,
       mqttRetainedTopics: 200,
