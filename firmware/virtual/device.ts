@@ -4,7 +4,7 @@ import type { Ack, DownCommand, DownError, InputEvent, Registered, SensorValue, 
 import { type DeviceState, mergeState, type OnOff } from "../../core/state.ts";
 import type { Topics } from "../../core/topics.ts";
 import type { Behaviour, DeviceEvents, Executed, VirtualDevice, VirtualDeviceOptions } from "./contract.ts";
-import { CommandMemory, execute, type Faults } from "./execution.ts";
+import { CommandMemory, execute, type Faults, reportOf } from "./execution.ts";
 import { closeLink, connected } from "./link.ts";
 import { parseDown, topicsOf } from "./contract-topics.ts";
 import { TaskDesk } from "./task-desk.ts";
@@ -293,7 +293,8 @@ class SoftwareDevice implements VirtualDevice {
       this.#memory.finish(ack);
       if (this.#faults.silent) return;
       await this.#acknowledge(ack);
-      if (report) await this.send("state_report", report);
+      // As they are by now: somebody may have switched one at the device since.
+      if (report) await this.send("state_report", reportOf(report, this.state));
       if (command?.command === "restart") await this.#powerCycle();
     });
   }

@@ -157,8 +157,8 @@ function ackState(command: Command, said: Partial<DeviceState>): Pick<Ack, "stat
   };
 }
 
-/** The changed outputs, each whole. */
-function reportOf(change: Partial<DeviceState>, after: DeviceState): StateReport {
+/** The outputs that `change` names, each whole and as it is in `after`. */
+export function reportOf(change: Partial<DeviceState>, after: DeviceState): StateReport {
   const touched = <T extends { index: number }>(all: readonly T[], some: readonly T[] = []): T[] =>
     all.filter((one) => some.some((other) => other.index === one.index));
   const relays = touched(after.relays, change.relays);

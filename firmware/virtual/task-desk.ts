@@ -4,6 +4,7 @@ import type { UpType } from "../../core/payloads.ts";
 import type { DeviceState } from "../../core/state.ts";
 import type { TaskActionResult } from "../../core/task-envelope.ts";
 import type { DeviceEvents, Executed } from "./contract.ts";
+import { reportOf } from "./execution.ts";
 import { type DeviceNow, resultOf, type TaskFrame, TaskMemory } from "./tasks.ts";
 
 /** The device, as its tasks need it. */
@@ -43,7 +44,7 @@ export class TaskDesk {
           this.#memory.finish(frame, run.results);
           if (host.now().faults.silent) return;
           await this.#answer(frame, run.results);
-          if (run.report) await host.send("state_report", run.report);
+          if (run.report) await host.send("state_report", reportOf(run.report, host.now().state));
           if (run.isRestart) await host.powerCycle();
         });
       }

@@ -65,6 +65,20 @@ describe("the virtual device on a foreign broker", { skip: mosquittoMissing() },
     assert.deepEqual(order, ["register", "state_report", "ack", "state_report"]);
   });
 
+  test("reports after a command what somebody has switched in between, not what the command did", async () => {
+    await using device = await startDevice(broker.url, { faults: { slowMs: 50 } });
+    const executed = device.next("executed");
+    await hub.command(device.uid, { command_id: "b1", command: "set_relay", relay: 1, state: "ON" });
+    await executed;
+    await device.setRelayLocally(1, "OFF");
+    const relays = [{ index: 1, state: "OFF" }];
+    const reports = () => hub.up(device.uid, "state_report").slice(1);
+    assert.deepEqual(reports(), [{ relays }]);
+    assert.deepEqual(await hub.untilAcks(device.uid, 1), [{ command_id: "b1", status: "ok", state: "ON" }]);
+    await until(() => reports().length === 2, { what: "the report after the command" });
+    assert.deepEqual(reports()[1], { relays });
+  });
+
   test("switches a light with brightness, and all relays at once", async () => {
     await using device = await startDevice(broker.url);
     await hub.command(device.uid, { command_id: "l1", command: "set_light", light: 0, brightness: 40, color_temp: 2700 });
