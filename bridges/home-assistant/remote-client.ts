@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { Socket } from "node:net";
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
 import type { Config } from "../../core/config.ts";
 import { HubError } from "../../core/errors.ts";
@@ -69,6 +70,8 @@ export async function connectRemote(options: RemoteClientOptions): Promise<MqttC
   client.handleMessage = (packet, done) => void take(packet, done);
   client.on("connect", () => {
     failures = 0;
+    // MQTT.js leaves Nagle's algorithm on: a state behind an acknowledgement would wait for the broker's own, 40 ms.
+    if (client.stream instanceof Socket) client.stream.setNoDelay(true);
     client.options.reconnectPeriod = FIRST_PAUSE_MS;
     onConnect();
   });

@@ -1,4 +1,5 @@
 import { EventEmitter } from "node:events";
+import { Socket } from "node:net";
 import { connect } from "mqtt";
 
 /** A device that nobody hears of is away by then. */
@@ -50,7 +51,11 @@ export class HubLink extends EventEmitter {
       resubscribe: false,
       queueQoSZero: false,
     });
-    this.#client.on("connect", () => this.#subscribe());
+    this.#client.on("connect", () => {
+      // MQTT.js leaves Nagle's algorithm on: a command behind an acknowledgement would wait for the hub's own, 40 ms.
+      if (this.#client.stream instanceof Socket) this.#client.stream.setNoDelay(true);
+      this.#subscribe();
+    });
     this.#client.on("message", (topic, payload, { retain }) => this.#read(topic, payload.toString(), retain));
     this.#client.on("close", () => this.emit("down", "the connection to the hub ended"));
     this.#client.on("error", (error) => this.emit("down", error.message));
