@@ -6,6 +6,7 @@ import { measureCommands } from "./measure-commands.ts";
 import { measureDisk } from "./measure-disk.ts";
 import { measureDurable } from "./measure-durable.ts";
 import { measureMemory, measureStart } from "./measure-footprint.ts";
+import { measureHomes } from "./measure-homes.ts";
 import { measureIdle } from "./measure-idle.ts";
 import { measureMessages } from "./measure-messages.ts";
 import { measureNodes } from "./measure-nodes.ts";
@@ -33,6 +34,7 @@ const SCENARIOS: Readonly<Record<string, (plan: Plan) => Promise<Row[]>>> = {
   durable: measureDurable,
   messages: measureMessages,
   commands: measureCommands,
+  homes: measureHomes,
   tasks: measureTasks,
   api: measureApi,
   rules: measureRules,
