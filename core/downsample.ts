@@ -11,8 +11,8 @@ export type Point<V = SensorValue | null> = readonly [ts: number, value: V];
 export function downsample(points: readonly Point<number>[], most: number): Point<number>[] {
   const last = points.length - 1;
   if (points.length <= most) return [...points];
-  const share = (last - 1) / (most - 2);
-  const startOf = (bucket: number): number => Math.min(last, Math.floor(bucket * share) + 1);
+  // Divided last: 41 times the 41st part of a number can be less than the number, and the point before the last one would be in no bucket.
+  const startOf = (bucket: number): number => Math.min(last, Math.floor((bucket * (last - 1)) / (most - 2)) + 1);
   let kept = points[0] as Point<number>;
   const chosen = [kept];
   for (let bucket = 0; bucket < most - 2; bucket++) {
