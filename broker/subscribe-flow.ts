@@ -117,8 +117,9 @@ export function createSubscribeFlow(context: SubscribeFlowContext): (connection:
   };
 }
 
-function mostOf({ mqttSubscriptions, mqttServiceSubscriptions }: MqttLimits, principal: Principal): number {
-  return principal.kind === "service" ? mqttServiceSubscriptions : mqttSubscriptions;
+function mostOf(limits: MqttLimits, principal: Principal): number {
+  if (principal.kind !== "service") return limits.mqttSubscriptions;
+  return principal.purpose === undefined ? limits.mqttServiceSubscriptions : limits.mqttHomeSubscriptions;
 }
 
 function reasonOf(grant: Grant, version: number): number {

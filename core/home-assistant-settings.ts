@@ -43,6 +43,12 @@ export const HOME_ASSISTANT_SETTINGS = {
     maximum: 3_600,
     description: "How long either side may be silent, in seconds.",
   }),
+  mqttHomeSubscriptions: Type.Integer({
+    default: 20_000,
+    minimum: 1,
+    maximum: 100_000,
+    description: "Subscriptions of one session of an account that is for a smart home: Home Assistant subscribes to each topic by itself.",
+  }),
   haMqttConnectTimeoutMs: Type.Integer({
     default: 30_000,
     minimum: 100,

@@ -258,7 +258,7 @@ export const Settings = Type.Object(
     mqttQueueMessages: limit(1_000, 0, 1_000_000, "Messages of QoS 1 and 2 that wait for one session that is away or slow."),
     mqttQueueBytes: limit(1_048_576, 0, 1_073_741_824, "Bytes of messages that wait for one session that is away or slow."),
     mqttSubscriptions: limit(50, 1, 100_000, "Subscriptions of one session of a device or a person."),
-    mqttServiceSubscriptions: limit(20_000, 1, 100_000, "Subscriptions of one session of a service account."),
+    mqttServiceSubscriptions: limit(1_000, 1, 100_000, "Subscriptions of one session of a service account."),
     mqttSessionsPerAccount: limit(100, 1, 1_000_000, "Sessions of one person that outlive their connection; each node counts its own."),
     mqttServiceSessionsPerAccount: limit(
       1_000,

@@ -133,6 +133,7 @@ async function renewToken({ context, principal }: Call<"service.manage">, db: Db
     organizationId,
     createdBy: await personBehind(db, actorOf(principal), null),
     permissions: ["device.read", "device.control", "bus.publish"],
+    purpose: "home-assistant",
   });
   return { ...made, name, former: old?.id };
 }

@@ -34,16 +34,21 @@ test("of two nodes one raises and the other ends it: a device that moves, a rule
   const { room } = (await pair.a.api.call<{ room: { id: string } }>("POST", "/api/v1/rooms", { name: "Attic", site_id: site.id })).body;
   const sensors = await Promise.all(Array.from({ length: 6 }, (_, index) => atA.addSensor(`Sensor ${index}`)));
   for (const { uid } of sensors) assert.equal((await pair.a.api.call("PATCH", `/api/v1/devices/${uid}`, { room_id: room.id })).status, 200);
-  const rule = await atB.rule({ name: "Away", condition: { kind: "device_offline", gather_s: 6 } });
+  const rule = await atB.rule({ name: "Away", condition: { kind: "device_offline", gather_s: 9 } });
   const clients = await Promise.all(sensors.map((one, index) => (index % 2 === 0 ? atA : atB).connect(one)));
   await Promise.all(clients.map((client) => client.endAsync()));
+  let titles: unknown[] = [];
   const parent = await until(
-    async () => (await atA.alerts(`&rule_id=${rule.id}`)).find(({ title }) => title === "Site Villa lost: 6 of 6 devices"),
+    async () => {
+      const raisedNow = await atA.alerts(`&rule_id=${rule.id}`);
+      titles = raisedNow.map(({ title }) => title);
+      return raisedNow.find(({ title }) => title === "Site Villa lost: 6 of 6 devices");
+    },
     {
       what: "the loss",
       timeoutMs: 40_000,
     },
-  );
+  ).catch((cause: unknown) => assert.fail(`${String(cause)}: ${JSON.stringify(titles)}`));
   assert.equal((await atB.alerts(`&parent_id=${parent.id}`)).length, 6);
   assert.deepEqual(
     (await atB.told()).filter((title) => title.includes("Away: ")),

@@ -133,6 +133,27 @@ for (const { name, skip, open } of databases()) {
       await hasCounts(api, { devices: 1, messages: 1 });
     });
 
+    test("may subscribe to each topic of hundreds of devices by itself, and another account of a machine to a thousand", async () => {
+      await using place = await scene();
+      const { hub, api } = place;
+      const { organization_id: id } = (await api.call<{ organization_id: string }>("GET", "/api/v1/auth/me")).body;
+      const topics = Array.from({ length: 3_000 }, (_, index) => `hexa-app/${id}/bus/${index}`);
+      const refused = async (credentials: { username: string; password: string }): Promise<number> => {
+        await using home = await connectHome(hub.mqtt, credentials);
+        let count = 0;
+        for (let at = 0; at < topics.length; at += 500) {
+          const granted = await home.client
+            .subscribeAsync(topics.slice(at, at + 500), { qos: 1 })
+            .catch((error: unknown) => error as Error);
+          if (granted instanceof Error) count++;
+        }
+        return count;
+      };
+      assert.equal(await refused(await account(api)), 0);
+      const other = await api.call<{ token: string }>("POST", "/api/v1/access-tokens", { kind: "service", name: "node-red" });
+      assert.ok((await refused({ username: "node-red", password: other.body.token })) > 0);
+    });
+
     test("another organisation's hears nothing of it, live or retained, by whatever wildcard, and gets what goes over to it", async () => {
       await using database = await open();
       await using place = await startTwoOrganizations(database.url);
