@@ -67,7 +67,7 @@ export interface Bridges extends AsyncDisposable {
 export async function openBridges(context: BridgeContext): Promise<Bridges> {
   const stack = new AsyncDisposableStack();
   const homes = stack.use(startHomeDirectory(context));
-  const homeAssistant = stack.use(openHomeAssistant({ ...context, homes }));
+  const homeAssistant = stack.use(await openHomeAssistant({ ...context, homes }));
   const alexa = stack.use(openAlexa({ ...context, homes }));
   const { homekit, pairings: homekitPairings } = await openHomekit({ ...context, homes });
   stack.use(homekit);

@@ -1,13 +1,13 @@
 import type { Bridge, BridgeState, HomeAssistantControl } from "../../core/smart-home.ts";
 import type { SmartHomeContext } from "../open-bridges.ts";
 import { openDirect } from "./direct.ts";
-import { openRemote } from "./remote-bridge.ts";
 
 /** Home Assistant, which comes to the hub's own broker, or is told on one elsewhere, or both. */
-export function openHomeAssistant(context: SmartHomeContext): Bridge & HomeAssistantControl & AsyncDisposable {
+export async function openHomeAssistant(context: SmartHomeContext): Promise<Bridge & HomeAssistantControl & AsyncDisposable> {
   const stack = new AsyncDisposableStack();
   const direct = stack.use(openDirect(context));
-  const remote = context.config.haMqttEnabled ? stack.use(openRemote(context)) : undefined;
+  // Its MQTT client is nobody's memory where there is no broker elsewhere.
+  const remote = context.config.haMqttEnabled ? stack.use((await import("./remote-bridge.ts")).openRemote(context)) : undefined;
   return {
     name: "home_assistant",
     async state(organizationId) {
