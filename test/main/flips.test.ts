@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { turnFromAllSides } from "./flips.ts";
 
-const STEPS = 300;
+const STEPS = 150;
 const seed = Date.now() % 1_000_000_007;
 
 test(
