@@ -16,6 +16,7 @@ import * as scenes from "./automations/scenes.ts";
 import { trial } from "./automations/trial.ts";
 import * as automationVersions from "./automations/versions.ts";
 import * as accessTokens from "./access-tokens/access-tokens.ts";
+import * as oauthClients from "./oauth/clients.ts";
 import { BRIDGE_ROUTES } from "./bridges/routes.ts";
 import * as contacts from "./contacts/contacts.ts";
 import * as demo from "./demo/demo.ts";
@@ -278,6 +279,9 @@ export const ROUTES: readonly Route[] = [
   alerts.silence,
   simulateAlerts,
   ...BRIDGE_ROUTES,
+  oauthClients.create,
+  oauthClients.list,
+  oauthClients.remove,
   riskPolicy.show,
   riskPolicy.put,
   assessRisk,

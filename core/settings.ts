@@ -1,6 +1,4 @@
 import Type, { type Static } from "typebox";
-import { ALEXA_SETTINGS } from "./alexa-settings.ts";
-import { HOMEKIT_SETTINGS } from "./homekit-settings.ts";
 import { OUTSIDE_SETTINGS } from "./outside-settings.ts";
 
 const port = (fallback: number, description: string) =>
@@ -194,7 +192,6 @@ export const Settings = Type.Object(
     readingRetentionDays: limit(0, 0, 3_650, "Days that readings are kept; readings.retention_days says fewer, hours stay. 0: for ever."),
     eventRetentionDays: limit(90, 0, 3_650, "Days that events are kept; an organisation's events.retention_days says fewer. 0: for ever."),
     importMaxBytes: limit(1_073_741_824, 1_048_576, 1_099_511_627_776, "Largest file that POST /api/v1/readings/import takes, in bytes."),
-    ...ALEXA_SETTINGS,
     outboundAllow: Type.String({
       default: "",
       description:
@@ -210,7 +207,6 @@ export const Settings = Type.Object(
       100_000,
       "Messages a minute that one inbound webhook takes of one address (IPv6: its /64), and ten times as many of all; over it 429. 0 is no limit.",
     ),
-    ...HOMEKIT_SETTINGS,
     commandTimeoutMs: limit(5000, 100, 60_000, "How long a command waits for the device's acknowledgement, in milliseconds."),
     maxPacketBytes: limit(262_144, 16_384, 16_777_216, "Largest MQTT packet of a connected client, in bytes."),
     mqttConnectBytes: limit(16_384, 256, 262_144, "Largest packet before a client is logged in, in bytes."),

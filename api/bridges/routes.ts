@@ -1,7 +1,6 @@
-import { alexa } from "../alexa/alexa.ts";
 import * as exposure from "../devices/exposure.ts";
-import * as oauthClients from "../oauth/clients.ts";
 import type { Route } from "../route.ts";
+import { alexa } from "./alexa.ts";
 import * as bridges from "./bridges.ts";
 import * as homeAssistant from "./home-assistant.ts";
 import { pairings } from "./homekit.ts";
@@ -17,7 +16,4 @@ export const BRIDGE_ROUTES: readonly Route[] = [
   alexa,
   exposure.show,
   exposure.update,
-  oauthClients.create,
-  oauthClients.list,
-  oauthClients.remove,
 ];

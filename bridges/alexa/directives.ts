@@ -259,7 +259,7 @@ async function ofScene(context: DirectivesContext, directive: AlexaDirective, { 
 }
 
 async function noteScene(
-  { db, events }: DirectivesContext,
+  { db, events, clock }: DirectivesContext,
   event: ReturnType<typeof newEvent>,
   { requestId, ...details }: { readonly commands: number; readonly failed: number; readonly requestId: string },
 ): Promise<void> {
@@ -267,7 +267,7 @@ async function noteScene(
   const about = { organizationId, actor, resourceType: "scene", resourceId, requestId, correlationId };
   await inTransaction(db, async (trx) => {
     await insertEvents(trx, [event]);
-    await insertAudit(trx, [newAudit({ ...about, action: "scene.activate", details: { ...details, by: "alexa" }, now: Date.now() })]);
+    await insertAudit(trx, [newAudit({ ...about, action: "scene.activate", details: { ...details, by: "alexa" }, now: clock() })]);
   });
   await events.emit([event]);
 }

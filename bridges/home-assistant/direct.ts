@@ -258,6 +258,7 @@ class Teller implements AsyncDisposable {
     this.#served.get(organizationId)?.following[Symbol.dispose]();
     this.#served.delete(organizationId);
     clearTimeout(this.#births.get(organizationId));
+    this.#born.delete(organizationId);
     // A run that died may have said it.
     await this.#sayAvailable(organizationId, "");
   }
