@@ -3,7 +3,7 @@ import type { Scope } from "../core/principal.ts";
 import { goneReadings } from "./long-term.ts";
 import type { Db } from "./open.ts";
 import { endOfData, FIRST_WINDOW_MS, readingsOf, type Row, visible, WINDOW_GROWTH, type Window } from "./readings.ts";
-import { engineOf, rowsOf } from "./sql.ts";
+import { engineOf, rowsOf, scannedRows } from "./sql.ts";
 
 export interface ExportFilter {
   /** All that the scope may see, without it. */
@@ -68,7 +68,7 @@ async function readPage(db: Db, series: number, window: Window): Promise<Page> {
 async function readColumns(db: Db, series: number, window: Window): Promise<Page> {
   const { sql, bindings } = readingsOf(db)([series], window);
   const listOf = (column: string): string => (engineOf(db) === "postgres" ? `json_agg(${column})::text` : `json_group_array(${column})`);
-  const [page] = await rowsOf<Omit<Page, "next"> & { readonly last: number }>(
+  const [page] = await scannedRows<Omit<Page, "next"> & { readonly last: number }>(
     db,
     `select count(*) as count, max(ts) as last, case when count(*) > 0 then ${listOf("ts")} end as ts,
        case when count(v) > 0 then ${listOf("v")} end as numbers, case when count(json) > 0 then ${listOf("json")} end as others

@@ -16,6 +16,24 @@ export async function rowsOf<Row>(db: Knex, sql: string, bindings: readonly unkn
   return (result as { rows?: Row[] }).rows ?? [];
 }
 
+interface ScanClient {
+  acquireConnection(): Promise<unknown>;
+  releaseConnection(connection: unknown): Promise<void>;
+  query(connection: unknown, query: { sql: string; bindings: readonly unknown[]; isScan: true }): Promise<{ response: unknown }>;
+}
+
+/** As {@link rowsOf}, for what is read once and in bulk: it pushes nothing out of SQLite's cache. What a transaction has not committed is not seen. */
+export async function scannedRows<Row>(db: Knex, sql: string, bindings: readonly unknown[]): Promise<Row[]> {
+  if (engineOf(db) === "postgres") return await rowsOf(db, sql, bindings);
+  const client = db.client as ScanClient;
+  const connection = await client.acquireConnection();
+  try {
+    return (await client.query(connection, { sql, bindings, isScan: true })).response as Row[];
+  } finally {
+    await client.releaseConnection(connection);
+  }
+}
+
 export type ColumnType = "text" | "int" | "float" | "bool" | "time" | "json";
 const POSTGRES_TYPES: Record<ColumnType, string> = {
   text: "text",

@@ -5,11 +5,15 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
 
-/** Where a statement stands: by itself, first in a transaction that begins with it (`relaxed`: which a power cut may take back), or further in. */
-export type Place = "alone" | "first" | "relaxed" | "within";
+/**
+ * Where a statement stands: by itself (`scan`: it reads much that nobody reads again), first in a transaction that begins with it (`relaxed`: which a
+ * power cut may take back), or further in.
+ */
+export type Place = "alone" | "scan" | "first" | "relaxed" | "within";
 /** What a statement is run with: once, or once for each row of this JSON, which crosses to the thread for less than rows do. */
 export type Input = { readonly bindings: SQLInputValue[] } | { readonly rows: string };
-export type Request = readonly [id: number, sql: string, input: Input, place: Place] | "close";
+export type Request = Statement | "close";
+type Statement = readonly [id: number, sql: string, input: Input, place: Place];
 export type Reply =
   | { readonly id: number; readonly columns: readonly string[]; readonly rows: readonly (readonly unknown[])[] }
   | { readonly id: number; readonly changes: number; readonly lastId: number }
@@ -17,6 +21,11 @@ export type Reply =
   | { readonly id: number; readonly unchanged: readonly number[] }
   | { readonly id: number; readonly error: { readonly message: string; readonly errcode: number } };
 
+interface Opened {
+  readonly db: DatabaseSync;
+  /** By their SQL, the least recent first. */
+  readonly statements: Map<string, Prepared>;
+}
 interface Prepared {
   readonly statement: StatementSync;
   /** Names of the result's columns; empty for a statement that returns no rows. */
@@ -37,25 +46,30 @@ const PRAGMAS = [
   "wal_autocheckpoint = 8000",
   "journal_size_limit = 33554432",
 ];
+/** Of what is read once, whose pages would otherwise take the place of those that are written and asked for all the time. */
+const SCAN_PRAGMAS = ["temp_store = MEMORY", "cache_size = -1000"];
 
 if (parentPort) serve((workerData as { filename: string }).filename, parentPort);
 
 function serve(filename: string, port: NonNullable<typeof parentPort>): void {
   const db = open(filename, (error) => port.postMessage({ id: 0, error } satisfies Reply));
   if (!db) return port.close();
-  const statements = new Map<string, Prepared>();
+  const main: Opened = { db, statements: new Map() };
+  let scanned: Opened | undefined;
   port.postMessage({ id: 0, changes: 0, lastId: 0 } satisfies Reply);
   let isRelaxed = false;
   port.on("message", (request: Request) => {
     if (request !== "close") {
       isRelaxed ||= request[3] === "relaxed";
-      const reply = run(db, statements, request);
+      const reply = request[3] === "scan" ? scan(() => (scanned ??= openForScans(filename)), request) : run(main, request);
       if (isRelaxed && !db.isTransaction) {
         db.exec("PRAGMA synchronous = FULL");
         isRelaxed = false;
       }
       return port.postMessage(reply);
     }
+    // The last one checkpoints, and has to be one that may write.
+    scanned?.db.close();
     db.close();
     port.close();
   });
@@ -76,7 +90,23 @@ function open(filename: string, fail: (error: { message: string; errcode: number
   }
 }
 
-function run(db: DatabaseSync, statements: Map<string, Prepared>, [id, sql, input, place]: Exclude<Request, "close">): Reply {
+function openForScans(filename: string): Opened {
+  const db = new DatabaseSync(filename, { timeout: 5_000, readOnly: true });
+  for (const pragma of SCAN_PRAGMAS) db.exec(`PRAGMA ${pragma}`);
+  return { db, statements: new Map() };
+}
+
+function scan(opened: () => Opened, statement: Statement): Reply {
+  try {
+    return answer(opened(), statement);
+  } catch (error) {
+    return { id: statement[0], error: describe(error) };
+  }
+}
+
+function run(opened: Opened, request: Statement): Reply {
+  const { db } = opened;
+  const [id, sql, , place] = request;
   // A full disk makes SQLite roll back by itself; the ROLLBACK that follows must not hide the first error.
   if (sql === "ROLLBACK" && !db.isTransaction) return { id, changes: 0, lastId: 0 };
   // What was sent behind the statement that failed must not be done without the rest.
@@ -85,17 +115,21 @@ function run(db: DatabaseSync, statements: Map<string, Prepared>, [id, sql, inpu
     // The write lock at once, so that a transaction never fails half-way for want of it.
     if (place === "relaxed") db.exec("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE");
     if (place === "first") db.exec("BEGIN IMMEDIATE");
-    const { statement, columns } = prepare(db, statements, sql);
-    if ("rows" in input) return { id, unchanged: runEach(statement, JSON.parse(input.rows) as SQLInputValue[][]) };
-    const { bindings } = input;
-    if (columns.length > 0) return { id, columns, rows: statement.all(...bindings) as unknown as unknown[][] };
-    const { changes, lastInsertRowid } = statement.run(...bindings);
-    return { id, changes: Number(changes), lastId: Number(lastInsertRowid) };
+    return answer(opened, request);
   } catch (error) {
     // All or nothing, as with PostgreSQL, whoever looks at the error: what comes behind it was sent already, COMMIT maybe too.
     if (place !== "alone" && db.isTransaction) db.exec("ROLLBACK");
     return { id, error: describe(error) };
   }
+}
+
+function answer({ db, statements }: Opened, [id, sql, input]: Statement): Reply {
+  const { statement, columns } = prepare(db, statements, sql);
+  if ("rows" in input) return { id, unchanged: runEach(statement, JSON.parse(input.rows) as SQLInputValue[][]) };
+  const { bindings } = input;
+  if (columns.length > 0) return { id, columns, rows: statement.all(...bindings) as unknown as unknown[][] };
+  const { changes, lastInsertRowid } = statement.run(...bindings);
+  return { id, changes: Number(changes), lastId: Number(lastInsertRowid) };
 }
 
 function runEach(statement: StatementSync, rows: readonly SQLInputValue[][]): number[] {

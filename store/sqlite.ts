@@ -17,6 +17,8 @@ interface Query {
   bindings?: readonly unknown[];
   /** JSON: the statement is run for each of them, and the response is the places of those that changed nothing. */
   rows?: string;
+  /** Outside of a transaction: what it reads is not kept in the cache. */
+  isScan?: boolean;
   response?: unknown;
   context?: { lastID: number; changes: number };
 }
@@ -59,7 +61,7 @@ export class SqliteClient extends BetterSqlite3Client {
 
   async _query(connection: SqliteConnection, query: Query): Promise<Query> {
     const input = query.rows === undefined ? { bindings: (query.bindings ?? []).map(bindable) } : { rows: query.rows };
-    const reply = await connection.query(query.sql, input);
+    const reply = await connection.query(query.sql, input, query.isScan === true);
     if ("unchanged" in reply) {
       query.response = reply.unchanged;
     } else if ("rows" in reply) {
@@ -109,8 +111,8 @@ export class SqliteConnection {
     this.#next = place;
   }
 
-  query(sql: string, input: Input): Promise<Answer> {
-    const place = this.#next;
+  query(sql: string, input: Input, isScan: boolean): Promise<Answer> {
+    const place = isScan && this.#next === "alone" ? "scan" : this.#next;
     if (place === "first" || place === "relaxed") this.#next = "within";
     if (sql === "COMMIT;" || sql === "ROLLBACK") this.#next = "alone";
     if (this.__knex__disposed)
