@@ -8,6 +8,7 @@ export function hoist(schema: unknown, components: Map<string, unknown>): unknow
   if (Array.isArray(schema)) return schema.map((item) => hoist(item, components));
   if (typeof schema !== "object" || schema === null) return schema;
   const copy = bounded(Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, hoist(value, components)])));
+  if (copy["discriminator"] !== undefined) copy["discriminator"] = mapped(copy, components);
   const { title } = copy;
   if (typeof title !== "string") return copy;
   const before = components.get(title);
@@ -15,6 +16,19 @@ export function hoist(schema: unknown, components: Map<string, unknown>): unknow
     throw new Error(`two different schemas have the title ${title}`);
   components.set(title, copy);
   return { $ref: `#/components/schemas/${title}` };
+}
+
+/** Which schema a value stands for: without it the values would have to be the schemas' names. Nothing where one of them has no name. */
+function mapped({ discriminator, oneOf }: Json, components: ReadonlyMap<string, unknown>): Json | undefined {
+  const { propertyName } = discriminator as { readonly propertyName: string };
+  const mapping: Record<string, string> = {};
+  for (const { $ref } of oneOf as readonly { readonly $ref?: string }[]) {
+    const named = components.get(($ref ?? "").slice("#/components/schemas/".length)) as { properties?: Record<string, Json> } | undefined;
+    const { const: only, enum: values = [only] } = named?.properties?.[propertyName] ?? {};
+    if ($ref === undefined || named === undefined) return undefined;
+    for (const value of values as readonly unknown[]) mapping[String(value)] = $ref;
+  }
+  return { propertyName, mapping };
 }
 
 /** As much as a body may have. */

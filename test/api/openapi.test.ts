@@ -83,3 +83,21 @@ test("every text, number and list that a request brings has its limit", () => {
   const open = ROUTES.flatMap(({ method, path, params, query, body }) => openEnds({ params, query, body }, `${method} ${path}`));
   assert.deepEqual(open, []);
 });
+
+test("a value that tells which schema it is has that schema", () => {
+  const schemas = document.components["schemas"] as Record<string, Json>;
+  const told = Object.values(schemas).filter((schema) => schema["discriminator"] !== undefined);
+  assert.ok(told.length > 5);
+  for (const { title, oneOf, discriminator } of told) {
+    const { propertyName, mapping = {} } = discriminator as { propertyName: string; mapping?: Record<string, string> };
+    const branches = (oneOf as { $ref: string }[]).map(({ $ref }) => $ref);
+    assert.deepEqual(new Set(Object.values(mapping)), new Set(branches), String(title));
+    for (const [value, reference] of Object.entries(mapping)) {
+      const { properties } = schemas[reference.split("/").at(-1) ?? ""] as {
+        properties: Record<string, { const?: string; enum?: string[] }>;
+      };
+      const property = properties[propertyName];
+      assert.ok(property?.const === value || property?.enum?.includes(value), `${String(title)}: ${value}`);
+    }
+  }
+});
