@@ -9,6 +9,7 @@ import type {
   EventSink,
   Log,
   Metrics,
+  NodeCalls,
   Sessions,
 } from "../core/bus.ts";
 import type { Config } from "../core/config.ts";
@@ -21,7 +22,7 @@ import { type HomeDirectory, startHomeDirectory } from "../store/home-directory.
 import type { Db } from "../store/open.ts";
 import { openAlexa } from "./alexa/open-alexa.ts";
 import type { SigningKeys } from "../store/secrets.ts";
-import { openHomekit } from "./homekit/open-homekit.ts";
+import { NO_PAIRINGS, openHomekit } from "./homekit/open-homekit.ts";
 import { openHomeAssistant } from "./home-assistant/open.ts";
 import type { Outbound } from "./outbound/outbound.ts";
 
@@ -44,6 +45,7 @@ export interface BridgeContext {
   readonly events: EventSink;
   readonly timers: Timers<Db>;
   readonly duties: Duties;
+  readonly calls: NodeCalls;
   readonly outbound: Outbound;
   readonly encryption: Encryption;
   readonly keys: SigningKeys;
@@ -69,14 +71,13 @@ export async function openBridges(context: BridgeContext): Promise<Bridges> {
   const homes = stack.use(startHomeDirectory(context));
   const homeAssistant = stack.use(await openHomeAssistant({ ...context, homes }));
   const alexa = stack.use(openAlexa({ ...context, homes }));
-  const { homekit, pairings: homekitPairings } = await openHomekit({ ...context, homes });
-  stack.use(homekit);
+  const homekit = stack.use(await openHomekit({ ...context, homes }));
   return {
     homes,
-    bridges: [homeAssistant, alexa.bridge, ...(homekit ? [homekit] : [])],
+    bridges: [homeAssistant, alexa.bridge, ...(homekit ? [homekit.bridge] : [])],
     homeAssistant,
     alexa: alexa.door,
-    homekitPairings,
+    homekitPairings: homekit?.pairings ?? NO_PAIRINGS,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }

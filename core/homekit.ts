@@ -66,6 +66,6 @@ export interface HomekitPairing {
 }
 
 export interface HomekitPairings {
-  /** None where HomeKit is not on for the organisation; throws `conflict` where another node has it. */
+  /** None where HomeKit is not on for the organisation; throws `unavailable` while no node has it. */
   of(organizationId: string): Promise<readonly HomekitPairing[]>;
 }

@@ -20,6 +20,7 @@ const COLUMNS = [
   { table: "alexa_grants", column: "access_encrypted", keyColumn: "access_key_id" },
   { table: "alexa_grants", column: "refresh_encrypted", keyColumn: "refresh_key_id" },
   { table: "homekit_bridges", column: "secrets_encrypted", keyColumn: "secrets_key_id" },
+  { table: "homekit_bridges", column: "storage_encrypted", keyColumn: "storage_key_id" },
 ] as const;
 type Column = (typeof COLUMNS)[number];
 

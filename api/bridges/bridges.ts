@@ -62,7 +62,7 @@ export const resend = defineRoute({
   access: "service.manage",
   params: NamedBridge,
   replies: { 202: { description: "It is under way", schema: OneBridge } },
-  errors: ["conflict"],
+  errors: ["conflict", "unavailable"],
   async handler({ context, principal, params, commit }) {
     const { organizationId } = principal;
     await requireOn(context, params.bridge).resend(organizationId);
@@ -82,7 +82,7 @@ export const unlink = defineRoute({
   access: "service.manage",
   params: NamedBridge,
   replies: { 204: { description: "Gone" } },
-  errors: ["conflict"],
+  errors: ["conflict", "unavailable"],
   async handler({ context, principal, params, commit }) {
     const { organizationId } = principal;
     await requireOn(context, params.bridge).unlink(organizationId);

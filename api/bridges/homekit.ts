@@ -27,7 +27,7 @@ export const pairings = defineRoute({
       schema: Type.Object({ data: Type.Array(Pairing) }, { title: "HomekitPairingList" }),
     },
   },
-  errors: ["conflict"],
+  errors: ["unavailable"],
   async handler({ context, principal }) {
     const data = await context.homekitPairings.of(principal.organizationId);
     return {

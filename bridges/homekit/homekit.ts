@@ -1,7 +1,8 @@
+import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { HubError } from "../../core/errors.ts";
-import type { HomekitAccessory, HomekitPairing } from "../../core/homekit.ts";
-import type { Bridge, BridgeState } from "../../core/smart-home.ts";
+import type { HomekitAccessory } from "../../core/homekit.ts";
+import type { BridgeState } from "../../core/smart-home.ts";
 import { revokeAccessToken } from "../../store/access-tokens.ts";
 import {
   type HomekitBridge,
@@ -18,7 +19,7 @@ import { assign, MAX_BRIDGES } from "./assignment.ts";
 import { Child, type ChildHealth } from "./child.ts";
 import { findMissing, folderOf, removeFolder, writeSettings } from "./homebridge.ts";
 import { prepareBridge } from "./prepare-bridge.ts";
-import { setupUriOf } from "./identity.ts";
+import { takeStorage } from "./storage-keeper.ts";
 
 const RETRY_MS = 5_000;
 const LISTENING_POLL_MS = 50;
@@ -29,6 +30,7 @@ export type HomekitContext = Pick<
   SmartHomeContext,
   | "bus"
   | "caFile"
+  | "calls"
   | "clock"
   | "config"
   | "dataDir"
@@ -52,10 +54,10 @@ interface Running {
 }
 
 /** An organisation's devices in HomeKit: which bridge each is on, what each bridge is told, and the processes that are the bridges. */
-export class Homekit implements Bridge, AsyncDisposable {
-  readonly name = "homekit";
+export class Homekit implements AsyncDisposable {
   readonly #context: HomekitContext;
   readonly #duty: AsyncDisposable;
+  #hasDuty = false;
   #organizationId: string | undefined;
   #trouble: Trouble | null = null;
   #since: number | null = null;
@@ -75,7 +77,15 @@ export class Homekit implements Bridge, AsyncDisposable {
 
   constructor(context: HomekitContext) {
     this.#context = context;
-    this.#duty = context.duties.hold("homekit", (signal) => this.#serve(signal));
+    this.#duty = context.duties.hold("homekit", async (signal) => {
+      this.#hasDuty = true;
+      await this.#serve(signal).finally(() => (this.#hasDuty = false));
+    });
+  }
+
+  /** Whether this node is the one. */
+  get hasDuty(): boolean {
+    return this.#hasDuty;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -91,9 +101,10 @@ export class Homekit implements Bridge, AsyncDisposable {
     return [...this.#accessories.values()].reduce((sum, { length }) => sum + length, 0);
   }
 
-  async state(organizationId: string): Promise<BridgeState> {
+  state(organizationId: string): BridgeState {
     if (this.#organizationId !== undefined && organizationId !== this.#organizationId)
       return { status: "off", since: null, lastError: null, counts: {}, details: {} };
+    const bridges = [...this.#running.values()].map((one) => detailsOf(one, this.#accessories.get(one.bridge.number)?.length ?? 0));
     return {
       status: this.#status,
       since: this.#since,
@@ -105,7 +116,7 @@ export class Homekit implements Bridge, AsyncDisposable {
         left_out: this.#leftOut,
         restarts: this.measure("restarts"),
       },
-      details: { mode: this.#context.config.homekit, bridges: [...this.#running.values()].map((one) => this.#detailsOf(one)) },
+      details: { mode: this.#context.config.homekit, node: hostname(), bridges },
     };
   }
 
@@ -129,24 +140,9 @@ export class Homekit implements Bridge, AsyncDisposable {
     });
   }
 
-  /** How to add each bridge. Throws `conflict` where another node has them. */
-  async pairings(organizationId: string): Promise<readonly HomekitPairing[]> {
-    if (organizationId !== this.#organizationId) return [];
-    this.#require(organizationId);
-    return [...this.#running.values()].map(({ bridge: { number, username, port, setupId, secrets }, child }) => ({
-      bridge: number,
-      name: nameOf(number),
-      username,
-      port,
-      pin: secrets.pin,
-      setupUri: setupUriOf({ pin: secrets.pin, setupId }),
-      isPaired: child.health.isPaired,
-    }));
-  }
-
   #require(organizationId: string): void {
     if (!this.#isOnDuty || organizationId !== this.#organizationId)
-      throw new HubError("conflict", "HomeKit is not on for this organisation, or another node of the cluster has it");
+      throw new HubError("conflict", "HomeKit is not on for this organisation, or just begins");
   }
 
   /** For as long as this node has the duty. */
@@ -287,10 +283,14 @@ export class Homekit implements Bridge, AsyncDisposable {
     const { log, dataDir, config, caFile, urls } = this.#context;
     const running = { bridge: await prepareBridge(this.#context, { organizationId, number }) };
     const folder = folderOf(dataDir, number);
+    const storage = await takeStorage(this.#context, { organizationId, number, folder, username: running.bridge.username });
     const child = new Child({
       folder,
       log,
-      changed: () => this.#judge(),
+      changed: () => {
+        storage.look();
+        this.#judge();
+      },
       prepare: async (lastError) => {
         // A port that somebody else has by now.
         const isTaken = lastError?.includes("EADDRINUSE") === true;
@@ -305,7 +305,10 @@ export class Homekit implements Bridge, AsyncDisposable {
         });
       },
     });
-    const ended = child.run(signal);
+    const ended = (async () => {
+      await using _last = storage;
+      await child.run(signal);
+    })();
     this.#running.set(number, {
       get bridge() {
         return running.bridge;
@@ -346,23 +349,23 @@ export class Homekit implements Bridge, AsyncDisposable {
     this.#status = status;
     this.#since = this.#context.clock();
   }
-
-  #detailsOf({ bridge: { number }, child }: Running): object {
-    const { isRunning, isPaired, isConnected, accessories, unexposed, restarts, lastError, pid }: ChildHealth = child.health;
-    return {
-      number,
-      name: nameOf(number),
-      running: isRunning,
-      paired: isPaired,
-      connected: isConnected,
-      listed: this.#accessories.get(number)?.length ?? 0,
-      accessories,
-      unexposed,
-      restarts,
-      last_error: lastError,
-      pid,
-    };
-  }
 }
 
-const nameOf = (number: number): string => `Hexahub ${number + 1}`;
+function detailsOf({ bridge: { number }, child }: Running, listed: number) {
+  const { isRunning, isPaired, isConnected, accessories, unexposed, restarts, lastError, pid }: ChildHealth = child.health;
+  return {
+    number,
+    name: nameOf(number),
+    running: isRunning,
+    paired: isPaired,
+    connected: isConnected,
+    listed,
+    accessories,
+    unexposed,
+    restarts,
+    last_error: lastError,
+    pid,
+  };
+}
+
+export const nameOf = (number: number): string => `Hexahub ${number + 1}`;

@@ -1,7 +1,7 @@
 import mqtt from "mqtt";
 import { startVirtualDevice, type VirtualDevice, type VirtualDeviceOptions } from "../../firmware/virtual/device.ts";
 import { ADMIN, type HubOptions, startHub, type TestHub } from "../support/hub.ts";
-import { freshDatabase, postgresMissing, redisMissing, type Service, startRedis } from "../support/services.ts";
+import { askRedis, freshDatabase, postgresMissing, redisMissing, type Service, startRedis } from "../support/services.ts";
 import { sharedPostgres } from "../support/tables.ts";
 import { until } from "../support/wait.ts";
 
@@ -23,6 +23,11 @@ export async function startGround(): Promise<Ground> {
 
 export async function emptyDatabase(): Promise<string> {
   return await freshDatabase(await sharedPostgres());
+}
+
+/** Of a node that died: its duty ends by time, which a test has not. Another node looks for it every few seconds. */
+export async function endLease({ redis }: Pick<Ground, "redis">, duty: string): Promise<void> {
+  if (!(await askRedis(redis, `HSET hexa:lease:${duty} until 0`)).startsWith(":0")) throw new Error(`nobody had the duty ${duty}`);
 }
 
 export interface Hubs extends AsyncDisposable {

@@ -12,6 +12,7 @@ import {
   readHomekitBridges,
   removeHomekit,
 } from "../../store/homekit.ts";
+import { claimStorage, findForeignStorage, saveStorage } from "../../store/homekit-storage.ts";
 import { createOrganization } from "../../store/organizations.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { forEachEngine } from "./engines.ts";
@@ -45,6 +46,33 @@ forEachEngine(({ test }) => {
     await removeHomekit(db, ours);
     assert.deepEqual(await readHomekitBridges(context, ours), []);
     assert.equal((await readHomekitBridges(context, theirs)).length, 1);
+  });
+
+  test("what Homebridge keeps goes from folder to folder: the one before saves nothing more, and nobody reads it in the database", async (db) => {
+    const context = { db, encryption: createEncryption(randomBytes(32)), log };
+    const { id: organizationId } = await createOrganization(db, { name: "ours" });
+    const { id: theirs } = await createOrganization(db, { name: "theirs" });
+    for (const id of [organizationId, theirs]) await putHomekitBridge(context, id, bridgeOf(0), Date.now());
+    const placeOf = (folderId: string) => ({ organizationId, number: 0, folderId });
+    assert.deepEqual(await findForeignStorage(context, placeOf("a")), { isAnybodys: true, text: null });
+    assert.equal(await saveStorage(context, placeOf("a"), "not claimed"), false);
+    await claimStorage(db, placeOf("a"));
+    assert.equal(await saveStorage(context, placeOf("a"), "paired by A"), true);
+    assert.equal(await findForeignStorage(context, placeOf("a")), undefined);
+    assert.ok(!JSON.stringify(await db("homekit_bridges")).includes("paired by A"));
+
+    await inTransaction(db, (trx) => context.encryption.rotateKey(trx, Date.now()));
+    await reencryptAll(context, new AbortController().signal);
+    assert.deepEqual(await findForeignStorage(context, placeOf("b")), { isAnybodys: false, text: "paired by A" });
+    await claimStorage(db, placeOf("b"));
+    assert.equal(await saveStorage(context, placeOf("a"), "too late"), false);
+    assert.deepEqual(await findForeignStorage(context, placeOf("a")), { isAnybodys: false, text: "paired by A" });
+    assert.deepEqual(await findForeignStorage(context, { ...placeOf("a"), organizationId: theirs }), { isAnybodys: true, text: null });
+    // Its identity, which is put anew with another port, is another thing.
+    await putHomekitBridge(context, organizationId, { ...bridgeOf(0), port: 52_000 }, Date.now());
+    assert.equal(await findForeignStorage(context, placeOf("b")), undefined);
+    await removeHomekit(db, organizationId);
+    assert.equal(await saveStorage(context, placeOf("b"), "of a bridge that is gone"), false);
   });
 
   test("devices are on their bridges by the hundred; of one that was removed meanwhile nothing is kept", async (db) => {
