@@ -55,6 +55,7 @@ export async function putGrant(trx: Db, encryption: Encryption, grant: NewGrant,
     code_hash: codeHash,
     revision: (before?.revision ?? 0) + 1,
     ...(await sealed(trx, encryption, { id, organizationId }, tokens)),
+    refreshing_until: null,
     ...statusColumns({ status: "connected", error: null }, now),
   };
   if (!before) return void (await grants(trx).insert({ id, ...owner, ...columns }));
@@ -85,6 +86,28 @@ export async function findTokens(
   };
 }
 
+/**
+ * From now on nobody else refreshes the grant's tokens, until they are put or released or the time is up: Amazon may take a refresh token
+ * once. False while somebody else does. A time that is further away than it can be is one of a clock that was wrong.
+ */
+export async function claimRefresh(
+  db: Db,
+  { id, revision }: Pick<AlexaGrant, "id" | "revision">,
+  { now, forMs }: { readonly now: number; readonly forMs: number },
+): Promise<boolean> {
+  const isFree = "(refreshing_until is null or refreshing_until < ? or refreshing_until > ?)";
+  const claimed = await grants(db)
+    .where({ id, revision })
+    .whereRaw(isFree, [isoOf(now), isoOf(now + forMs)])
+    .update({ refreshing_until: isoOf(now + forMs) });
+  return claimed > 0;
+}
+
+export async function releaseRefresh(db: Db, { id, revision }: Pick<AlexaGrant, "id" | "revision">): Promise<void> {
+  await grants(db).where({ id, revision }).update({ refreshing_until: null });
+}
+
+/** Ends the claim. */
 export async function putTokens(
   trx: Db,
   encryption: Encryption,
@@ -93,7 +116,7 @@ export async function putTokens(
 ): Promise<void> {
   await grants(trx)
     .where({ id, revision })
-    .update(await sealed(trx, encryption, { id, organizationId }, tokens));
+    .update({ ...(await sealed(trx, encryption, { id, organizationId }, tokens)), refreshing_until: null });
 }
 
 export interface GrantStatus {

@@ -1,4 +1,5 @@
-import { type AlexaGrant, type AmazonTokens, findTokens, putTokens } from "../../store/alexa-grants.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { type AlexaGrant, type AmazonTokens, claimRefresh, findTokens, putTokens, releaseRefresh } from "../../store/alexa-grants.ts";
 import { type Encryption, UnreadableText } from "../../store/encryption.ts";
 import type { Db } from "../../store/open.ts";
 import { inTransaction } from "../../store/transaction.ts";
@@ -6,6 +7,10 @@ import { type Amazon, AmazonError } from "./amazon.ts";
 
 /** A token that ends so soon is not used any more. */
 const MARGIN_MS = 120_000;
+const REFRESH_MS = 6_000;
+/** Of a node that died while it refreshed; longer than a refresh takes. */
+const CLAIM_MS = 15_000;
+const CLAIMED_LOOK_MS = 100;
 
 export interface GrantTokensContext {
   readonly db: Db;
@@ -20,6 +25,8 @@ export class GrantTokens {
   readonly #grant: AlexaGrant;
   readonly #signal: AbortSignal;
   #known: AmazonTokens | undefined;
+  /** Amazon gave them, and the database did not take them. */
+  #unsaved: AmazonTokens | undefined;
   #refreshing: Promise<AmazonTokens> | undefined;
 
   constructor(context: GrantTokensContext, grant: AlexaGrant, signal: AbortSignal) {
@@ -44,13 +51,19 @@ export class GrantTokens {
   }
 
   async #valid(): Promise<AmazonTokens> {
-    const { db, encryption, clock } = this.#context;
-    this.#known ??= await findTokens(db, encryption, this.#grant).catch((cause: unknown) => {
+    if (this.#unsaved) await this.#save(this.#unsaved);
+    this.#known ??= await this.#read();
+    return this.#known.expiresAt - this.#context.clock() > MARGIN_MS ? this.#known : await this.#refresh(this.#known);
+  }
+
+  async #read(): Promise<AmazonTokens> {
+    const { db, encryption } = this.#context;
+    const found = await findTokens(db, encryption, this.#grant).catch((cause: unknown) => {
       if (!(cause instanceof UnreadableText)) throw cause;
       throw new AmazonError("ended", "unreadable", "the hub cannot read its tokens any more: link the skill again", { cause });
     });
-    if (!this.#known) throw new AmazonError("ended", "taken_back", "the skill was linked anew, or taken back");
-    return this.#known.expiresAt - clock() > MARGIN_MS ? this.#known : await this.#refresh(this.#known);
+    if (!found) throw new AmazonError("ended", "taken_back", "the skill was linked anew, or taken back");
+    return found;
   }
 
   /** Once, for all that ask meanwhile. */
@@ -60,10 +73,33 @@ export class GrantTokens {
     return await this.#refreshing;
   }
 
-  async #renew({ refresh }: AmazonTokens): Promise<AmazonTokens> {
-    const { db, encryption, amazon } = this.#context;
-    const tokens = await amazon.refresh(refresh, this.#signal);
+  /** Those of whoever was quicker, who may be another node, or new ones. */
+  async #renew(before: AmazonTokens): Promise<AmazonTokens> {
+    const { db, amazon, clock } = this.#context;
+    for (;;) {
+      const isClaimed = await claimRefresh(db, this.#grant, { now: clock(), forMs: CLAIM_MS });
+      const stored = await this.#read();
+      if (stored.access !== before.access) {
+        if (isClaimed) await releaseRefresh(db, this.#grant);
+        return (this.#known = stored);
+      }
+      if (isClaimed) break;
+      await pause(CLAIMED_LOOK_MS, undefined, { signal: this.#signal });
+    }
+    try {
+      // To its end, whoever stops: the refresh token may be used up by it.
+      this.#unsaved = await amazon.refresh(before.refresh, AbortSignal.timeout(REFRESH_MS));
+    } catch (error) {
+      await releaseRefresh(db, this.#grant);
+      throw error;
+    }
+    return await this.#save(this.#unsaved);
+  }
+
+  async #save(tokens: AmazonTokens): Promise<AmazonTokens> {
+    const { db, encryption } = this.#context;
     await inTransaction(db, (trx) => putTokens(trx, encryption, this.#grant, tokens));
+    this.#unsaved = undefined;
     return (this.#known = tokens);
   }
 }

@@ -44,6 +44,8 @@ export interface AlexaGateway extends AsyncDisposable {
   expireAccessTokens(): void;
   /** How long access tokens live, in seconds. */
   lifeS: number;
+  /** A refresh token is good once; with one that was used before the grant is over (RFC 9700 4.14.2). */
+  isRotating: boolean;
 }
 
 const CLIENT = { id: "amzn1.application-oa2-client.test", secret: "a-client-secret" };
@@ -83,8 +85,10 @@ class Gateway {
   loginFault: GatewayFault | undefined;
   isSilent = false;
   lifeS = 3_600;
+  isRotating = false;
   readonly #codes = new Set<string>();
   readonly #refreshTokens = new Set<string>();
+  readonly #usedTokens = new Set<string>();
   readonly #accessTokens = new Map<string, number>();
   readonly #next: GatewayFault[] = [];
 
@@ -121,10 +125,13 @@ class Gateway {
     if (form.get("client_id") !== CLIENT.id || form.get("client_secret") !== CLIENT.secret) return void refuse(401, "invalid_client");
     const code = form.get("code") ?? "";
     const refresh = form.get("refresh_token") ?? "";
+    if (this.#usedTokens.has(refresh)) this.#refreshTokens.clear();
     if (isExchange ? !this.#codes.delete(code) : !this.#refreshTokens.has(refresh)) return void refuse(400, "invalid_grant");
     const access = `Atza|${randomBytes(16).toString("base64url")}`;
     this.#accessTokens.set(access, performance.now() + this.lifeS * 1_000);
-    const kept = isExchange ? `Atzr|${randomBytes(16).toString("base64url")}` : refresh;
+    const isNew = isExchange || this.isRotating;
+    if (isNew && this.#refreshTokens.delete(refresh)) this.#usedTokens.add(refresh);
+    const kept = isNew ? `Atzr|${randomBytes(16).toString("base64url")}` : refresh;
     this.#refreshTokens.add(kept);
     const tokens = { access_token: access, refresh_token: kept, token_type: "bearer", expires_in: this.lifeS };
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(tokens));
