@@ -97,6 +97,11 @@ export async function readDiscoveries(db: Db, broker: DiscoveryBroker): Promise<
   return new Map(rows.map((row) => [row.topic, discoveryOf(row)]));
 }
 
+/** The broker is to be told all of it again. */
+export async function forgetDigests(db: Db, broker: DiscoveryBroker, organizationId: string): Promise<void> {
+  await db("home_assistant_discoveries").where({ broker, organization_id: organizationId }).update({ digest: null });
+}
+
 export async function countDiscoveries(
   db: Db,
   broker: DiscoveryBroker,

@@ -6,6 +6,7 @@ import { findAccessToken } from "../../store/access-tokens.ts";
 import {
   countDiscoveries,
   findHomeAssistantAccount,
+  forgetDigests,
   forgetHeardGhosts,
   type HomeAssistantAccount,
   noteHomeAssistantStatus,
@@ -34,18 +35,27 @@ export interface Direct extends Bridge, HomeAssistantControl, AsyncDisposable {
 /** Home Assistant on the hub's own broker: what every organisation with an account for it is told. One node tells it. */
 export function openDirect(context: SmartHomeContext): Direct {
   const { bus, db, duties, clock, log } = context;
+  const stack = new AsyncDisposableStack();
+  stack.use(bus.subscribe(HUB_TOPICS.homeAssistant, (_topic, payload) => noteStatus(context, statusOf(payload))));
   const work = async (organizationId: string, isAll: boolean): Promise<void> =>
     await bus.publish({
       topic: HUB_TOPICS.homeAssistantWork,
       payload: JSON.stringify({ organization_id: organizationId, is_all: isAll }),
       qos: 1,
     });
-  const duty = duties.hold("home-assistant", async (signal) => {
-    await using teller = await Teller.start(context);
-    await teller.run(signal).catch((error: unknown) => {
-      if (!signal.aborted) throw error;
-    });
-  });
+  const tellAll = async (organizationId: string): Promise<void> => {
+    // A node that tells from now on finds it there, whether or not one heard the word.
+    await forgetDigests(db, "own", organizationId);
+    await work(organizationId, true);
+  };
+  stack.use(
+    duties.hold("home-assistant", async (signal) => {
+      await using teller = await Teller.start(context);
+      await teller.run(signal).catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      });
+    }),
+  );
   return {
     name: "home_assistant",
     async state(organizationId) {
@@ -55,7 +65,7 @@ export function openDirect(context: SmartHomeContext): Direct {
     async resend(organizationId) {
       const account = await findHomeAssistantAccount(db, organizationId);
       if (!account || account.isUnlinked) throw new HubError("conflict", "there is no account for Home Assistant: make one first");
-      await work(organizationId, true);
+      await tellAll(organizationId);
     },
     async unlink(organizationId) {
       if (!(await unlinkHomeAssistant(db, organizationId, clock()))) return;
@@ -65,13 +75,31 @@ export function openDirect(context: SmartHomeContext): Direct {
         await pause(UNLINK_LOOK_MS);
       }
     },
-    tellAll: (organizationId) => work(organizationId, true),
+    tellAll,
     changed: (organizationId) => work(organizationId, false),
     async [Symbol.asyncDispose]() {
-      await duty[Symbol.asyncDispose]();
+      await stack.disposeAsync();
       log.debug({}, "the bridge to Home Assistant has ended");
     },
   };
+}
+
+interface Status {
+  readonly organizationId: string;
+  readonly status: string;
+}
+
+function statusOf(payload: Buffer): Status {
+  const { organization_id: organizationId, status } = JSON.parse(payload.toString()) as { organization_id: string; status: string };
+  return { organizationId, status };
+}
+
+/** By every node that hears it, since none may be telling at the moment. A row is there for those alone that have an account. */
+function noteStatus({ db, clock, log }: SmartHomeContext, { organizationId, status }: Status): void {
+  if (status !== "online" && status !== "offline") return;
+  noteHomeAssistantStatus(db, organizationId, status, clock()).catch((err: unknown) =>
+    log.error({ err, organizationId }, "what Home Assistant says of itself could not be stored"),
+  );
 }
 
 const OFF: BridgeState = { status: "off", since: null, lastError: null, counts: {}, details: {} };
@@ -108,6 +136,8 @@ class Teller implements AsyncDisposable {
   readonly #births = new Map<string, NodeJS.Timeout>();
   /** Whose Home Assistant has come back since they were gone through. */
   readonly #born = new Set<string>();
+  /** Whose Home Assistant may have come back while no node told. */
+  readonly #unsure = new Set<string>();
   #wake = Promise.withResolvers<void>();
 
   private constructor(context: SmartHomeContext, published: Published) {
@@ -136,6 +166,7 @@ class Teller implements AsyncDisposable {
     signal.addEventListener("abort", stop);
     try {
       await this.#lookAgain();
+      for (const organizationId of this.#waiting) this.#unsure.add(organizationId);
       while (!signal.aborted) {
         const [organizationId] = this.#waiting;
         if (organizationId === undefined) {
@@ -181,19 +212,15 @@ class Teller implements AsyncDisposable {
     );
     this.#stack.use(
       bus.subscribe(HUB_TOPICS.homeAssistant, (_topic, payload) => {
-        const { organization_id: id, status } = JSON.parse(payload.toString()) as { organization_id: string; status: string };
-        if (status === "online" || status === "offline") this.#heard(id, status);
+        const { organizationId, status } = statusOf(payload);
+        if (status === "online" || status === "offline") this.#heard(organizationId, status);
       }),
     );
   }
 
-  /** It said that it is there, or is not any more. */
+  /** It said that it is there, or is not any more; also one that is not served yet: it may be quicker than the word of its account. */
   #heard(organizationId: string, status: "online" | "offline"): void {
-    const { db, clock, log } = this.#context;
-    // Also of one that is not served yet: it may be quicker than the word of its account. A row is there for those alone that have one.
-    noteHomeAssistantStatus(db, organizationId, status, clock()).catch((err: unknown) =>
-      log.error({ err, organizationId }, "what Home Assistant says of itself could not be stored"),
-    );
+    const { log } = this.#context;
     clearTimeout(this.#births.get(organizationId));
     if (status === "offline") return;
     const { least, most } = BIRTH_PAUSE_MS;
@@ -228,18 +255,25 @@ class Teller implements AsyncDisposable {
     const devices = account && !account.isUnlinked ? await this.#follow(homes, account) : undefined;
     const place = this.#placeOf(organizationId, account?.form ?? "device");
     await this.#published.reconcile(organizationId, devices ?? [], place, signal);
-    if (devices) {
-      if (!this.#born.delete(organizationId)) return;
-      await this.#published.banish(organizationId, devices, place).catch((error: unknown) => {
-        this.#born.add(organizationId);
-        throw error;
-      });
-      return;
-    }
+    if (devices) return await this.#letGo(organizationId, devices, place);
     await this.#leave(organizationId);
     if (!account || signal.aborted) return;
     const ended = await removeUnlinkedAccount(db, organizationId, clock());
     if (ended !== undefined) await sessions.disconnect({ credentialIds: [ended] }, "revoked");
+  }
+
+  /** A Home Assistant that has come back lets go of what went meanwhile. Whether one has heard it is known of a birth alone. */
+  async #letGo(organizationId: string, devices: readonly HomeDevice[], place: DiscoveryPlace): Promise<void> {
+    const isBorn = this.#born.delete(organizationId);
+    if (!isBorn && !this.#unsure.has(organizationId)) return;
+    try {
+      await this.#published.banish(organizationId, devices, place);
+      if (isBorn) await this.#published.forgetGhosts(organizationId);
+      this.#unsure.delete(organizationId);
+    } catch (error) {
+      if (isBorn) this.#born.add(organizationId);
+      throw error;
+    }
   }
 
   /** The devices that are to be seen. */

@@ -92,7 +92,7 @@ export class Published {
 
   /**
    * Home Assistant has come back, after a restart or a lost connection: it lets go of what it has not heard of while it was away. `devices` are those
-   * that were reconciled.
+   * that were reconciled. Whoever knows that it has heard this forgets the ghosts.
    */
   async banish(organizationId: string, devices: Iterable<HomeDevice>, place: DiscoveryPlace): Promise<void> {
     const { db, broker, publish, say } = this.#context;
@@ -115,6 +115,10 @@ export class Published {
         );
     }
     await Promise.all(said);
+  }
+
+  async forgetGhosts(organizationId: string): Promise<void> {
+    const { db, broker } = this.#context;
     await removeGhosts(db, broker, organizationId);
   }
 

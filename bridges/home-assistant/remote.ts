@@ -214,7 +214,10 @@ export class Remote implements AsyncDisposable {
       try {
         await this.#forgetGone(devices);
         await this.#published.reconcile(this.#organizationId, devices, this.#place, signal);
-        if (this.#isBorn) await this.#published.banish(this.#organizationId, devices, this.#place);
+        if (this.#isBorn) {
+          await this.#published.banish(this.#organizationId, devices, this.#place);
+          await this.#published.forgetGhosts(this.#organizationId);
+        }
         this.#isBorn = false;
         if (this.#isLeaving) await publishRemote(this.#client, { topic: this.#place.hubAvailability, payload: "" }, signal);
         if (devices.some(({ uid }) => !this.#mirror.has(this.#availabilityOf(uid)))) await this.#learnStates();
