@@ -1,10 +1,12 @@
 import { once } from "node:events";
+import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { HubError } from "../../core/errors.ts";
 import { HUB_TOPICS } from "../../core/hub-topics.ts";
 import type { BridgeState } from "../../core/smart-home.ts";
 import { countDiscoveries } from "../../store/home-assistant.ts";
 import { listOrganizations } from "../../store/organizations.ts";
+import { nobodyHasIt, openAtDuty } from "../at-duty.ts";
 import type { SmartHomeContext } from "../open-bridges.ts";
 import { Remote } from "./remote.ts";
 import { remoteFaultOf } from "./remote-faults.ts";
@@ -21,24 +23,34 @@ export interface RemoteBridge extends AsyncDisposable {
 interface Said {
   readonly organizationId: string | null;
   readonly status: BridgeState["status"];
-  readonly since: number;
+  readonly since: number | null;
   readonly lastError: BridgeState["lastError"];
+  /** Which of them it is, and its broker. */
+  readonly node: string;
+  readonly broker: string | undefined;
 }
 
-/** Nodes that are new hear of it by then. */
-const SAY_AGAIN_MS = 30_000;
+const ANSWER_MS = 1_000;
 const UNLINK_MS = 10_000;
 const UNLINK_LOOK_MS = 20;
 
 /** One node of a cluster is connected; it connects by itself, and again whenever the connection ends. */
 export function openRemote(context: SmartHomeContext): RemoteBridge {
-  const { bus, db, config, duties, clock, log } = context;
-  let known: Said = { organizationId: config.haMqttOrganization ?? null, status: "waiting", since: clock(), lastError: null };
+  const { bus, calls, db, config, duties, clock, log } = context;
+  const self = { node: hostname(), broker: config.haMqttUrl };
+  let known: Said = { organizationId: config.haMqttOrganization ?? null, status: "waiting", since: clock(), lastError: null, ...self };
+  let hasDuty = false;
+  /** What was unlinked: whichever node has the duty next takes back what is left. */
+  const left = new Set<string>();
   const stack = new AsyncDisposableStack();
+  const atDuty = openAtDuty(calls, { duty: "home-assistant-remote", isHere: () => hasDuty, works: { state: async () => known } });
+  stack.use(atDuty);
+  const leaverOf = (payload: Buffer): string => (JSON.parse(payload.toString()) as { organization_id: string }).organization_id;
+  stack.use(bus.subscribe(HUB_TOPICS.homeAssistantLeave, (_topic, payload) => void left.add(leaverOf(payload))));
   stack.use(bus.subscribe(HUB_TOPICS.homeAssistantRemote, (_topic, payload) => void (known = JSON.parse(payload.toString()) as Said)));
   const say = (news: Partial<Said>): void => {
     const since = news.status === undefined || news.status === known.status ? known.since : clock();
-    known = { ...known, ...news, since };
+    known = { ...known, ...news, since, ...self };
     bus
       .publish({ topic: HUB_TOPICS.homeAssistantRemote, payload: JSON.stringify(known), qos: 1 })
       .catch((err: unknown) => log.error({ err }, "the other nodes could not be told of Home Assistant's broker"));
@@ -50,9 +62,11 @@ export function openRemote(context: SmartHomeContext): RemoteBridge {
     say({ status: "failed", lastError: { at: clock(), code, message } });
   };
   const work = async (signal: AbortSignal): Promise<void> => {
+    hasDuty = true;
     try {
       const organizationId = await organizationOf(context);
-      say({ organizationId });
+      // Another node was connected; this one is not yet.
+      say({ organizationId, status: known.status === "connected" ? "waiting" : known.status });
       await using remote = await Remote.start(context, organizationId, {
         onConnected: (isConnected) => {
           if (isConnected) say({ status: "connected" });
@@ -65,25 +79,27 @@ export function openRemote(context: SmartHomeContext): RemoteBridge {
         if (asked.is_all && asked.organization_id === organizationId) remote.resend();
       });
       using _left = bus.subscribe(HUB_TOPICS.homeAssistantLeave, (_topic, payload) => {
-        if ((JSON.parse(payload.toString()) as { organization_id: string }).organization_id === organizationId) remote.leave();
+        if (leaverOf(payload) === organizationId) remote.leave();
       });
-      const again = setInterval(() => say({}), SAY_AGAIN_MS).unref();
+      if (left.has(organizationId)) remote.leave();
       if (!signal.aborted) await once(signal, "abort");
-      clearInterval(again);
     } catch (error) {
       failed(error);
+    } finally {
+      hasDuty = false;
     }
   };
   stack.use(duties.hold("home-assistant-remote", work));
   return {
     async state(organizationId) {
-      if (known.organizationId !== organizationId) return undefined;
-      const { status, since, lastError } = known;
+      if ((await ownerOf(known)) !== organizationId) return undefined;
+      const { status, since, lastError, node, broker } =
+        (await atDuty.ask("state", organizationId, ANSWER_MS))?.value ?? unattended(known, clock());
       const counts = await countDiscoveries(db, "remote", organizationId);
-      return { status, since, lastError, counts, details: { broker: config.haMqttUrl, form: config.haMqttForm } };
+      return { status, since, lastError, counts, details: { broker, form: config.haMqttForm, node } };
     },
     async unlink(organizationId) {
-      if (known.organizationId !== organizationId) return;
+      if ((await ownerOf(known)) !== organizationId) return;
       await bus.publish({ topic: HUB_TOPICS.homeAssistantLeave, payload: JSON.stringify({ organization_id: organizationId }), qos: 1 });
       for (const end = performance.now() + UNLINK_MS; (await countDiscoveries(db, "remote", organizationId)).messages > 0; ) {
         if (performance.now() > end)
@@ -96,6 +112,18 @@ export function openRemote(context: SmartHomeContext): RemoteBridge {
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+
+  /** Also at a node that has not heard of it yet. */
+  async function ownerOf({ organizationId: said }: Said): Promise<string | null> {
+    return said ?? (await organizationOf(context).catch(() => null));
+  }
+}
+
+/** No node is connected. What was wrong before still is. */
+function unattended(known: Said, at: number): Said {
+  if (known.status === "failed") return known;
+  const { code, message } = nobodyHasIt("the connection to Home Assistant's broker");
+  return { ...known, status: "waiting", since: known.status === "waiting" ? known.since : null, lastError: { at, code, message } };
 }
 
 /** Throws where nobody said which one it is. */
