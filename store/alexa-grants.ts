@@ -33,6 +33,8 @@ export interface NewGrant {
   readonly organizationId: string;
   readonly userId: string;
   readonly tokenScope: TokenScope | undefined;
+  /** By which it is linked: it ends with it. */
+  readonly credentialId: string;
   /** Of the code that was given for it, which Amazon may send again. */
   readonly codeHash: string;
   readonly tokens: AmazonTokens;
@@ -46,12 +48,13 @@ export async function hasGrantOf(db: Db, { organizationId, userId }: Linker, cod
 
 /** In the place of the one before; what Alexa was told by that one it is told again. */
 export async function putGrant(trx: Db, encryption: Encryption, grant: NewGrant, now: number): Promise<void> {
-  const { organizationId, userId, tokenScope, codeHash, tokens } = grant;
+  const { organizationId, userId, tokenScope, credentialId, codeHash, tokens } = grant;
   const owner = { organization_id: organizationId, user_id: userId };
   const before = (await grants(trx).where(owner).forUpdate().first("id", "revision")) as Pick<Row, "id" | "revision"> | undefined;
   const id = before?.id ?? newId();
   const columns = {
     token_scope: tokenScope === undefined ? null : toJson(tokenScope),
+    credential_id: credentialId,
     code_hash: codeHash,
     revision: (before?.revision ?? 0) + 1,
     ...(await sealed(trx, encryption, { id, organizationId }, tokens)),
@@ -67,6 +70,27 @@ export async function listGrants(db: Db, organizationId?: string): Promise<Alexa
   const query = grants(db).orderBy("id");
   if (organizationId !== undefined) query.where({ organization_id: organizationId });
   return ((await query) as Row[]).map(grantOf);
+}
+
+/** Those by which nothing is told any more: the credential has ended, or the person is not let in, or has left the organisation. */
+export async function listEndedGrants(db: Db, now: number): Promise<AlexaGrant[]> {
+  const rows = await rowsOf<Row>(
+    db,
+    `select g.* from alexa_grants g join users u on u.id = g.user_id
+     where not u.is_active
+     or (u.role <> 'admin' and not exists (
+       select 1 from memberships m where m.user_id = g.user_id and m.organization_id = g.organization_id))
+     or (g.credential_id is not null
+       and not exists (
+         select 1 from logins l where l.id = g.credential_id and l.user_id = g.user_id and l.ended_at is null and l.expires_at > ?
+         and coalesce(l.organization_id, u.organization_id) = g.organization_id)
+       and not exists (
+         select 1 from access_tokens t where t.id = g.credential_id and t.user_id = g.user_id and t.organization_id = g.organization_id
+         and t.revoked_at is null and (t.expires_at is null or t.expires_at > ?)))
+     order by g.id`,
+    [isoOf(now), isoOf(now)],
+  );
+  return rows.map(grantOf);
 }
 
 /** undefined when it was taken back or linked anew. Throws `UnreadableText`. */
@@ -135,6 +159,11 @@ export async function noteGrant(
 
 export async function noteLeftOut(db: Db, id: string, leftOut: number): Promise<void> {
   await grants(db).where({ id }).update({ left_out: leftOut });
+}
+
+/** False when it was linked anew, or is gone. */
+export async function deleteGrant(trx: Db, { id, revision }: Pick<AlexaGrant, "id" | "revision">): Promise<boolean> {
+  return (await grants(trx).where({ id, revision }).delete()) > 0;
 }
 
 export async function deleteGrants(trx: Db, organizationId: string): Promise<void> {

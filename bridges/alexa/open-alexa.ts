@@ -5,15 +5,14 @@ import { newAudit } from "../../core/event.ts";
 import { HUB_TOPICS } from "../../core/hub-topics.ts";
 import { actorOf } from "../../core/principal.ts";
 import type { Bridge, BridgeState } from "../../core/smart-home.ts";
-import { countTold, deleteGrants, forgetDescriptions, hasGrantOf, listGrants, putGrant, readTold } from "../../store/alexa-grants.ts";
+import { countTold, deleteGrants, forgetDescriptions, hasGrantOf, listGrants, putGrant } from "../../store/alexa-grants.ts";
 import { insertAudit } from "../../store/audit.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import type { SmartHomeContext } from "../open-bridges.ts";
 import { type Amazon, AmazonError, createAmazon } from "./amazon.ts";
 import { createDirectives } from "./directives.ts";
-import { GrantTokens } from "./grant-tokens.ts";
 import { Houses } from "./houses.ts";
-import { discoveryEvent } from "./link.ts";
+import { TAKE_BACK_MS, takeBack } from "./link-ends.ts";
 import { runReporter } from "./reporter.ts";
 
 export interface OpenAlexa extends AsyncDisposable {
@@ -23,8 +22,6 @@ export interface OpenAlexa extends AsyncDisposable {
 
 /** Of the time in which Alexa wants an answer. */
 const EXCHANGE_MS = 4_000;
-/** Nobody waits longer for what is only to be taken back. */
-const UNLINK_MS = 5_000;
 
 /** Alexa's directives, over REST, and what she is told unasked. */
 export function openAlexa(context: SmartHomeContext): OpenAlexa {
@@ -51,7 +48,7 @@ type Links = SmartHomeContext & {
 async function acceptGrant({ amazon, db, encryption, clock, tell }: Links, code: string, asker: AlexaAsker): Promise<void> {
   if (!amazon) throw new AlexaError("ACCEPT_GRANT_FAILED", "the hub has no client id and secret of the skill (HEXA_ALEXA_CLIENT_ID)");
   const { principal, requestId } = asker;
-  const { id: userId, organizationId, tokenScope } = principal;
+  const { id: userId, organizationId, tokenScope, credentialId } = principal;
   const codeHash = createHash("sha256").update(code).digest("base64url");
   // Amazon takes a code once, and asks again where it has not heard the answer.
   if (await hasGrantOf(db, { organizationId, userId }, codeHash)) return;
@@ -61,7 +58,7 @@ async function acceptGrant({ amazon, db, encryption, clock, tell }: Links, code:
   });
   const now = clock();
   await inTransaction(db, async (trx) => {
-    await putGrant(trx, encryption, { organizationId, userId, tokenScope, codeHash, tokens }, now);
+    await putGrant(trx, encryption, { organizationId, userId, tokenScope, credentialId, codeHash, tokens }, now);
     const about = { organizationId, resourceType: "bridge", resourceId: "alexa", details: {} };
     await insertAudit(trx, [newAudit({ ...about, action: "bridge.link", actor: actorOf(principal), requestId, now })]);
   });
@@ -80,7 +77,9 @@ function createBridge(links: Links): Bridge {
       await tell(organizationId);
     },
     async unlink(organizationId) {
-      await takeBack(links, organizationId);
+      const { amazon } = links;
+      const signal = AbortSignal.timeout(TAKE_BACK_MS);
+      if (amazon) for (const grant of await listGrants(db, organizationId)) await takeBack({ ...links, amazon }, grant, signal);
       await inTransaction(db, (trx) => deleteGrants(trx, organizationId));
       await tell(organizationId);
     },
@@ -101,19 +100,4 @@ async function stateOf({ db, config, amazon }: Links, organizationId: string): P
     counts: { people: grants.length, endpoints, left_out: Math.max(0, ...grants.map(({ leftOut }) => leftOut)) },
     details: { region: config.alexaRegion, tells_changes: amazon !== undefined },
   };
-}
-
-/** As far as Amazon can be reached: what is taken back here is not kept for it. */
-async function takeBack({ db, amazon, encryption, clock, log }: Links, organizationId: string): Promise<void> {
-  if (!amazon) return;
-  const signal = AbortSignal.timeout(UNLINK_MS);
-  for (const grant of await listGrants(db, organizationId)) {
-    const ids = [...(await readTold(db, grant.id)).keys()];
-    if (ids.length === 0 || grant.status === "failed") continue;
-    const tokens = new GrantTokens({ db, encryption, amazon, clock }, grant, signal);
-    const endpoints = ids.map((endpointId) => ({ endpointId }));
-    await tokens
-      .use((token) => amazon.send(discoveryEvent("DeleteReport", { endpoints, scope: token }), token, signal))
-      .catch((error: unknown) => log.warn({ err: error, grant_id: grant.id }, "Alexa could not be told that she is unlinked"));
-  }
 }
