@@ -281,6 +281,7 @@ export const ROUTES: readonly Route[] = [
   ...BRIDGE_ROUTES,
   oauthClients.create,
   oauthClients.list,
+  oauthClients.rotateSecret,
   oauthClients.remove,
   riskPolicy.show,
   riskPolicy.put,

@@ -6,6 +6,7 @@ import type { Db } from "./open.ts";
 import { lockOrganization } from "./organizations.ts";
 import { type SigningKeys, tokenHash, withKeys } from "./secrets.ts";
 import { fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from "./sql.ts";
+import { SECRET_OVERLAP_MS } from "./webhook-secrets.ts";
 
 /** A program that people link their account with: Alexa, or whatever links accounts by OAuth 2.0. */
 export interface OauthClient {
@@ -78,13 +79,45 @@ export async function findOauthClient(db: Db, id: string, now: number): Promise<
   return row && clientOf(row);
 }
 
-/** Whether it has shown who it is. */
-export async function isOauthSecret(db: Db, keys: SigningKeys, id: string, secret: string): Promise<boolean> {
+/** Whether it has shown who it is: by its secret, or within a day by the one before. */
+export async function isOauthSecret(
+  db: Db,
+  keys: SigningKeys,
+  { id, secret }: { readonly id: string; readonly secret: string },
+  now: number,
+): Promise<boolean> {
   const found: unknown = await withKeys<unknown>(keys, "token_hmac", async (known) => {
     const hashes = known.map((key) => tokenHash(key, secret));
-    return await db("oauth_clients").where({ id }).whereIn("secret_hash", hashes).first("id");
+    return await db("oauth_clients")
+      .where({ id })
+      .andWhere(
+        (either) =>
+          void either
+            .whereIn("secret_hash", hashes)
+            .orWhere((former) => void former.whereIn("former_secret_hash", hashes).where("former_secret_until", ">", isoOf(now))),
+      )
+      .first("id");
   });
   return found !== undefined;
+}
+
+/** The secret before it goes on for a day; of two changes within a day the first one ends at once. Throws `not_found`. */
+export async function rotateOauthSecret(
+  trx: Db,
+  keys: SigningKeys,
+  { scope, id }: { readonly scope: Scope; readonly id: string },
+  now: number,
+): Promise<{ readonly client: OauthClient; readonly secret: string }> {
+  const client = await lockOauthClient(trx, scope, id, now);
+  const secret = newSecret("hxc");
+  await trx("oauth_clients")
+    .where({ id })
+    .update({
+      former_secret_hash: trx.raw("secret_hash"),
+      former_secret_until: isoOf(now + SECRET_OVERLAP_MS),
+      secret_hash: tokenHash(keys.active("token_hmac"), secret),
+    });
+  return { client, secret };
 }
 
 /** With everything that was linked with it: gives it, and the links that it had. Throws `not_found`. */
@@ -95,12 +128,17 @@ export async function removeOauthClient(
   now: number,
 ): Promise<{ readonly client: OauthClient; readonly linkIds: string[] }> {
   // A link that is being made waits for this, or is seen below.
+  const client = await lockOauthClient(trx, scope, id, now);
+  const links = (await trx("logins").where({ client_id: id }).select("id")) as { id: string }[];
+  await trx("oauth_clients").where({ id }).del();
+  return { client, linkIds: links.map((link) => link.id) };
+}
+
+async function lockOauthClient(trx: Db, scope: Scope, id: string, now: number): Promise<OauthClient> {
   await trx("oauth_clients").where({ id }).forUpdate().first("id");
   const row = (await scoped(clients(trx, now), scope, COLUMNS).where("c.id", id).first()) as Row | undefined;
   if (!row) throw new HubError("not_found", "there is no such program to link with");
-  const links = (await trx("logins").where({ client_id: id }).select("id")) as { id: string }[];
-  await trx("oauth_clients").where({ id }).del();
-  return { client: clientOf(row), linkIds: links.map((link) => link.id) };
+  return clientOf(row);
 }
 
 interface Row {

@@ -1,7 +1,7 @@
 import Type, { type Static } from "typebox";
 import { HubError } from "../../core/errors.ts";
 import { faultOfRedirectUri, OAUTH_SCOPE_NAMES } from "../../core/oauth.ts";
-import { createOauthClient, listOauthClients, type OauthClient, removeOauthClient } from "../../store/oauth-clients.ts";
+import { createOauthClient, listOauthClients, type OauthClient, removeOauthClient, rotateOauthSecret } from "../../store/oauth-clients.ts";
 import { Cursor, IdParams, Limit, line, pageOf } from "../fields.ts";
 import { defineRoute } from "../route.ts";
 
@@ -28,6 +28,8 @@ const OauthClientView = Type.Object(
   },
   { title: "OauthClient" },
 );
+
+const WithSecret = Type.Object({ client: OauthClientView, client_secret: Type.String() }, { title: "OauthClientWithSecret" });
 
 const clientJson = ({ id, organizationId, isShared, redirectUris, createdAt, ...same }: OauthClient): Static<typeof OauthClientView> => ({
   client_id: id,
@@ -64,10 +66,7 @@ export const create = defineRoute({
   ),
   bodyExample: { name: "Alexa", redirect_uris: ["https://layla.amazon.com/api/skill/link/M2AAAAAAAAAAAA"], scopes: ["devices"] },
   replies: {
-    201: {
-      description: "The client, with its secret, which is shown once",
-      schema: Type.Object({ client: OauthClientView, client_secret: Type.String() }, { title: "OauthClientCreated" }),
-    },
+    201: { description: "The client, with its secret, which is shown once", schema: WithSecret },
   },
   errors: ["quota_exceeded"],
   handler: ({ context, principal: { organizationId }, rights, body, commit }) => {
@@ -100,6 +99,27 @@ export const list = defineRoute({
     const page = await listOauthClients(context.store.db, scope, { limit, after, now: context.clock() });
     return { status: 200, body: { data: page.items.map(clientJson), next_cursor: page.next } };
   },
+});
+
+export const rotateSecret = defineRoute({
+  method: "POST",
+  path: "/api/v1/oauth-clients/:id/rotate-secret",
+  tag: TAG,
+  summary: "Give a program another secret",
+  description:
+    "For 24 hours both secrets are right, so that the program can go on to the new one in between; given another one once more, the first ends at once. What is linked stays so.",
+  access: "organization.manage",
+  params: IdParams,
+  replies: { 200: { description: "The client, with its new secret, which is shown once", schema: WithSecret } },
+  errors: ["not_found"],
+  handler: ({ context, scope, params, commit }) =>
+    commit(async (db) => {
+      const { client, secret } = await rotateOauthSecret(db, context.keys, { scope, id: params.id.toLowerCase() }, context.clock());
+      return {
+        answer: { status: 200, body: { client: clientJson(client), client_secret: secret } },
+        audit: [noteOn(client, "oauth_client.rotate_secret")],
+      };
+    }),
 });
 
 export const remove = defineRoute({

@@ -25,7 +25,7 @@ export function createProvider(context: ApiContext, issuer: URL): Provider {
   markTokens(provider.AccessToken, "hxl");
   markTokens(provider.RefreshToken, "hxlr");
   provider.Client.prototype.compareClientSecret = function compare(secret) {
-    return isOauthSecret(context.store.db, context.keys, this.clientId, secret);
+    return isOauthSecret(context.store.db, context.keys, { id: this.clientId, secret }, context.clock());
   };
   return provider;
 }

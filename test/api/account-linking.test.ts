@@ -117,6 +117,35 @@ for (const { name, skip, open } of databases())
       assert.equal((await alexa.refresh(two.tokens["refresh_token"] as string)).status, 401);
     });
 
+    test("a program's secret can be another one: the former goes on for a day, or ends with the next, and links stay", async () => {
+      await using scene = await startScene(open);
+      const { hub, alexa, ada, bob } = scene;
+      const { tokens } = await link(scene, ada);
+      const refreshToken = tokens["refresh_token"] as string;
+      const path = `/api/v1/oauth-clients/${alexa.program.id}/rotate-secret`;
+      const owner = await sessionOf(hub, ada.email);
+      const rotate = async (): Promise<ProgramServer> => {
+        const answer = await hub.ask("POST", path, { token: owner });
+        assert.equal(answer.status, 200, answer.text);
+        return new ProgramServer(hub.api.url, { ...alexa.program, secret: field(answer, "client_secret") });
+      };
+      assertEnvelope(await hub.ask("POST", path, { token: await sessionOf(hub, bob.email) }), 403, "forbidden");
+      assertEnvelope(await hub.ask("POST", path, { token: scene.foreign.token }), 404, "not_found");
+      const second = await rotate();
+      for (const one of [alexa, second]) assert.equal((await one.refresh(refreshToken)).status, 200);
+      const third = await rotate();
+      assert.equal((await alexa.refresh(refreshToken)).status, 401);
+      for (const one of [second, third]) assert.equal((await one.refresh(refreshToken)).status, 200);
+      hub.time.aheadMs += DAY_MS + 1_000;
+      assert.equal((await second.refresh(refreshToken)).status, 401);
+      assert.equal((await third.refresh(refreshToken)).status, 200);
+      const { db } = hub.context.store;
+      const audit = await listAudit(db, PLATFORM, { limit: 200 });
+      assert.equal(audit.items.filter(({ action }) => action === "oauth_client.rotate_secret").length, 2);
+      const rows = JSON.stringify([await db("oauth_clients"), audit]);
+      for (const { program } of [alexa, second, third]) assert.ok(!rows.includes(program.secret));
+    });
+
     test("a code is for one program, one address and one use; used twice it ends the link", async () => {
       await using scene = await startScene(open);
       const { ada, alexa, hub } = scene;

@@ -16,6 +16,10 @@ export const OAUTH_ROWS: Readonly<Record<string, Row>> = {
   "GET /api/v1/oauth-clients": {},
   // So many would be too many: what is wrong with it is looked at afterwards.
   "POST /api/v1/oauth-clients": { body: () => ({ ...PROGRAM, redirect_uris: ["ftp://layla.amazon.com/"] }) },
+  "POST /api/v1/oauth-clients/:id/rotate-secret": {
+    path: ({ oauthClient }) => `/api/v1/oauth-clients/${oauthClient}/rotate-secret`,
+    expects: ofOwners,
+  },
   "DELETE /api/v1/oauth-clients/:id": {
     uses: ["oauthClient"],
     path: ({ oauthClient }) => `/api/v1/oauth-clients/${oauthClient}`,
