@@ -23,6 +23,7 @@ import type { HomekitPairings } from "../core/homekit.ts";
 import type { Mailer } from "../core/mail.ts";
 import type { Bridge, HomeAssistantControl } from "../core/smart-home.ts";
 import type { RecentCommandMemory } from "../core/risk.ts";
+import type { SceneControl } from "../core/scene.ts";
 import type { SecurityEvents } from "../core/security-event.ts";
 import type { Settings } from "../core/settings.ts";
 import type { Timers } from "../core/timer.ts";
@@ -91,6 +92,7 @@ export interface ApiContext {
   readonly telemetry: TelemetryStore;
   readonly bus: Bus;
   readonly commands: Commands;
+  readonly scenes: SceneControl;
   readonly automations: AutomationControl<Db>;
   readonly schedules: ScheduleControl<Db>;
   readonly alerts: AlertControl<Db>;

@@ -15,6 +15,7 @@ import type {
 import type { Config } from "../core/config.ts";
 import type { Bridge, HomeAssistantControl } from "../core/smart-home.ts";
 import type { HomekitPairings } from "../core/homekit.ts";
+import type { SceneControl } from "../core/scene.ts";
 import type { Timers } from "../core/timer.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Encryption } from "../store/encryption.ts";
@@ -42,6 +43,7 @@ export interface BridgeContext {
   readonly access: AccessDirectory;
   readonly commands: Commands;
   readonly automations: AutomationControl<Db>;
+  readonly rules: { readonly scenes: SceneControl };
   readonly events: EventSink;
   readonly timers: Timers<Db>;
   readonly duties: Duties;

@@ -8,17 +8,19 @@ import { newId } from "../core/id.ts";
 import type { Notifier } from "../core/notification.ts";
 import type { Actor, Scope } from "../core/principal.ts";
 import type { Run } from "../core/run.ts";
+import type { SceneCommand } from "../core/scene.ts";
 import type { Timers } from "../core/timer.ts";
 import type { Topics } from "../core/topics.ts";
 import { getDevice } from "../store/devices.ts";
 import { insertEvents } from "../store/events.ts";
 import { readFacts } from "../store/facts.ts";
 import type { Db } from "../store/open.ts";
-import { getScene, type SceneCommand } from "../store/scenes.ts";
+import { getScene } from "../store/scenes.ts";
 import { templateActions } from "../store/template-actions.ts";
 import { noteUse } from "../store/template-uses.ts";
 import { afterCommit } from "../store/transaction.ts";
 import type { MessageDepth } from "./message-depth.ts";
+import { createScenes } from "./scenes.ts";
 
 export interface EffectsContext {
   readonly db: Db;
@@ -68,11 +70,8 @@ export async function perform(context: EffectsContext, run: Run, effect: Effect)
       );
       return NOTHING_LEFT;
     }
-    case "scene": {
-      const scene = await getScene(context.db, scopeOf(run), effect.scene_id.toLowerCase());
-      await send(context, run, scene.commands);
-      return noteEvent(context, run, "scene.activated", { scene_id: scene.id, name: scene.name, run_id: run.id });
-    }
+    case "scene":
+      return await activateScene(context, run, effect.scene_id.toLowerCase());
     case "start":
       return await startTask(context, run, effect);
     case "publish": {
@@ -85,9 +84,9 @@ export async function perform(context: EffectsContext, run: Run, effect: Effect)
       return NOTHING_LEFT;
     }
     case "event":
-      return noteEvent(context, run, effect.type as HubEvent["type"], asObject(effect.data));
+      return noteEventOf(context, run, effect.type as HubEvent["type"], asObject(effect.data));
     case "webhook":
-      return noteEvent(context, run, "webhook.requested", {
+      return noteEventOf(context, run, "webhook.requested", {
         webhook_id: effect.webhook_id.toLowerCase(),
         run_id: run.id,
         data: effect.data ?? null,
@@ -105,6 +104,24 @@ export async function perform(context: EffectsContext, run: Run, effect: Effect)
           causationId: run.eventId ?? run.causationId,
         });
   }
+}
+
+async function activateScene({ db, commands, timers, events }: EffectsContext, run: Run, sceneId: string): Promise<Rest> {
+  const scope = scopeOf(run);
+  const { correlationId, sourceVersion: ruleVersion, id: runId } = run;
+  const { event, outcomes, failed } = await createScenes({ commands, clock: () => timers.now() }).activate({
+    scene: await getScene(db, scope, sceneId),
+    scope,
+    actor: actorOfRun(run),
+    source: sourceOf(run),
+    attempt: `${run.id}.${run.effects}`,
+    cause: { correlationId, causationId: causationOf(run), ruleVersion, runId },
+  });
+  throwFirst(
+    failed.map(({ device, error: reason }) => ({ device, reason })),
+    outcomes.length,
+  );
+  return noteEvent(events, event);
 }
 
 /** The template is filled in now; the task is made with what notes that it was, so that it is made once. */
@@ -142,7 +159,6 @@ const asObject = (data: unknown): Record<string, unknown> =>
 
 /** All at once; throws the first failure when all have come to an end. */
 async function send({ commands }: EffectsContext, run: Run, wanted: readonly SceneCommand[], queueForS?: number): Promise<void> {
-  const source: CommandSource = run.sourceKind === "schedule" ? "schedule" : "rule";
   const done = await Promise.allSettled(
     wanted.map(({ device, command }, index) =>
       commands.send({
@@ -151,9 +167,9 @@ async function send({ commands }: EffectsContext, run: Run, wanted: readonly Sce
         command,
         commandId: `${run.id}.${run.effects}.${index}`,
         actor: actorOfRun(run),
-        source,
+        source: sourceOf(run),
         correlationId: run.correlationId,
-        causationId: run.eventId ?? run.causationId ?? undefined,
+        causationId: causationOf(run) ?? undefined,
         ruleVersion: run.sourceVersion ?? undefined,
         queueForMs: queueForS === undefined ? undefined : queueForS * 1_000,
       }),
@@ -162,29 +178,31 @@ async function send({ commands }: EffectsContext, run: Run, wanted: readonly Sce
   const failed = done.flatMap((one, index) =>
     one.status === "rejected" ? [{ reason: one.reason as unknown, device: wanted[index]?.device }] : [],
   );
+  throwFirst(failed, wanted.length);
+}
+
+/** Of so many commands. */
+function throwFirst(failed: readonly { readonly reason: unknown; readonly device: string | undefined }[], count: number): void {
   const [first] = failed;
   if (!first) return;
-  if (wanted.length === 1 || !(first.reason instanceof HubError)) throw first.reason;
+  if (count === 1 || !(first.reason instanceof HubError)) throw first.reason;
   const names = failed.map(({ device }) => device).join(", ");
-  throw new HubError(first.reason.code, `${failed.length} of ${wanted.length} devices did not do it (${names}): ${first.reason.message}`, {
+  throw new HubError(first.reason.code, `${failed.length} of ${count} devices did not do it (${names}): ${first.reason.message}`, {
     cause: first.reason,
   });
 }
 
-function noteEvent({ events }: EffectsContext, run: Run, type: HubEvent["type"], data: Record<string, unknown>): Rest {
-  return async (trx, now) => {
-    const event = newEvent(
-      type,
-      {
-        organizationId: run.organizationId,
-        entityId: run.sourceId,
-        actor: actorOfRun(run),
-        now,
-        correlationId: run.correlationId,
-        causationId: run.eventId ?? run.causationId,
-      },
-      data,
-    );
+const sourceOf = ({ sourceKind }: Run): CommandSource => (sourceKind === "schedule" ? "schedule" : "rule");
+const causationOf = ({ eventId, causationId }: Run): string | null => eventId ?? causationId;
+
+function noteEventOf({ events }: EffectsContext, run: Run, type: HubEvent["type"], data: Record<string, unknown>): Rest {
+  const { organizationId, sourceId: entityId, correlationId } = run;
+  const about = { organizationId, entityId, actor: actorOfRun(run), correlationId, causationId: causationOf(run) };
+  return async (trx, now) => await noteEvent(events, newEvent(type, { ...about, now }, data))(trx, now);
+}
+
+function noteEvent(events: EventSink, event: HubEvent): Rest {
+  return async (trx) => {
     await insertEvents(trx, [event]);
     afterCommit(trx, () => void events.emit([event]));
   };

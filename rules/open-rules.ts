@@ -1,5 +1,6 @@
 import type { AlertControl, AutomationControl, Bus, Log, ReadingWitness, ScheduleControl } from "../core/bus.ts";
 import type { Mailer } from "../core/mail.ts";
+import type { SceneControl } from "../core/scene.ts";
 import type { Db } from "../store/open.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import { type Alerts, openAlerts } from "./alerts.ts";
@@ -7,6 +8,7 @@ import { openAutomations } from "./automations.ts";
 import { MessageDepth } from "./message-depth.ts";
 import { createNotifier } from "./notifier.ts";
 import { createRuns } from "./runs.ts";
+import { createScenes } from "./scenes.ts";
 import { openTasks, type Tasks, type TasksContext } from "./tasks.ts";
 import { openSchedules } from "./schedules.ts";
 import { tellOfTroubles } from "./troubles.ts";
@@ -27,6 +29,7 @@ export interface Rules extends AsyncDisposable {
   readonly schedules: ScheduleControl<Db>;
   readonly alerts: AlertControl<Db> & Pick<Alerts, "open">;
   readonly tasks: Tasks;
+  readonly scenes: SceneControl;
   readonly witnessReadings: ReadingWitness<Db>;
   /** From now on this node and the others follow each other's changes. */
   share(context: { readonly bus: Bus; readonly log: Log }): Disposable & { reload(): void };
@@ -50,6 +53,7 @@ export async function openRules(context: RulesContext): Promise<Rules> {
     schedules,
     alerts,
     tasks,
+    scenes: createScenes(context),
     async witnessReadings(trx, readings) {
       await automations.witnessReadings(trx, readings);
       await alerts.witnessReadings(trx, readings);

@@ -1,28 +1,10 @@
-import type { Command } from "../core/command.ts";
 import { HubError } from "../core/errors.ts";
 import { newId } from "../core/id.ts";
 import type { Scope } from "../core/principal.ts";
+import type { Scene, SceneCommand } from "../core/scene.ts";
 import type { Db } from "./open.ts";
 import { lockOrganization } from "./organizations.ts";
 import { containing, fromJson, isoOf, type Page, pageOf, scoped, storableText, toJson } from "./sql.ts";
-
-/** What one device does in a scene. */
-export interface SceneCommand {
-  /** A uid. */
-  readonly device: string;
-  readonly command: Command;
-}
-
-export interface Scene {
-  readonly id: string;
-  readonly organizationId: string;
-  readonly name: string;
-  readonly description: string | null;
-  readonly commands: readonly SceneCommand[];
-  readonly version: number;
-  readonly createdAt: string;
-  readonly updatedAt: string;
-}
 
 export type SceneFields = Pick<Scene, "name" | "description" | "commands">;
 

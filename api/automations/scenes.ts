@@ -3,23 +3,14 @@ import { Command } from "../../core/command.ts";
 import { DeviceUid } from "../../core/condition.ts";
 import { fault } from "../../core/definition.ts";
 import { HubError } from "../../core/errors.ts";
-import { newEvent } from "../../core/event.ts";
 import { newId } from "../../core/id.ts";
 import { actorOf } from "../../core/principal.ts";
+import type { Scene, SceneCommand, SceneOutcome } from "../../core/scene.ts";
 import type { DeviceState } from "../../core/state.ts";
 import { versionOf } from "../../core/version.ts";
 import { getDevice } from "../../store/devices.ts";
 import type { Db } from "../../store/open.ts";
-import {
-  createScene,
-  deleteScene,
-  getScene,
-  listScenes,
-  lockScene,
-  type Scene,
-  type SceneCommand,
-  updateScene,
-} from "../../store/scenes.ts";
+import { createScene, deleteScene, getScene, listScenes, lockScene, updateScene } from "../../store/scenes.ts";
 import { readState } from "../../store/state.ts";
 import { Cursor, IdParams, Limit, nullable, pageOf } from "../fields.ts";
 import { changeable, Description, Name, Search } from "../places/fields.ts";
@@ -186,7 +177,8 @@ export const remove = defineRoute({
 const Outcome = Type.Object({
   device: Type.String(),
   command_id: Type.String(),
-  status: Type.Enum(["ok", "failed"]),
+  status: Type.Enum(["ok", "failed", "awaiting_confirmation"]),
+  task_id: Type.Optional(Type.String({ description: "Of the task that somebody has to approve" })),
   code: Type.Optional(Type.String()),
   message: Type.Optional(Type.String()),
 });
@@ -205,42 +197,26 @@ export const activate = defineRoute({
   errors: ["not_found"],
   async handler({ context, principal, scope, params, repetitionId, commit }) {
     const scene = await getScene(context.store.db, scope, params.id.toLowerCase());
-    const actor = actorOf(principal);
-    const attempt = repetitionId ?? newId();
-    const about = { organizationId: scene.organizationId, entityId: scene.id, actor, now: context.clock() };
-    const event = newEvent("scene.activated", about, { scene_id: scene.id, name: scene.name });
-    const results = await Promise.all(
-      scene.commands.map(async ({ device, command }, index) => {
-        const commandId = `${attempt}.${index}`;
-        const told = { device, command_id: commandId };
-        const request = {
-          device,
-          scope,
-          command,
-          commandId,
-          actor,
-          source: "rest",
-          correlationId: event.id,
-          causationId: event.id,
-        } as const;
-        return await context.commands.send(request).then(
-          ({ status, taskId }) => (status === "awaiting_confirmation" ? { ...told, status, task_id: taskId } : { ...told, status: "ok" }),
-          (error: unknown) => ({ ...told, status: "failed", ...reasonOf(error) }),
-        );
-      }),
-    );
-    const failed = results.filter(({ status }) => status === "failed").length;
+    const { event, outcomes, failed } = await context.scenes.activate({
+      scene,
+      scope,
+      actor: actorOf(principal),
+      source: "rest",
+      attempt: repetitionId ?? newId(),
+    });
+    const results = outcomes.map(outcomeJson);
     return await commit(async () => ({
       answer: { status: 200, body: { results } },
-      audit: [note(scene, "scene.activate", { commands: results.length, failed })],
+      audit: [note(scene, "scene.activate", { commands: results.length, failed: failed.length })],
       events: [event],
     }));
   },
 });
 
-function reasonOf(error: unknown): { code: string; message: string } {
-  if (error instanceof HubError) return { code: error.code, message: error.message };
-  throw error;
+function outcomeJson({ device, commandId, taskId, error }: SceneOutcome): Static<typeof Outcome> {
+  const told = { device, command_id: commandId };
+  if (error) return { ...told, status: "failed", code: error.code, message: error.message };
+  return taskId === null ? { ...told, status: "ok" } : { ...told, status: "awaiting_confirmation", task_id: taskId };
 }
 
 const check = (db: Db, organizationId: string, commands: readonly SceneCommand[]): Promise<void> =>

@@ -11,11 +11,12 @@ import {
 import type { Bus, Commands, EventSink, Log, Metrics } from "../../core/bus.ts";
 import type { Command } from "../../core/command.ts";
 import { HubError } from "../../core/errors.ts";
-import { newAudit, newEvent } from "../../core/event.ts";
+import { type HubEvent, newAudit } from "../../core/event.ts";
 import { isUuid } from "../../core/id.ts";
 import { pressOf } from "../../core/ir-signal.ts";
 import { may, mayOn, scopeOf } from "../../core/permissions.ts";
 import { actorOf } from "../../core/principal.ts";
+import type { SceneControl } from "../../core/scene.ts";
 import { insertAudit } from "../../store/audit.ts";
 import { findCommand } from "../../store/commands.ts";
 import { insertEvents } from "../../store/events.ts";
@@ -35,6 +36,7 @@ export interface DirectivesContext {
   readonly houses: Houses;
   readonly bus: Bus;
   readonly commands: Commands;
+  readonly scenes: SceneControl;
   readonly events: EventSink;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -233,34 +235,23 @@ async function ofScene(context: DirectivesContext, directive: AlexaDirective, { 
   if (namespace === "Alexa" && name === "ReportState") return alexaEvent({ name: "StateReport", endpointId, properties: [] }, directive);
   if (`${namespace}.${name}` !== "Alexa.SceneController.Activate")
     throw new AlexaError("INVALID_DIRECTIVE", `a scene does not know ${namespace}.${name}`);
-  const actor = actorOf(principal);
-  const now = context.clock();
-  const about = { organizationId, entityId: scene.id, actor, now };
-  const event = newEvent("scene.activated", about, { scene_id: scene.id, name: scene.name });
-  const began = await Promise.allSettled(
-    scene.commands.map(({ device, command }, index) =>
-      context.commands.accept({
-        device,
-        scope,
-        command,
-        commandId: `${commandIdOf(directive, asker)}.${index}`,
-        actor,
-        source: "alexa",
-        correlationId: event.id,
-        causationId: event.id,
-      }),
-    ),
-  );
-  const failed = began.filter((one) => one.status === "rejected");
-  if (failed.length === began.length) throw failed[0]?.reason;
-  await noteScene(context, event, { commands: began.length, failed: failed.length, requestId: asker.requestId });
-  const payload = { cause: { type: "VOICE_INTERACTION" }, timestamp: new Date(now).toISOString() };
+  const { event, outcomes, failed } = await context.scenes.begin({
+    scene,
+    scope,
+    actor: actorOf(principal),
+    source: "alexa",
+    attempt: commandIdOf(directive, asker),
+  });
+  const [first] = failed;
+  if (first && failed.length === outcomes.length) throw first.error;
+  await noteScene(context, event, { commands: outcomes.length, failed: failed.length, requestId: asker.requestId });
+  const payload = { cause: { type: "VOICE_INTERACTION" }, timestamp: event.timestamp };
   return alexaEvent({ namespace, name: "ActivationStarted", endpointId, payload, properties: [] }, directive);
 }
 
 async function noteScene(
   { db, events, clock }: DirectivesContext,
-  event: ReturnType<typeof newEvent>,
+  event: HubEvent,
   { requestId, ...details }: { readonly commands: number; readonly failed: number; readonly requestId: string },
 ): Promise<void> {
   const { organizationId, actor, entityId: resourceId, correlationId } = event;

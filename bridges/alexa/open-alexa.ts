@@ -36,7 +36,7 @@ export function openAlexa(context: SmartHomeContext): OpenAlexa {
     const work = (signal: AbortSignal): Promise<void> => runReporter({ ...context, amazon, find }, signal);
     stack.use(context.duties.hold("alexa", work));
   }
-  const door = createDirectives({ ...context, houses, acceptGrant: (code, asker) => acceptGrant(links, code, asker) });
+  const door = createDirectives({ ...context, ...context.rules, houses, acceptGrant: (code, asker) => acceptGrant(links, code, asker) });
   return { door, bridge: createBridge(links), [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 

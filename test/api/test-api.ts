@@ -187,6 +187,7 @@ export async function startTestApi(
     automations,
     schedules,
     alerts,
+    scenes,
     tasks: { control: tasks },
   } = resources.use(
     await openRules({
@@ -213,6 +214,7 @@ export async function startTestApi(
   const context: ApiContext = {
     store,
     automations,
+    scenes,
     timers,
     destinations,
     riskPolicies,
