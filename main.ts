@@ -99,8 +99,8 @@ export async function startHub(config: Config, log: Log, pace: Pace = {}): Promi
   return {
     http: config.publicUrl ?? doors.api.url,
     mqtt: urls.mqtt,
-    mqtts: urls.mqtts as string,
-    ws: urls.ws as string,
+    mqtts: urls.mqtts,
+    ws: urls.ws,
     ca: base.caFile,
     dataDir: base.dataDir,
     setupToken: doors.setup.token,
@@ -260,7 +260,7 @@ async function openApi(hub: Rooms, base: Base, wired: Messaging, urls: Urls, sta
   const demo = stack.use(
     hub.createDemo({
       ...hub.demoEnrolment({ ...base, sessions }),
-      connection: async () => ({ url: urls.mqtts as string, ca: await readFile(caFile, "utf8"), topicRoot: config.topicRoot }),
+      connection: async () => ({ url: hub.ownMqttUrl(urls), ca: await readFile(caFile, "utf8"), topicRoot: config.topicRoot }),
       calls,
       duties: wired.duties,
       log,
@@ -311,10 +311,7 @@ async function listen(
   const remoteOf = (await import("./api/remote.ts")).remoteReader(config.trustProxy);
   const listeners = await broker.listen(
     {
-      host: config.host,
-      plainHost: config.mqttPlain === "off" ? undefined : config.mqttPlain === "lan" ? config.host : "127.0.0.1",
-      mqttPort: config.mqttPort,
-      mqttsPort: config.mqttsPort,
+      ...hub.mqttPlaces(config),
       certificates: { dir: join(dataDir, "tls"), hostnames: [name, hostname()], certFile: config.tlsCertFile, keyFile: config.tlsKeyFile },
       tls: {
         clientCertificates: config.mqttClientCerts,

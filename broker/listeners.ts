@@ -12,7 +12,8 @@ import { createTurnAway } from "./turned-away.ts";
 import { mqttPath, openWebSocketDoor, type WebSocketPath } from "./websocket.ts";
 
 export interface ListenerOptions {
-  readonly host: string;
+  /** undefined: no listener for TLS. */
+  readonly host: string | undefined;
   /** undefined: no plain listener. */
   readonly plainHost: string | undefined;
   readonly mqttPort: number;
@@ -21,8 +22,9 @@ export interface ListenerOptions {
   readonly certificates: CertificateOptions;
   /** Without it nobody is asked for a certificate, and one certificate serves all names. */
   readonly tls?: Omit<TlsOptions, "certificates"> | undefined;
-  /** The HTTP server whose upgrades of `/mqtt` become MQTT connections. */
+  /** The HTTP server whose upgrades of `/mqtt` become MQTT connections, unless that is off. */
   readonly http: HttpServer;
+  readonly isWebSocketOff?: boolean | undefined;
   /** The client of an upgrade behind the proxies that are trusted; without it the peer. */
   readonly addressOf?: ((request: IncomingMessage) => string | undefined) | undefined;
   /** Of the hub's own pages, where it is not that of the request's host. */
@@ -35,7 +37,7 @@ export interface ListenerOptions {
 
 export interface Listeners extends AsyncDisposable {
   readonly mqttPort: number | undefined;
-  readonly mqttsPort: number;
+  readonly mqttsPort: number | undefined;
   readonly caFile: string | undefined;
   /** How long the certificates still hold, by name. */
   secondsToExpiry(): { readonly labels: { readonly name: string }; readonly value: number }[];
@@ -64,20 +66,23 @@ export async function openListeners(options: ListenerOptions, accept: Accept): P
     await openTls({ clientCertificates: "off", handshakeTimeoutMs, ...options.tls, certificates: options.certificates }),
   );
   const handshake = createTlsHandshakes({ tls, timeoutMs: handshakeTimeoutMs, turnAway }, accept);
-  const secure = stack.use(await openTcpDoor({ ...door, host, port: options.mqttsPort, setting: "HEXA_MQTTS_PORT" }, handshake));
+  let secure: TcpDoor | undefined;
+  if (host !== undefined)
+    secure = stack.use(await openTcpDoor({ ...door, host, port: options.mqttsPort, setting: "HEXA_MQTTS_PORT" }, handshake));
   let plain: TcpDoor | undefined;
   if (plainHost !== undefined)
     plain = stack.use(await openTcpDoor({ ...door, host: plainHost, port: options.mqttPort, setting: "HEXA_MQTT_PORT" }, accept));
   const maxPayloadBytes = limits.maxPacketBytes + 1_024;
   const peerOf = ({ socket: { remoteAddress } }: IncomingMessage): string | undefined => remoteAddress && withoutMapping(remoteAddress);
-  const mqtt = mqttPath({ origins: limits.mqttOrigins, publicOrigin: options.publicOrigin }, accept);
+  const { publicOrigin, isWebSocketOff: isOff } = options;
+  const mqtt = mqttPath({ origins: limits.mqttOrigins, publicOrigin, isOff }, accept);
   const web = { http, maxPayloadBytes, addressOf: addressOf ?? peerOf, rates, turnAway };
   stack.use(openWebSocketDoor(web, [mqtt, ...(options.paths ?? [])]));
 
   const opened = stack.move();
   return {
     mqttPort: plain?.port,
-    mqttsPort: secure.port,
+    mqttsPort: secure?.port,
     caFile: tls.caFile,
     secondsToExpiry: () =>
       tls
@@ -85,7 +90,7 @@ export async function openListeners(options: ListenerOptions, accept: Accept): P
         .map(({ name, notAfter }) => ({ labels: { name }, value: (notAfter.getTime() - (options.tls?.clock ?? Date.now)()) / 1_000 })),
     stop() {
       rates.stop();
-      secure.stop();
+      secure?.stop();
       plain?.stop();
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),

@@ -28,6 +28,7 @@ export interface MqttPathOptions {
   readonly origins: readonly string[];
   /** Whose pages may log in by the session cookie, besides the request's own host. */
   readonly publicOrigin?: string | undefined;
+  readonly isOff?: boolean | undefined;
 }
 
 export interface WebSocketDoorOptions {
@@ -52,6 +53,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
 
 const REFUSALS = {
   path: [404, "not_found", "MQTT over WebSocket is at /mqtt, JSON of devices at /ws/device"],
+  off: [404, "not_found", "MQTT over WebSocket is off here (HEXA_MQTT_WEBSOCKET)"],
   origin: [403, "forbidden", "pages of this origin may not connect; HEXA_MQTT_ORIGINS names those that may"],
   subprotocol: [400, "validation_error", "ask for the WebSocket subprotocol mqtt"],
   early_data: [400, "validation_error", "nothing may be sent before the upgrade"],
@@ -63,12 +65,13 @@ const REFUSALS = {
 
 /** MQTT over WebSocket. */
 export function mqttPath(
-  { origins, publicOrigin }: MqttPathOptions,
+  { origins, publicOrigin, isOff }: MqttPathOptions,
   accept: (stream: Duplex, remoteAddress: string | undefined) => void,
 ): WebSocketPath {
   return {
     path: "/mqtt",
     reasonAgainst({ headers }) {
+      if (isOff) return "off";
       if (!isAllowedOrigin(headers, origins)) return "origin";
       const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
       return PROTOCOLS.some((protocol) => offered.includes(protocol)) ? undefined : "subprotocol";

@@ -168,9 +168,14 @@ function unknownVariables(env: Readonly<Record<string, string | undefined>>): Co
     });
 }
 
-function contradictions(settings: Settings): ConfigProblem[] {
+function listenerProblems(settings: Settings): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
-  const ports: SettingKey[] = settings.mqttPlain === "off" ? ["httpPort", "mqttsPort"] : ["httpPort", "mqttPort", "mqttsPort"];
+  const { mqttPlain, mqttTls, homekit } = settings;
+  const ports: SettingKey[] = [
+    "httpPort",
+    ...(mqttPlain === "off" ? [] : (["mqttPort"] as const)),
+    ...(mqttTls === "off" ? [] : (["mqttsPort"] as const)),
+  ];
   for (const [index, key] of ports.entries()) {
     const twin = ports.slice(0, index).find((other) => settings[other] !== 0 && settings[other] === settings[key]);
     if (twin)
@@ -180,6 +185,17 @@ function contradictions(settings: Settings): ConfigProblem[] {
         mend: "give each listener its own port",
       });
   }
+  if (homekit !== "off" && mqttPlain === "off" && mqttTls === "off")
+    problems.push({
+      variable: variableOf("homekit"),
+      what: `is ${homekit}, and the hub listens for no MQTT`,
+      mend: `set ${variableOf("mqttPlain")} or ${variableOf("mqttTls")} to loopback: bridges of HomeKit are MQTT clients`,
+    });
+  return problems;
+}
+
+function contradictions(settings: Settings): ConfigProblem[] {
+  const problems = listenerProblems(settings);
   for (const [one, other] of [
     ["tlsCertFile", "tlsKeyFile"],
     ["adminEmail", "adminPassword"],

@@ -1,4 +1,5 @@
 import type { Config } from "./config.ts";
+import { HubError } from "./errors.ts";
 
 /** The name under which clients reach the hub: it stands in their URLs and in the certificate. `hostname` is the machine's. */
 export function publicName({ publicUrl, host }: Pick<Config, "publicUrl" | "host">, hostname: string): string {
@@ -15,15 +16,36 @@ export function usesOwnAuthority({
   return tlsCertFile === undefined || (mqttClientCerts !== "off" && mqttClientCaFile === undefined);
 }
 
-/** Where MQTT clients find the hub under that name; null for a listener that is off. */
+/** Where MQTT listens; undefined for a listener that is off. */
+export function mqttPlaces({ host, mqttPort, mqttsPort, mqttPlain, mqttTls, mqttWebsocket }: Config) {
+  const hostOf = (where: Config["mqttPlain"]): string | undefined => ({ loopback: "127.0.0.1", lan: host, off: undefined })[where];
+  return { plainHost: hostOf(mqttPlain), host: hostOf(mqttTls), mqttPort, mqttsPort, isWebSocketOff: mqttWebsocket === "off" };
+}
+
+/** null for a listener that is off. */
+export interface MqttUrls {
+  readonly mqtt: string | null;
+  readonly mqtts: string | null;
+  readonly ws: string | null;
+}
+
+/** Where MQTT clients find the hub under that name. */
 export function mqttUrls(
-  { publicUrl, mqttPlain }: Pick<Config, "publicUrl" | "mqttPlain">,
+  { publicUrl, mqttPlain, mqttTls, mqttWebsocket }: Pick<Config, "publicUrl" | "mqttPlain" | "mqttTls" | "mqttWebsocket">,
   name: string,
-  { mqttPort, mqttsPort, api }: { readonly mqttPort: number | undefined; readonly mqttsPort: number; readonly api: string },
-): { readonly mqtt: string | null; readonly mqtts: string; readonly ws: string } {
+  { mqttPort, mqttsPort, api }: { readonly mqttPort: number | undefined; readonly mqttsPort: number | undefined; readonly api: string },
+): MqttUrls {
+  const nameFor = (where: Config["mqttPlain"]): string => (where === "lan" ? name : "127.0.0.1");
   return {
-    mqtt: mqttPort === undefined ? null : `mqtt://${mqttPlain === "lan" ? name : "127.0.0.1"}:${mqttPort}`,
-    mqtts: `mqtts://${name}:${mqttsPort}`,
-    ws: `${(publicUrl ?? api).replace(/^http/, "ws")}/mqtt`,
+    mqtt: mqttPort === undefined ? null : `mqtt://${nameFor(mqttPlain)}:${mqttPort}`,
+    mqtts: mqttsPort === undefined ? null : `mqtts://${nameFor(mqttTls)}:${mqttsPort}`,
+    ws: mqttWebsocket === "off" ? null : `${(publicUrl ?? api).replace(/^http/, "ws")}/mqtt`,
   };
+}
+
+/** How the hub's own devices come to it. Throws `conflict`. */
+export function ownMqttUrl({ mqtt, mqtts }: MqttUrls): string {
+  const url = mqtts ?? mqtt;
+  if (url === null) throw new HubError("conflict", "the hub listens for no MQTT: see HEXA_MQTT_TLS and HEXA_MQTT_PLAIN");
+  return url;
 }

@@ -1,8 +1,7 @@
 import Type, { type Static } from "typebox";
+import { LISTENER_SETTINGS } from "./listener-settings.ts";
 import { OUTSIDE_SETTINGS } from "./outside-settings.ts";
 
-const port = (fallback: number, description: string) =>
-  Type.Integer({ default: fallback, minimum: 0, maximum: 65_535, description: `${description} 0 takes any free port.` });
 const limit = (fallback: number, minimum: number, maximum: number, description: string) =>
   Type.Integer({ default: fallback, minimum, maximum, description });
 const optional = (description: string) => Type.Optional(Type.String({ description }));
@@ -25,14 +24,7 @@ export const Settings = Type.Object(
       minLength: 1,
       description: "Address that HTTP and MQTT over TLS listen on. 0.0.0.0 opens them to the network.",
     }),
-    httpPort: port(8080, "REST API, documentation and MQTT over WebSocket (/mqtt)."),
-    mqttPort: port(1883, "Plain MQTT; see HEXA_MQTT_PLAIN."),
-    mqttsPort: port(8883, "MQTT over TLS."),
-    mqttPlain: Type.Enum(["loopback", "lan", "off"], {
-      default: "loopback",
-      description:
-        "Where plain MQTT listens: on 127.0.0.1 whatever HEXA_HOST says, on HEXA_HOST (passwords then cross the network readable), or nowhere.",
-    }),
+    ...LISTENER_SETTINGS,
     topicRoot: Type.String({
       default: "hexa",
       pattern: "^(?!homeassistant$)[a-z0-9][a-z0-9_-]{0,31}$",
@@ -334,7 +326,7 @@ export type MqttLimits = Pick<
   | "maxPacketBytes"
   | Exclude<
       Extract<keyof Settings, `mqtt${string}`>,
-      "mqttPort" | "mqttsPort" | "mqttPlain" | "mqttClientCerts" | "mqttClientCaFile" | "mqttCrlFile" | "mqttProxy" | "mqttOrigins"
+      keyof typeof LISTENER_SETTINGS | "mqttClientCerts" | "mqttClientCaFile" | "mqttCrlFile" | "mqttProxy" | "mqttOrigins"
     >
 > & {
   /** CIDR ranges. */

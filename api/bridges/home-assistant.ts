@@ -54,7 +54,7 @@ export const createAccount = defineRoute({
     const { organizationId } = principal;
     const listeners = listenersOf(context);
     const [first] = listeners;
-    if (!first) throw new HubError("conflict", "no MQTT listener of the hub is open: see HEXA_MQTTS_PORT and HEXA_MQTT_PLAIN");
+    if (!first) throw new HubError("conflict", "no MQTT listener of the hub is open: see HEXA_MQTT_TLS and HEXA_MQTT_PLAIN");
     return commit(async (db) => {
       const account = await findHomeAssistantAccount(db, organizationId);
       const form = body.form ?? account?.form ?? "device";

@@ -6,6 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { connect } from "node:tls";
 import type { Config } from "../../core/config.ts";
 import { SetupError } from "../../core/errors.ts";
+import { mqttPlaces } from "../../core/reach.ts";
 import type { CliActions } from "./actions.ts";
 
 /** One finding of the doctor. `skipped` is what cannot be said now; that and a warning are no failure. */
@@ -85,11 +86,11 @@ export async function checkOperatorFile(dataDir: string): Promise<Check> {
 }
 
 export async function checkPorts(config: Config, hubRuns: boolean): Promise<Check[]> {
-  const { host, httpPort, mqttPort, mqttsPort, mqttPlain } = config;
+  const { mqttPort, mqttsPort, plainHost, host: secureHost } = mqttPlaces(config);
   const listeners = [
-    { variable: "HEXA_HTTP_PORT", host, port: httpPort },
-    ...(mqttPlain === "off" ? [] : [{ variable: "HEXA_MQTT_PORT", host: mqttPlain === "lan" ? host : "127.0.0.1", port: mqttPort }]),
-    { variable: "HEXA_MQTTS_PORT", host, port: mqttsPort },
+    { variable: "HEXA_HTTP_PORT", host: config.host, port: config.httpPort },
+    ...(plainHost === undefined ? [] : [{ variable: "HEXA_MQTT_PORT", host: plainHost, port: mqttPort }]),
+    ...(secureHost === undefined ? [] : [{ variable: "HEXA_MQTTS_PORT", host: secureHost, port: mqttsPort }]),
   ];
   return Promise.all(listeners.map((listener) => checkPort(listener, hubRuns)));
 }
@@ -121,8 +122,10 @@ function tryListen(host: string, port: number): Promise<string | undefined> {
 export async function checkCertificate(config: Config, hubRuns: boolean): Promise<Check> {
   const name = "certificate";
   const { tlsCertFile } = config;
+  const { host } = mqttPlaces(config);
+  if (host === undefined) return { name, result: "skipped", detail: "MQTT over TLS is off (HEXA_MQTT_TLS)" };
   let ends: number | undefined;
-  if (hubRuns && config.mqttsPort !== 0) ends = await servedUntil(config.host, config.mqttsPort);
+  if (hubRuns && config.mqttsPort !== 0) ends = await servedUntil(host, config.mqttsPort);
   else if (tlsCertFile !== undefined) {
     try {
       ends = new X509Certificate(await readFile(tlsCertFile)).validToDate.getTime();

@@ -1,10 +1,10 @@
 /** Where a hub listens, for whoever started it. */
 export interface ReadyHub {
   readonly http: string;
-  /** null when plain MQTT is off. */
+  /** null for a listener that is off. */
   readonly mqtt: string | null;
-  readonly mqtts: string;
-  readonly ws: string;
+  readonly mqtts: string | null;
+  readonly ws: string | null;
   /** Path of the certificate that clients must trust. */
   readonly ca: string;
   readonly dataDir: string;
@@ -25,8 +25,8 @@ export function readyScreen(hub: ReadyHub, version: string): string {
     ["API and docs", `${hub.http}/docs`],
     ...(hub.setupToken === undefined ? [] : [["First set-up", setupUrl(hub) as string]]),
     ["MQTT", hub.mqtt ?? "off"],
-    ["MQTT over TLS", `${hub.mqtts}   trust ${hub.ca}`],
-    ["MQTT over WebSocket", hub.ws],
+    ["MQTT over TLS", hub.mqtts === null ? "off" : `${hub.mqtts}   trust ${hub.ca}`],
+    ["MQTT over WebSocket", hub.ws ?? "off"],
     ["Data folder", hub.dataDir],
     ["Demo devices", "npx hexahub demo start"],
     ["Stop", "Ctrl+C"],

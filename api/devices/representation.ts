@@ -141,8 +141,8 @@ export function topicsJson(topics: Topics, uid: string): Record<string, unknown>
 
 export const ConnectionFields = {
   mqtt_url: nullable("string", { description: "null when the plain listener is off" }),
-  mqtts_url: nullable("string"),
-  wss_url: nullable("string", { description: "MQTT over WebSocket" }),
+  mqtts_url: nullable("string", { description: "null when the listener for TLS is off" }),
+  wss_url: nullable("string", { description: "MQTT over WebSocket; null when it is off" }),
 };
 
 export function connectionJson(settings: ApiSettings): Record<string, string | null> {

@@ -142,6 +142,8 @@ function demoHere(context: DemoContext) {
     start: (organizationId: string) =>
       inTurn(async () => {
         const { DEMO_DEVICES } = await home();
+        // Nobody is enrolled who could not connect.
+        await context.connection();
         // What an earlier start made comes first: half a home is completed, not doubled.
         await resume();
         const present = new Set([...running.values()].map(({ definition }) => definition));

@@ -64,7 +64,7 @@ export async function openDoors(
   const opened = stack.move();
   return {
     mqttPort: listeners.mqttPort as number,
-    mqttsPort: listeners.mqttsPort,
+    mqttsPort: listeners.mqttsPort as number,
     httpPort: (http.address() as AddressInfo).port,
     caFile: listeners.caFile as string,
     listeners,

@@ -107,6 +107,12 @@ test("a certificate that is no certificate is a failure", async () => {
   assert.equal(find("certificate")?.result, "failed");
 });
 
+test("a listener that is off needs no port, and no certificate", async () => {
+  const { find } = await examine({ env: { HEXA_MQTT_PLAIN: "off", HEXA_MQTT_TLS: "off", HEXA_MQTTS_PORT: "1" } });
+  assert.equal(find("port 1"), undefined);
+  assert.match(find("certificate")?.detail ?? "", /HEXA_MQTT_TLS/);
+});
+
 test("wrong settings are findings like all others", async () => {
   const { code, find } = await examine({ env: { HEXA_MQTT_PLAIN: "maybe" } });
   assert.equal(code, 1);

@@ -91,7 +91,9 @@ export async function startHub(options: HubOptions = {}): Promise<TestHub> {
     ),
   );
   const running = stack.move();
-  return { ...hub, mqtt: hub.mqtt as string, dataDir, api: new ApiClient(hub.http), [Symbol.asyncDispose]: () => running.disposeAsync() };
+  // What is off, a test that turns it off knows.
+  const { mqtt, mqtts, ws } = hub as Pick<TestHub, "mqtt" | "mqtts" | "ws">;
+  return { ...hub, mqtt, mqtts, ws, dataDir, api: new ApiClient(hub.http), [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 export interface HubProcess extends TestHub {

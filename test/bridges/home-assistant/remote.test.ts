@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import mqtt, { type MqttClient } from "mqtt";
+import { WebSocket } from "ws";
 import { startVirtualDevice } from "../../../firmware/virtual/device.ts";
+import { polling } from "../../main/polling-device.ts";
 import { CLIENT_USE, makeTestAuthority, SERVER_USE } from "../../support/certificates.ts";
 import { blockCommits } from "../../support/databases.ts";
 import { startFaultProxy } from "../../support/fault-proxy.ts";
@@ -316,4 +320,41 @@ test("a name that the certificate is not for, and no client certificate at all",
   await hub.api.login();
   await hasStatus(hub.api, "failed");
   assert.match((await stateOf(hub.api)).last_error?.message ?? "", /HA_MQTT_CERT_FILE/);
+});
+
+test("a hub that listens for no MQTT tells it all the same, and takes its commands", { skip }, async () => {
+  await using place = await scene();
+  const { client, retained } = await place.connect();
+  await using _client = { [Symbol.asyncDispose]: () => client.endAsync(true) };
+  const env = { ...place.env, HEXA_MQTT_PLAIN: "off", HEXA_MQTT_TLS: "off", HEXA_MQTT_WEBSOCKET: "off" };
+  await using folder = temporaryFolder();
+  await using hub = await spawnHub({ dataDir: folder.path, env });
+  assert.deepEqual([hub.mqtt, hub.mqtts, hub.ws], [null, null, null]);
+  const { api } = hub;
+  await api.login();
+  await hasStatus(api, "connected");
+  const lamp = await api.addDevice({ name: "Lamp", capabilities: { relays: 1 } });
+  // What is left to devices is HTTP.
+  const device = polling(hub, lamp);
+  const state = `hexa/${lamp.uid}/relay/0/state`;
+  await device.poll();
+  await until(
+    () => retained.get(`hexa/${lamp.uid}/availability`) === "online" && retained.has(`homeassistant/device/hexa_${lamp.uid}/config`),
+    {
+      what: "the lamp",
+    },
+  );
+  await client.publishAsync(`hexa/${lamp.uid}/relay/0/set`, "ON", { qos: 1 });
+  const [given] = await device.poll(10);
+  assert.deepEqual([given?.type, given?.["state"]], ["command", "ON"]);
+  assert.equal(await device.answer(given?.command_id as string), 202);
+  await until(() => retained.get(state) === "ON", { what: "a command that was done" });
+
+  assert.equal((await api.call("POST", "/api/v1/demo", {})).status, 409);
+  assert.deepEqual((await api.call<{ data: unknown[] }>("GET", "/api/v1/devices")).body.data.length, 1);
+  assert.equal((await api.call("POST", "/api/v1/bridges/home_assistant/account", {})).status, 409);
+  const socket = new WebSocket(new URL("/mqtt", hub.http.replace(/^http/, "ws")), ["mqtt"]);
+  const [, refusal] = (await once(socket, "unexpected-response")) as [unknown, IncomingMessage];
+  assert.equal(refusal.statusCode, 404);
+  refusal.resume();
 });
