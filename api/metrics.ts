@@ -31,6 +31,7 @@ const HELP: Readonly<Record<string, string>> = {
   hexahub_http_request_duration_seconds: "Seconds from the request's arrival to its answer",
   hexahub_webhook_deliveries_total: "Messages to webhooks by what became of them: delivered, retried, dead, dropped, or overflow",
   hexahub_webhook_delivery_seconds: "Seconds from sending a message to a webhook until its answer, or until none came",
+  hexahub_bridge_messages_total: "What smart homes were told, by bridge and what became of it: sent, retried, or refused",
   hexahub_readings_refused_total: "Values of devices that were not stored, by reason: out_of_range, or virtual_sensor",
   hexahub_alerts_raised_total: "Alerts that were raised, by rules and by hand",
   hexahub_clickhouse_rows_total: "Rows that were shipped to ClickHouse",

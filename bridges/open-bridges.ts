@@ -8,7 +8,6 @@ import type {
   Duties,
   EventSink,
   Log,
-  Metrics,
   NodeCalls,
   Sessions,
 } from "../core/bus.ts";
@@ -21,6 +20,7 @@ import type { Topics } from "../core/topics.ts";
 import type { Encryption } from "../store/encryption.ts";
 import { type HomeDirectory, startHomeDirectory } from "../store/home-directory.ts";
 import type { Db } from "../store/open.ts";
+import { BridgeWatch, type BridgeWatchContext } from "./bridge-watch.ts";
 import { openAlexa } from "./alexa/open-alexa.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import { NO_PAIRINGS, openHomekit } from "./homekit/open-homekit.ts";
@@ -51,13 +51,13 @@ export interface BridgeContext {
   readonly outbound: Outbound;
   readonly encryption: Encryption;
   readonly keys: SigningKeys;
-  readonly metrics: Metrics & { gauge(name: string, help: string, read: () => number): void };
+  readonly metrics: BridgeWatchContext["metrics"] & { gauge(name: string, help: string, read: () => number): void };
   readonly log: Log;
   readonly clock: () => number;
 }
 
 /** What each of them is given. */
-export type SmartHomeContext = BridgeContext & { readonly homes: HomeDirectory };
+export type SmartHomeContext = BridgeContext & { readonly homes: HomeDirectory; readonly watch: BridgeWatch };
 
 export interface Bridges extends AsyncDisposable {
   readonly homes: HomeDirectory;
@@ -71,9 +71,10 @@ export interface Bridges extends AsyncDisposable {
 export async function openBridges(context: BridgeContext): Promise<Bridges> {
   const stack = new AsyncDisposableStack();
   const homes = stack.use(startHomeDirectory(context));
-  const homeAssistant = stack.use(await openHomeAssistant({ ...context, homes }));
-  const alexa = stack.use(openAlexa({ ...context, homes }));
-  const homekit = stack.use(await openHomekit({ ...context, homes }));
+  const each = { ...context, homes, watch: stack.use(new BridgeWatch(context)) };
+  const homeAssistant = stack.use(await openHomeAssistant(each));
+  const alexa = stack.use(openAlexa(each));
+  const homekit = stack.use(await openHomekit(each));
   return {
     homes,
     bridges: [homeAssistant, alexa.bridge, ...(homekit ? [homekit.bridge] : [])],

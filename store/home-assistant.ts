@@ -59,10 +59,10 @@ export async function putHomeAssistantAccount(
 }
 
 /** Home Assistant came or went. */
-export async function noteHomeAssistantStatus(db: Db, organizationId: string, status: "online" | "offline", now: number): Promise<void> {
-  await db("home_assistant_accounts")
-    .where({ organization_id: organizationId })
-    .update({ status, status_at: isoOf(now) });
+/** False where there is no account. */
+export async function noteHomeAssistantStatus(db: Db, organizationId: string, status: "online" | "offline", now: number): Promise<boolean> {
+  const account = db("home_assistant_accounts").where({ organization_id: organizationId });
+  return (await account.update({ status, status_at: isoOf(now) })) > 0;
 }
 
 /** What it was told is to be taken back, and the account with it. False where there is none. */

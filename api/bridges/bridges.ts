@@ -1,5 +1,7 @@
 import Type, { type Static } from "typebox";
+import { bridgeEvent } from "../../core/bridge-event.ts";
 import { HubError } from "../../core/errors.ts";
+import { actorOf } from "../../core/principal.ts";
 import { type Bridge, BRIDGES, type BridgeName, type BridgeState } from "../../core/smart-home.ts";
 import { nullable } from "../fields.ts";
 import { type Call, defineRoute } from "../route.ts";
@@ -83,12 +85,14 @@ export const unlink = defineRoute({
   params: NamedBridge,
   replies: { 204: { description: "Gone" } },
   errors: ["conflict", "unavailable"],
-  async handler({ context, principal, params, commit }) {
+  async handler({ context, principal, params: { bridge }, commit }) {
     const { organizationId } = principal;
-    await requireOn(context, params.bridge).unlink(organizationId);
+    await requireOn(context, bridge).unlink(organizationId);
+    const event = bridgeEvent("unlinked", { bridge, organizationId, actor: actorOf(principal), now: context.clock() });
     return await commit(async () => ({
       answer: { status: 204 },
-      audit: [{ organizationId, action: "bridge.unlink", resourceType: "bridge", resourceId: params.bridge }],
+      events: [event],
+      audit: [{ organizationId, action: "bridge.unlink", resourceType: "bridge", resourceId: bridge }],
     }));
   },
 });

@@ -1,4 +1,5 @@
 import Type, { type Static } from "typebox";
+import { bridgeEvent } from "../../core/bridge-event.ts";
 import { HubError } from "../../core/errors.ts";
 import { newDeviceUid } from "../../core/id.ts";
 import { actorOf } from "../../core/principal.ts";
@@ -69,8 +70,10 @@ export const createAccount = defineRoute({
         form,
         listeners,
       };
+      const event = { bridge: "home_assistant", organizationId, broker: "own", actor: actorOf(principal), now: context.clock() } as const;
       return {
         answer: { status: 201, body: answer },
+        events: [bridgeEvent("linked", event)],
         audit: [{ ...about(organizationId), action: "home_assistant.account.create", details: { username: name, access_token: id, form } }],
         afterwards: async () => {
           if (former !== undefined) await context.sessions.disconnect({ credentialIds: [former] }, "revoked");

@@ -1,13 +1,16 @@
-import type { Log } from "../../core/bus.ts";
+import { bridgeEvent } from "../../core/bridge-event.ts";
+import type { EventSink, Log } from "../../core/bus.ts";
 import { newAudit } from "../../core/event.ts";
 import { SYSTEM } from "../../core/principal.ts";
 import { type AlexaGrant, deleteGrant, readTold } from "../../store/alexa-grants.ts";
 import { insertAudit } from "../../store/audit.ts";
+import { insertEvents } from "../../store/events.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { GrantTokens, type GrantTokensContext } from "./grant-tokens.ts";
 import { discoveryEvent } from "./link.ts";
 
 export interface LinkEndsContext extends GrantTokensContext {
+  readonly events: EventSink;
   readonly log: Log;
 }
 
@@ -30,11 +33,18 @@ export async function takeBack(context: LinkEndsContext, grant: AlexaGrant, sign
 export async function endLink(context: LinkEndsContext, grant: AlexaGrant, signal: AbortSignal): Promise<void> {
   await takeBack(context, grant, AbortSignal.any([signal, AbortSignal.timeout(TAKE_BACK_MS)]));
   if (signal.aborted) return;
-  const { db, clock } = context;
+  const { db, clock, events } = context;
   const { organizationId, userId } = grant;
-  await inTransaction(db, async (trx) => {
-    if (!(await deleteGrant(trx, grant))) return;
-    const about = { organizationId, actor: SYSTEM, resourceType: "bridge", resourceId: "alexa", now: clock() };
-    await insertAudit(trx, [newAudit({ ...about, action: "bridge.unlink", details: { user_id: userId, reason: "credential_ended" } })]);
+  const now = clock();
+  const reason = "credential_ended";
+  const event = bridgeEvent("unlinked", { bridge: "alexa", organizationId, userId, actor: SYSTEM, now }, { reason });
+  const { correlationId } = event;
+  const isEnded = await inTransaction(db, async (trx) => {
+    if (!(await deleteGrant(trx, grant))) return false;
+    await insertEvents(trx, [event]);
+    const about = { organizationId, actor: SYSTEM, resourceType: "bridge", resourceId: "alexa", correlationId, now };
+    await insertAudit(trx, [newAudit({ ...about, action: "bridge.unlink", details: { user_id: userId, reason } })]);
+    return true;
   });
+  if (isEnded) await events.emit([event]);
 }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { alexaEvent, type AlexaEvent } from "../../core/alexa.ts";
-import type { AccessDirectory, Log, Metrics } from "../../core/bus.ts";
+import type { AccessDirectory, EventSink, Log } from "../../core/bus.ts";
+import type { BridgeLink } from "../../core/bridge-event.ts";
 import { canonicalJson } from "../../core/canonical-json.ts";
 import { type Access, NO_PERMISSIONS, organizationAccess } from "../../core/permissions.ts";
 import type { HomeDevice } from "../../core/smart-home.ts";
@@ -12,6 +13,7 @@ import type { Following, HomeChange, HomeDirectory } from "../../store/home-dire
 import { type HomeFacts, readHomeFacts } from "../../store/home-facts.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import { findUser, userPrincipal } from "../../store/users.ts";
+import type { BridgeWatch } from "../bridge-watch.ts";
 import { AmazonError, CLIENT_REFUSED } from "./amazon.ts";
 import { causeOf, differenceOf, toldOf } from "./changes.ts";
 import { scenesFor } from "./directives.ts";
@@ -22,7 +24,8 @@ import { propertiesOf } from "./properties.ts";
 export interface LinkContext extends GrantTokensContext {
   readonly homes: HomeDirectory;
   readonly access: AccessDirectory;
-  readonly metrics: Metrics;
+  readonly watch: BridgeWatch;
+  readonly events: EventSink;
   readonly log: Log;
 }
 
@@ -67,6 +70,7 @@ export class Link implements AsyncDisposable {
     this.grant = grant;
     this.#status = grant.status;
     this.#tokens = new GrantTokens(context, grant, this.#closing.signal);
+    context.watch.know(this.#link, grant.status);
     this.#running = this.#run();
   }
 
@@ -99,16 +103,23 @@ export class Link implements AsyncDisposable {
     this.#woken.resolve();
   }
 
+  get #link(): BridgeLink {
+    const { organizationId, userId } = this.grant;
+    return { bridge: "alexa", organizationId, userId };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     this.#woken.resolve();
     await this.#running;
+    this.#context.watch.forget(this.#link);
   }
 
   async #run(): Promise<void> {
     const { grant } = this;
     if (grant.status === "failed" && grant.error?.code !== CLIENT_REFUSED) return;
     const { signal } = this.#closing;
+    using _queue = this.#context.watch.queue("alexa", () => this.#dirty.size);
     using following = await this.#context.homes.follow(grant.organizationId, (change) => this.#homeChanged(change));
     this.#following = following;
     for (const id of following.home.keys()) this.note(id);
@@ -171,7 +182,7 @@ export class Link implements AsyncDisposable {
 
   /** False when there is nothing more to do by this grant. */
   async #recover(failure: unknown): Promise<boolean> {
-    const { log, metrics } = this.#context;
+    const { log, watch } = this.#context;
     const { id: grantId } = this.grant;
     if (failure instanceof AmazonError && failure.kind === "ended") {
       log.warn({ grant_id: grantId, code: failure.code }, "Amazon takes nothing more by a link to Alexa");
@@ -181,7 +192,7 @@ export class Link implements AsyncDisposable {
     // It was taken back while something was told.
     if (isForeignKeyViolation(failure)) return false;
     if (!(failure instanceof AmazonError)) log.error({ err: failure, grant_id: grantId }, "Alexa could not be told; it is tried again");
-    metrics.count("hexahub_alexa_events_total", { result: "retried" });
+    watch.count("alexa", "retried");
     const backOffMs = Math.min(MAX_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** this.#failures++) * (0.8 + 0.4 * Math.random());
     const askedMs = failure instanceof AmazonError ? (failure.retryAfterMs ?? 0) : 0;
     if (this.#status !== "waiting")
@@ -194,8 +205,9 @@ export class Link implements AsyncDisposable {
   }
 
   async #note(status: AlexaGrant["status"], error: { readonly code: string; readonly message: string } | null): Promise<void> {
-    const { db, clock, log } = this.#context;
+    const { db, clock, log, watch } = this.#context;
     this.#status = status;
+    watch.note(this.#link, status, error);
     await noteGrant(db, this.grant, { status, error }, clock()).catch((cause: unknown) =>
       log.error({ err: cause, grant_id: this.grant.id }, "how a link to Alexa is doing could not be noted"),
     );
@@ -302,16 +314,16 @@ export class Link implements AsyncDisposable {
 
   /** A message that Amazon refuses is not sent again, and told of. */
   async #send(event: string, make: (token: string) => AlexaEvent): Promise<void> {
-    const { amazon, metrics, log } = this.#context;
+    const { amazon, watch, log } = this.#context;
     const { signal } = this.#closing;
     try {
       await this.#tokens.use((token) => amazon.send(make(token), token, signal));
-      metrics.count("hexahub_alexa_events_total", { result: "sent" });
+      watch.count("alexa", "sent");
       this.#failures = 0;
       if (this.#status !== "connected") await this.#note("connected", null);
     } catch (error) {
       if (!(error instanceof AmazonError) || error.kind !== "refused") throw error;
-      metrics.count("hexahub_alexa_events_total", { result: "refused" });
+      watch.count("alexa", "refused");
       log.warn({ grant_id: this.grant.id, event, code: error.code }, "Amazon refused a message");
       await this.#note("connected", error);
     }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { AlexaError, type AlexaAsker, type AlexaDoor } from "../../core/alexa.ts";
+import { bridgeEvent } from "../../core/bridge-event.ts";
 import { HubError } from "../../core/errors.ts";
 import { newAudit } from "../../core/event.ts";
 import { HUB_TOPICS } from "../../core/hub-topics.ts";
@@ -7,6 +8,7 @@ import { actorOf } from "../../core/principal.ts";
 import type { Bridge, BridgeState } from "../../core/smart-home.ts";
 import { countTold, deleteGrants, forgetDescriptions, hasGrantOf, listGrants, putGrant } from "../../store/alexa-grants.ts";
 import { insertAudit } from "../../store/audit.ts";
+import { insertEvents } from "../../store/events.ts";
 import { inTransaction } from "../../store/transaction.ts";
 import type { SmartHomeContext } from "../open-bridges.ts";
 import { type Amazon, AmazonError, createAmazon } from "./amazon.ts";
@@ -45,7 +47,7 @@ type Links = SmartHomeContext & {
   readonly tell: (organizationId: string) => Promise<void>;
 };
 
-async function acceptGrant({ amazon, db, encryption, clock, tell }: Links, code: string, asker: AlexaAsker): Promise<void> {
+async function acceptGrant({ amazon, db, encryption, clock, events, tell }: Links, code: string, asker: AlexaAsker): Promise<void> {
   if (!amazon) throw new AlexaError("ACCEPT_GRANT_FAILED", "the hub has no client id and secret of the skill (HEXA_ALEXA_CLIENT_ID)");
   const { principal, requestId } = asker;
   const { id: userId, organizationId, tokenScope, credentialId } = principal;
@@ -57,11 +59,16 @@ async function acceptGrant({ amazon, db, encryption, clock, tell }: Links, code:
     throw new AlexaError("ACCEPT_GRANT_FAILED", cause.message, { cause });
   });
   const now = clock();
+  const actor = actorOf(principal);
+  const event = bridgeEvent("linked", { bridge: "alexa", organizationId, userId, actor, now });
   await inTransaction(db, async (trx) => {
     await putGrant(trx, encryption, { organizationId, userId, tokenScope, credentialId, codeHash, tokens }, now);
-    const about = { organizationId, resourceType: "bridge", resourceId: "alexa", details: {} };
-    await insertAudit(trx, [newAudit({ ...about, action: "bridge.link", actor: actorOf(principal), requestId, now })]);
+    await insertEvents(trx, [event]);
+    const { correlationId } = event;
+    const about = { organizationId, resourceType: "bridge", resourceId: "alexa", details: {}, correlationId };
+    await insertAudit(trx, [newAudit({ ...about, action: "bridge.link", actor, requestId, now })]);
   });
+  await events.emit([event]);
   await tell(organizationId);
 }
 

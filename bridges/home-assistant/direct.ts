@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import type { BridgeLink } from "../../core/bridge-event.ts";
 import { HubError } from "../../core/errors.ts";
 import { HUB_TOPICS } from "../../core/hub-topics.ts";
 import type { Bridge, BridgeState, HomeAssistantControl, HomeDevice } from "../../core/smart-home.ts";
@@ -36,7 +37,7 @@ export interface Direct extends Bridge, HomeAssistantControl, AsyncDisposable {
 export function openDirect(context: SmartHomeContext): Direct {
   const { bus, db, duties, clock, log } = context;
   const stack = new AsyncDisposableStack();
-  stack.use(bus.subscribe(HUB_TOPICS.homeAssistant, (_topic, payload) => noteStatus(context, statusOf(payload))));
+  stack.use(bus.subscribe(HUB_TOPICS.homeAssistant, (_topic, payload) => void noteStatus(context, statusOf(payload))));
   const work = async (organizationId: string, isAll: boolean): Promise<void> =>
     await bus.publish({
       topic: HUB_TOPICS.homeAssistantWork,
@@ -94,12 +95,15 @@ function statusOf(payload: Buffer): Status {
   return { organizationId, status };
 }
 
-/** By every node that hears it, since none may be telling at the moment. A row is there for those alone that have an account. */
-function noteStatus({ db, clock, log }: SmartHomeContext, { organizationId, status }: Status): void {
-  if (status !== "online" && status !== "offline") return;
-  noteHomeAssistantStatus(db, organizationId, status, clock()).catch((err: unknown) =>
-    log.error({ err, organizationId }, "what Home Assistant says of itself could not be stored"),
-  );
+/** By every node that hears it, since none may be telling at the moment. Whether the organisation has an account. */
+async function noteStatus({ db, clock, log }: SmartHomeContext, { organizationId, status }: Status): Promise<boolean> {
+  if (status !== "online" && status !== "offline") return false;
+  try {
+    return await noteHomeAssistantStatus(db, organizationId, status, clock());
+  } catch (err) {
+    log.error({ err, organizationId }, "what Home Assistant says of itself could not be stored");
+    return false;
+  }
 }
 
 const OFF: BridgeState = { status: "off", since: null, lastError: null, counts: {}, details: {} };
@@ -120,6 +124,9 @@ async function stateOf({ db }: SmartHomeContext, account: HomeAssistantAccount):
   };
 }
 
+const LINK_STATUS = { online: "connected", offline: "waiting" } as const;
+const linkOf = (organizationId: string): BridgeLink => ({ bridge: "home_assistant", organizationId, broker: "own" });
+
 interface Served {
   readonly form: DiscoveryForm;
   readonly following: Following;
@@ -138,6 +145,8 @@ class Teller implements AsyncDisposable {
   readonly #born = new Set<string>();
   /** Whose Home Assistant may have come back while no node told. */
   readonly #unsure = new Set<string>();
+  /** Whose link is watched. */
+  readonly #watched = new Set<string>();
   #wake = Promise.withResolvers<void>();
 
   private constructor(context: SmartHomeContext, published: Published) {
@@ -146,11 +155,14 @@ class Teller implements AsyncDisposable {
   }
 
   static async start(context: SmartHomeContext): Promise<Teller> {
-    const { bus, db, clock } = context;
+    const { bus, db, clock, watch } = context;
     const published = await Published.load({
       db,
       broker: "own",
-      publish: (topic, payload) => bus.publish({ topic, payload, qos: 1, retain: true }),
+      async publish(topic, payload) {
+        await bus.publish({ topic, payload, qos: 1, retain: true });
+        watch.count("home_assistant", "sent");
+      },
       say: (topic, payload) => bus.publish({ topic, payload, qos: 1 }),
       clock,
     });
@@ -161,7 +173,7 @@ class Teller implements AsyncDisposable {
 
   /** Until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { log } = this.#context;
+    const { log, watch } = this.#context;
     const stop = (): void => this.#wake.resolve();
     signal.addEventListener("abort", stop);
     try {
@@ -179,6 +191,7 @@ class Teller implements AsyncDisposable {
           await this.#serve(organizationId, signal);
         } catch (err) {
           log.error({ err, organizationId }, "Home Assistant could not be told of all devices; it is tried again");
+          watch.count("home_assistant", "retried");
           this.#waiting.add(organizationId);
           await pause(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
         }
@@ -189,7 +202,8 @@ class Teller implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const { config } = this.#context;
+    const { config, watch } = this.#context;
+    for (const organizationId of this.#watched) watch.forget(linkOf(organizationId));
     for (const timer of this.#births.values()) clearTimeout(timer);
     await this.#stack.disposeAsync();
     for (const { following } of this.#served.values()) following[Symbol.dispose]();
@@ -198,7 +212,8 @@ class Teller implements AsyncDisposable {
   }
 
   #listen(): void {
-    const { bus, log } = this.#context;
+    const { bus, log, watch } = this.#context;
+    this.#stack.use(watch.queue("home_assistant", () => this.#waiting.size));
     const again = setInterval(() => {
       this.#lookAgain().catch((err: unknown) => log.error({ err }, "the accounts of Home Assistant could not be read"));
     }, LOOK_AGAIN_MS).unref();
@@ -220,7 +235,10 @@ class Teller implements AsyncDisposable {
 
   /** It said that it is there, or is not any more; also one that is not served yet: it may be quicker than the word of its account. */
   #heard(organizationId: string, status: "online" | "offline"): void {
-    const { log } = this.#context;
+    const { log, watch } = this.#context;
+    void noteStatus(this.#context, { organizationId, status }).then((isLinked) => {
+      if (isLinked) watch.note(this.#watch(organizationId), LINK_STATUS[status]);
+    });
     clearTimeout(this.#births.get(organizationId));
     if (status === "offline") return;
     const { least, most } = BIRTH_PAUSE_MS;
@@ -236,6 +254,11 @@ class Teller implements AsyncDisposable {
     this.#births.set(organizationId, setTimeout(born, least + Math.random() * (most - least)).unref());
   }
 
+  #watch(organizationId: string): BridgeLink {
+    this.#watched.add(organizationId);
+    return linkOf(organizationId);
+  }
+
   #note(organizationId: string): void {
     this.#waiting.add(organizationId);
     this.#wake.resolve();
@@ -245,6 +268,8 @@ class Teller implements AsyncDisposable {
   async #lookAgain(): Promise<void> {
     await forgetHeardGhosts(this.#context.db, this.#context.clock());
     const accounts = await readHomeAssistantAccounts(this.#context.db);
+    for (const { organizationId, status } of accounts)
+      if (!this.#watched.has(organizationId)) this.#context.watch.know(this.#watch(organizationId), LINK_STATUS[status ?? "offline"]);
     const all = [...accounts.map(({ organizationId }) => organizationId), ...this.#published.organizations(), ...this.#served.keys()];
     for (const organizationId of new Set(all)) this.#note(organizationId);
   }
@@ -291,6 +316,8 @@ class Teller implements AsyncDisposable {
   async #leave(organizationId: string): Promise<void> {
     this.#served.get(organizationId)?.following[Symbol.dispose]();
     this.#served.delete(organizationId);
+    this.#context.watch.forget(linkOf(organizationId));
+    this.#watched.delete(organizationId);
     clearTimeout(this.#births.get(organizationId));
     this.#born.delete(organizationId);
     // A run that died may have said it.

@@ -36,7 +36,7 @@ const UNLINK_LOOK_MS = 20;
 
 /** One node of a cluster is connected; it connects by itself, and again whenever the connection ends. */
 export function openRemote(context: SmartHomeContext): RemoteBridge {
-  const { bus, calls, db, config, duties, clock, log } = context;
+  const { bus, calls, db, config, duties, clock, log, watch } = context;
   const self = { node: hostname(), broker: config.haMqttUrl };
   let known: Said = { organizationId: config.haMqttOrganization ?? null, status: "waiting", since: clock(), lastError: null, ...self };
   let hasDuty = false;
@@ -51,6 +51,9 @@ export function openRemote(context: SmartHomeContext): RemoteBridge {
   const say = (news: Partial<Said>): void => {
     const since = news.status === undefined || news.status === known.status ? known.since : clock();
     known = { ...known, ...news, since, ...self };
+    const { organizationId, status, lastError } = known;
+    if (organizationId !== null && status !== "off")
+      watch.note({ bridge: "home_assistant", organizationId, broker: "remote" }, status, status === "failed" ? lastError : null);
     bus
       .publish({ topic: HUB_TOPICS.homeAssistantRemote, payload: JSON.stringify(known), qos: 1 })
       .catch((err: unknown) => log.error({ err }, "the other nodes could not be told of Home Assistant's broker"));
@@ -88,6 +91,8 @@ export function openRemote(context: SmartHomeContext): RemoteBridge {
     } finally {
       hasDuty = false;
     }
+    const { organizationId } = known;
+    if (signal.aborted && organizationId !== null) watch.forget({ bridge: "home_assistant", organizationId, broker: "remote" });
   };
   stack.use(duties.hold("home-assistant-remote", work));
   return {

@@ -89,11 +89,12 @@ export class Remote implements AsyncDisposable {
   }
 
   async #begin(): Promise<void> {
-    const { config, db, bus, topics, homes, clock } = this.#context;
+    const { config, db, bus, topics, homes, clock, watch } = this.#context;
+    this.#stack.use(watch.queue("home_assistant", () => this.#mirror.untold.size + this.#unanswered));
     this.#published = await Published.load({
       db,
       broker: "remote",
-      publish: (topic, payload) => publishRemote(this.#client, { topic, payload }, this.#connection.signal),
+      publish: (topic, payload) => this.#publish(topic, payload),
       say: async (topic, payload) => void (await this.#client.publishAsync(topic, payload, { qos: 1 })),
       clock,
     });
@@ -186,7 +187,7 @@ export class Remote implements AsyncDisposable {
     for (const topic of this.#mirror.untold) {
       if (signal.aborted || this.#unanswered >= MOST_UNANSWERED) return;
       this.#unanswered++;
-      publishRemote(this.#client, { topic, payload: this.#mirror.take(topic) }, signal).then(
+      this.#publish(topic, this.#mirror.take(topic)).then(
         () => {
           if (signal.aborted) return;
           this.#unanswered--;
@@ -194,6 +195,17 @@ export class Remote implements AsyncDisposable {
         },
         () => this.#mirror.putBack(topic),
       );
+    }
+  }
+
+  async #publish(topic: string, payload: string): Promise<void> {
+    const { watch } = this.#context;
+    try {
+      await publishRemote(this.#client, { topic, payload }, this.#connection.signal);
+      watch.count("home_assistant", "sent");
+    } catch (error) {
+      watch.count("home_assistant", "retried");
+      throw error;
     }
   }
 

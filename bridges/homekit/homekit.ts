@@ -43,6 +43,7 @@ export type HomekitContext = Pick<
   | "metrics"
   | "topics"
   | "urls"
+  | "watch"
 >;
 
 type Trouble = NonNullable<BridgeState["lastError"]>;
@@ -199,6 +200,7 @@ export class Homekit implements AsyncDisposable {
       this.#isOnDuty = false;
       await Promise.all([...this.#running.values()].map(({ ended }) => ended));
       this.#running.clear();
+      this.#context.watch.forget({ bridge: "homekit", organizationId });
       this.#accessories.clear();
     }
   }
@@ -257,6 +259,7 @@ export class Homekit implements AsyncDisposable {
       return true;
     } catch (err) {
       log.error({ err }, "HomeKit could not be told what there is; it is tried again");
+      this.#context.watch.count("homekit", "retried");
       return false;
     }
   }
@@ -272,6 +275,7 @@ export class Homekit implements AsyncDisposable {
 
   async #publish(bridge: number, payload: string): Promise<void> {
     await this.#context.bus.publish({ topic: this.#topicOf(bridge), payload, qos: 1, retain: true });
+    this.#context.watch.count("homekit", "sent");
   }
 
   #topicOf(bridge: number): string {
@@ -348,6 +352,12 @@ export class Homekit implements AsyncDisposable {
     if (status === this.#status && this.#since !== null) return;
     this.#status = status;
     this.#since = this.#context.clock();
+    if (this.#organizationId !== undefined && status !== "off")
+      this.#context.watch.note(
+        { bridge: "homekit", organizationId: this.#organizationId },
+        status,
+        status === "failed" ? this.#trouble : null,
+      );
   }
 }
 

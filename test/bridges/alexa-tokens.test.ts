@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { createAmazon } from "../../bridges/alexa/amazon.ts";
 import { GrantTokens } from "../../bridges/alexa/grant-tokens.ts";
 import { createOutbound } from "../../bridges/outbound/outbound.ts";
+import { newId } from "../../core/id.ts";
 import { readConfig } from "../../core/config.ts";
 import { createDestinations } from "../../core/destination.ts";
 import { type AlexaGrant, claimRefresh, findTokens, listGrants, putGrant } from "../../store/alexa-grants.ts";
@@ -28,7 +29,12 @@ async function linked(db: Db, gateway: AlexaGateway) {
   const [userId, organizationId] = [user.id, organization.id];
   const tokens = await amazon.exchange(gateway.newCode(), new AbortController().signal);
   await inTransaction(db, (trx) =>
-    putGrant(trx, encryption, { organizationId, userId, tokenScope: undefined, codeHash: "hash", tokens }, clock.now),
+    putGrant(
+      trx,
+      encryption,
+      { organizationId, userId, tokenScope: undefined, credentialId: newId(), codeHash: "hash", tokens },
+      clock.now,
+    ),
   );
   const [grant] = (await listGrants(db, organizationId)) as [AlexaGrant];
   const context = { db, encryption, amazon, clock: () => clock.now };
