@@ -71,9 +71,9 @@ describe("Home Assistant and two nodes", { skip: clusterMissing(), timeout: 120_
     await until(async () => (await bridgeAt(a.api)).status === "connected", { what: "its birth" });
     assert.deepEqual(await bridgeAt(a.api), await bridgeAt(b.api));
     for (const api of [a.api, b.api]) {
-      const seen = home.discoveries;
+      const seen = home.heard.length;
       await must(api, "POST", "/api/v1/bridges/home_assistant/resend");
-      await until(() => home.discoveries >= seen + 2, { what: "everything again" });
+      await until(() => home.heard.length >= seen + 2, { what: "everything again" });
     }
     await must(b.api, "DELETE", "/api/v1/bridges/home_assistant");
     await until(() => !home.connected, { what: "it to be disconnected" });
@@ -166,10 +166,10 @@ describe("Home Assistant and two nodes", { skip: clusterMissing(), timeout: 120_
     await using home = await join(hub.mqtt, account);
     await entityOf(home, lamp.uid, "switch");
     await dying.kill9();
-    const seen = home.discoveries;
+    const seen = home.heard.length;
     await must(hub.api, "POST", "/api/v1/bridges/home_assistant/resend");
     await endLease(ground, "home-assistant");
-    await until(() => home.discoveries > seen, { what: "everything again", timeoutMs: 20_000 });
+    await until(() => home.heard.length > seen, { what: "everything again", timeoutMs: 20_000 });
     assert.deepEqual(home.faults, []);
   });
 });

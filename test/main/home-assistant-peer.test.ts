@@ -120,9 +120,9 @@ for (const { name, skip, open } of databases()) {
       await until(isAll, { what: "every sensor" });
       const before = home.registry();
       for (const form of ["component", "device"]) {
-        const seen = home.discoveries;
+        const seen = home.heard.length;
         await must(api, "PATCH", "/api/v1/bridges/home_assistant/account", { form });
-        await until(() => home.discoveries > seen && isAll(), { what: `the form ${form}` });
+        await until(() => home.heard.length > seen && isAll(), { what: `the form ${form}` });
         await until(async () => (await home.orphans(home.devices.keys())).length === 0 && isAll(), { what: "nothing else" });
         assert.deepEqual(home.registry(), before);
       }

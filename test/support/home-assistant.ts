@@ -1,4 +1,6 @@
+import assert from "node:assert/strict";
 import { Socket } from "node:net";
+import { isDeepStrictEqual } from "node:util";
 import mqtt from "mqtt";
 import { PLATFORMS } from "./home-assistant-classes.ts";
 import { type Component, type Discovery, parseDiscovery, uniqueIds } from "./home-assistant-discovery.ts";
@@ -34,6 +36,8 @@ interface Fault {
  */
 export interface HomeAssistant extends AsyncDisposable {
   readonly connected: boolean;
+  /** Of the connection that there is. */
+  readonly client: mqtt.MqttClient;
   /** By entity id. */
   readonly entities: ReadonlyMap<string, Entity>;
   /** Name, area and the rest of each device, by its first identifier. */
@@ -41,13 +45,17 @@ export interface HomeAssistant extends AsyncDisposable {
   readonly faults: readonly Fault[];
   /** Filters that the broker has refused. */
   readonly refused: readonly string[];
-  /** How many discovery messages there were. */
-  readonly discoveries: number;
+  /** Every discovery message, in the order in which they came. */
+  readonly heard: readonly { readonly topic: string; readonly payload: string }[];
   /** Entity ids by platform and unique id, without those that were removed. */
   registry(): Record<string, string>;
   /** Ids of the registry whose thing is not discovered now: what people see as "no longer provided". */
   ghosts(): string[];
   find(uniqueId: string): Entity | undefined;
+  /** Which topic the entity was discovered by. */
+  topicOf(uniqueId: string): string | undefined;
+  /** Resolves when there are entities with these unique ids, and no others; nothing that came before may be wrong. */
+  has(uniqueIds: Iterable<string>): Promise<void>;
   /** Resolves when an entity shows it. */
   shows(entityId: string, state: string, timeoutMs?: number): Promise<Entity>;
   turn(entityId: string, state: "on" | "off"): Promise<void>;
@@ -86,7 +94,7 @@ class Home implements HomeAssistant {
   readonly devices = new Map<string, Config>();
   readonly faults: Fault[] = [];
   readonly refused: string[] = [];
-  discoveries = 0;
+  readonly heard: { readonly topic: string; readonly payload: string }[] = [];
   readonly #options: HomeAssistantOptions;
   readonly #registry = new Map<string, Registered>();
   readonly #byUniqueId = new Map<string, Entity>();
@@ -110,6 +118,11 @@ class Home implements HomeAssistant {
     return this.#client?.connected ?? false;
   }
 
+  get client(): mqtt.MqttClient {
+    if (!this.#client) throw new Error("it was stopped");
+    return this.#client;
+  }
+
   registry(): Record<string, string> {
     const present = [...this.#registry].filter(([, { removed }]) => !removed);
     return Object.fromEntries(present.map(([key, { entityId }]): [string, string] => [key, entityId]));
@@ -121,6 +134,23 @@ class Home implements HomeAssistant {
 
   find(uniqueId: string): Entity | undefined {
     return this.#byUniqueId.get(uniqueId);
+  }
+
+  topicOf(uniqueId: string): string | undefined {
+    const entity = this.find(uniqueId);
+    return entity && this.#discovered.get(entity.key)?.topic;
+  }
+
+  async has(ids: Iterable<string>): Promise<void> {
+    const wanted = [...ids].toSorted();
+    const there = (): string[] => [...this.#byUniqueId.keys()].toSorted();
+    await until(() => isDeepStrictEqual(there(), wanted), { what: `Home Assistant to have ${wanted.length} entities` }).catch(
+      (cause: unknown) => {
+        assert.deepEqual(there(), wanted);
+        throw cause;
+      },
+    );
+    assert.deepEqual(this.faults, []);
   }
 
   shows(entityId: string, state: string, timeoutMs = 10_000): Promise<Entity> {
@@ -277,7 +307,7 @@ class Home implements HomeAssistant {
   }
 
   #discover(topic: string, payload: Buffer): void {
-    this.discoveries++;
+    this.heard.push({ topic, payload: payload.toString() });
     const here = uniqueIds();
     const claim = (uniqueId: string, key: string): string | undefined => {
       const other = this.find(uniqueId);

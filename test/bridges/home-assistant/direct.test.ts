@@ -6,7 +6,7 @@ import { type ApiClient, startHub } from "../../support/hub.ts";
 import { temporaryFolder, until } from "../../support/wait.ts";
 import { startVirtualDevice } from "../../../firmware/virtual/device.ts";
 import { startTwoOrganizations } from "../../attack/two-organizations.ts";
-import { connectHome, type Credentials } from "./home.ts";
+import { type Account, join } from "../../main/home-assistant-scene.ts";
 
 /** What every device has, whatever it can do. */
 const COMMON = ["heartbeat_rssi", "identify", "restart"];
@@ -15,7 +15,7 @@ const idsOf = ({ uid }: { readonly uid: string }, ...keys: string[]): string[] =
 async function account(
   api: ApiClient,
   body: object = {},
-): Promise<Credentials & { form: string; discovery_prefix: string; broker: string; port: number }> {
+): Promise<Account & { form: string; discovery_prefix: string; broker: string; port: number }> {
   const made = await api.call("POST", "/api/v1/bridges/home_assistant/account", body);
   assert.equal(made.status, 201, JSON.stringify(made.body));
   return made.body as unknown as Awaited<ReturnType<typeof account>>;
@@ -52,17 +52,18 @@ for (const { name, skip, open } of databases()) {
       assert.equal((await stateOf(api)).status, "off");
       const ours = await account(api);
       assert.equal(ours.discovery_prefix, "homeassistant");
-      await using home = await connectHome(hub.mqtt, ours);
-      await using older = await connectHome(hub.mqtt, ours, 4);
+      await using home = await join(hub.mqtt, ours);
+      await using older = await join(hub.mqtt, ours, 4);
       await home.has(idsOf(hall, "relay_0", "relay_1", "input_0"));
       await until(async () => (await stateOf(api)).status === "connected", { what: "the bridge to be connected" });
 
-      const before = home.entities.get(`hexa_${hall.uid}_relay_0`);
+      const before = home.topicOf(`hexa_${hall.uid}_relay_0`);
       const renamed = await api.call("PATCH", `/api/v1/devices/${hall.uid}`, { name: "Corridor" });
       assert.equal(renamed.status, 200);
       const deviceName = (): unknown => (JSON.parse(home.heard.at(-1)?.payload ?? "{}") as { device?: { name: string } }).device?.name;
       await until(() => deviceName() === "Corridor", { what: "the new name" });
-      assert.equal(home.entities.get(`hexa_${hall.uid}_relay_0`)?.topic, before?.topic);
+      assert.ok(before);
+      assert.equal(home.topicOf(`hexa_${hall.uid}_relay_0`), before);
 
       await api.call("PATCH", `/api/v1/devices/${hall.uid}/exposure`, { home_assistant: false });
       await home.has([]);
@@ -80,7 +81,7 @@ for (const { name, skip, open } of databases()) {
       await using place = await scene();
       const { hub, api } = place;
       const strip = await api.addDevice({ capabilities: { relays: 2 } });
-      await using home = await connectHome(hub.mqtt, await account(api));
+      await using home = await join(hub.mqtt, await account(api));
       await home.has(idsOf(strip, "relay_0", "relay_1"));
       await using device = await startVirtualDevice({
         url: hub.mqtt,
@@ -101,7 +102,7 @@ for (const { name, skip, open } of databases()) {
       await using place = await scene();
       const { hub, api } = place;
       const hall = await api.addDevice({ name: "Hall", capabilities: { relays: 1, lights: 1 } });
-      await using home = await connectHome(hub.mqtt, await account(api));
+      await using home = await join(hub.mqtt, await account(api));
       const all = idsOf(hall, "relay_0", "light_0");
       await home.has(all);
       const deviceTopic = home.heard[0]?.topic ?? "";
@@ -111,7 +112,7 @@ for (const { name, skip, open } of databases()) {
         what: "the end of the device's message",
       });
       await home.has(all);
-      const switchTopic = home.entities.get(`hexa_${hall.uid}_relay_0`)?.topic ?? "";
+      const switchTopic = home.topicOf(`hexa_${hall.uid}_relay_0`) ?? "";
       assert.match(switchTopic, new RegExp(`^homeassistant/switch/[^/]+/hexa_${hall.uid}_0/config$`));
       assert.deepEqual(
         home.heard.filter(({ topic }) => topic === deviceTopic).slice(-2),
@@ -139,7 +140,7 @@ for (const { name, skip, open } of databases()) {
       const { organization_id: id } = (await api.call<{ organization_id: string }>("GET", "/api/v1/auth/me")).body;
       const topics = Array.from({ length: 3_000 }, (_, index) => `hexa-app/${id}/bus/${index}`);
       const refused = async (credentials: { username: string; password: string }): Promise<number> => {
-        await using home = await connectHome(hub.mqtt, credentials);
+        await using home = await join(hub.mqtt, credentials);
         let count = 0;
         for (let at = 0; at < topics.length; at += 500) {
           const granted = await home.client
@@ -159,8 +160,8 @@ for (const { name, skip, open } of databases()) {
       await using place = await startTwoOrganizations(database.url);
       const { hub, alice, mallory } = place;
       const hall = await alice.api.addDevice({ name: "Hall", capabilities: { relays: 1 } });
-      await using home = await connectHome(hub.mqtt, await account(alice.api));
-      await using other = await connectHome(hub.mqtt, await account(mallory.api));
+      await using home = await join(hub.mqtt, await account(alice.api));
+      await using other = await join(hub.mqtt, await account(mallory.api));
       const spied: string[] = [];
       other.client.on("message", (topic) => spied.push(topic));
       await other.client.subscribeAsync(["#", "homeassistant/#", "+/+/+/+/config", "$share/g/homeassistant/#"], { qos: 1 });
@@ -197,9 +198,9 @@ for (const { name, skip, open } of databases()) {
         protocolVersion: 5,
         capabilities: { relays: 1 },
       });
-      await using home = await connectHome(hub.mqtt, await account(api));
+      await using home = await join(hub.mqtt, await account(api));
       await home.has(idsOf(hall, "relay_0"));
-      const config = home.entities.get(`hexa_${hall.uid}_relay_0`)?.config as Record<string, string>;
+      const config = home.find(`hexa_${hall.uid}_relay_0`)?.config as Record<string, string>;
       const states: string[] = [];
       home.client.on("message", (topic, payload) => void (topic === config["state_topic"] && states.push(payload.toString())));
       await home.client.subscribeAsync(config["state_topic"] as string, { qos: 1 });
@@ -208,7 +209,7 @@ for (const { name, skip, open } of databases()) {
       assert.equal(device.state.relays[0]?.state, "ON");
       const { body } = await api.call<{ data: { source: string }[] }>("GET", `/api/v1/devices/${hall.uid}/commands`);
       assert.equal(body.data[0]?.source, "home-assistant");
-      const identify = home.entities.get(`hexa_${hall.uid}_identify`)?.config as Record<string, string>;
+      const identify = home.find(`hexa_${hall.uid}_identify`)?.config as Record<string, string>;
       await home.client.publishAsync(identify["command_topic"] as string, "PRESS", { qos: 1 });
       await assert.rejects(
         home.client.publishAsync(identify["command_topic"] as string, "HOLD", { qos: 1 }),
@@ -235,10 +236,10 @@ for (const { name, skip, open } of databases()) {
       const code = { format: "timings", name: "TV power", timings: [900, -450] };
       const made = await api.call<{ ir_code: { id: string } }>("POST", `/api/v1/devices/${remote.uid}/ir-codes`, code);
       assert.equal(made.status, 201, JSON.stringify(made.body));
-      await using home = await connectHome(hub.mqtt, await account(api));
+      await using home = await join(hub.mqtt, await account(api));
       const key = `ir_${made.body.ir_code.id}`;
       await home.has(idsOf(remote, "light_0", "ir", key));
-      const topicOf = (part: string): string => home.entities.get(`hexa_${remote.uid}_${part}`)?.config["command_topic"] as string;
+      const topicOf = (part: string): string => home.find(`hexa_${remote.uid}_${part}`)?.config["command_topic"] as string;
       await home.client.publishAsync(topicOf(key), "PRESS", { qos: 1 });
       await until(() => device.irSent === 1, { what: "the code" });
       await home.client.publishAsync(topicOf("ir"), JSON.stringify({ timings: [900, -450], modulation: 38_000, repeat_count: 0 }), {
@@ -265,7 +266,7 @@ for (const { name, skip, open } of databases()) {
       const hub = await start();
       await hub.api.login();
       const ours = await account(hub.api);
-      const home = await connectHome(hub.mqtt, ours);
+      const home = await join(hub.mqtt, ours);
       const said: string[] = [];
       home.client.on("message", (topic, payload) => void (topic.endsWith("/availability") && said.push(payload.toString())));
       await home.client.subscribeAsync("hexa-app/+/availability", { qos: 1 });
@@ -274,7 +275,7 @@ for (const { name, skip, open } of databases()) {
       assert.equal(said.at(-1), "offline");
       await home[Symbol.asyncDispose]();
       await using again = await start();
-      await using back = await connectHome(again.mqtt, ours);
+      await using back = await join(again.mqtt, ours);
       back.client.on("message", (topic, payload) => void (topic.endsWith("/availability") && said.push(payload.toString())));
       await back.client.subscribeAsync("hexa-app/+/availability", { qos: 1 });
       await until(() => said.at(-1) === "online", { what: "the hub again" });
@@ -285,20 +286,20 @@ for (const { name, skip, open } of databases()) {
       const { hub, api } = place;
       const hall = await api.addDevice({ name: "Hall", capabilities: { relays: 1 } });
       const first = await account(api);
-      await using home = await connectHome(hub.mqtt, first);
+      await using home = await join(hub.mqtt, first);
       await home.has(idsOf(hall, "relay_0"));
       const second = await account(api);
       assert.equal(second.username, first.username);
       assert.notEqual(second.password, first.password);
       await until(() => !home.client.connected, { what: "the end of the former account's session" });
-      await assert.rejects(connectHome(hub.mqtt, first));
-      await using again = await connectHome(hub.mqtt, second);
+      await assert.rejects(join(hub.mqtt, first));
+      await using again = await join(hub.mqtt, second);
       await again.has(idsOf(hall, "relay_0"));
       const gone = await api.call("DELETE", "/api/v1/bridges/home_assistant");
       assert.equal(gone.status, 204, JSON.stringify(gone.body));
       await until(() => !again.client.connected, { what: "the end of its session" });
       await again.has([]);
-      await assert.rejects(connectHome(hub.mqtt, second));
+      await assert.rejects(join(hub.mqtt, second));
       assert.equal((await stateOf(api)).status, "off");
     });
   });

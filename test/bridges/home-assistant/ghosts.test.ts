@@ -4,7 +4,8 @@ import { databases } from "../../support/databases.ts";
 import { type HubProcess, spawnHub } from "../../support/hub.ts";
 import { layTables } from "../../support/tables.ts";
 import { temporaryFolder, until } from "../../support/wait.ts";
-import { connectHome, type Credentials, type Home } from "./home.ts";
+import { type Account, join } from "../../main/home-assistant-scene.ts";
+import type { HomeAssistant } from "../../support/home-assistant.ts";
 
 /** What every device has, whatever it can do. */
 const COMMON = ["heartbeat_rssi", "identify", "restart"];
@@ -37,7 +38,7 @@ for (const { name, skip, open } of databases()) {
       if (database.url === undefined) await layTables(dataDir);
       const seed = Math.floor(Math.random() * 2 ** 31);
       const random = randomOf(seed);
-      const running: { hub: HubProcess; home?: Home | undefined; account?: Credentials } = {
+      const running: { hub: HubProcess; home?: HomeAssistant | undefined; account?: Account } = {
         hub: await spawnHub({ dataDir, databaseUrl: database.url }),
       };
       stack.defer(() => running.hub[Symbol.asyncDispose]());
@@ -48,9 +49,9 @@ for (const { name, skip, open } of databases()) {
       const login = async (): Promise<void> => void (await api().login());
       await login();
       const made = await api().call("POST", "/api/v1/bridges/home_assistant/account", {});
-      running.account = made.body as unknown as Credentials;
+      running.account = made.body as unknown as Account;
       const connect = async (): Promise<void> => {
-        running.home = await connectHome(running.hub.mqtt, running.account as Credentials);
+        running.home = await join(running.hub.mqtt, running.account as Account);
       };
       const restart = async (end: () => Promise<void>): Promise<void> => {
         await running.home?.[Symbol.asyncDispose]();
@@ -136,7 +137,7 @@ for (const { name, skip, open } of databases()) {
       // A new one has no memory: it sees what is retained, and nothing else.
       await until(
         async () => {
-          await using fresh = await connectHome(running.hub.mqtt, running.account as Credentials);
+          await using fresh = await join(running.hub.mqtt, running.account as Account);
           await fresh.has(wanted());
           return true;
         },
@@ -145,7 +146,7 @@ for (const { name, skip, open } of databases()) {
       await call("DELETE", "/api/v1/bridges/home_assistant");
       const again = await api().call("POST", "/api/v1/access-tokens", { kind: "service", name: "witness" });
       const { token } = again.body as { token: string };
-      await using witness = await connectHome(running.hub.mqtt, { username: "witness", password: token });
+      await using witness = await join(running.hub.mqtt, { username: "witness", password: token });
       const { body: me } = await api().call<{ organization_id: string }>("GET", "/api/v1/auth/me");
       const left: string[] = [];
       witness.client.on("message", (topic) => left.push(topic));
