@@ -233,6 +233,10 @@ class Part extends ServiceDelegate {
     this.#wanted[name] = typeof value === "number" && name === "On" ? value === 1 : value;
     try {
       await this.#writes.write(change);
+      // What came after the echo and before the hub's answer; once HomeKit has taken what it wrote itself.
+      setImmediate(() => {
+        if (!this.#isEchoing) this.#show();
+      });
     } catch {
       this.#endEcho();
       setImmediate(() => this.#show());
