@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import type { ReadyHub } from "./api/cli/ready.ts";
+import type { BridgesPace } from "./bridges/open-bridges.ts";
 import type { BrokerPace } from "./broker/start.ts";
 import type { Log, ReadingWitness } from "./core/bus.ts";
 import type { Config } from "./core/config.ts";
@@ -68,9 +69,7 @@ type Rooms = Awaited<ReturnType<typeof rooms>>;
 export type Hub = ReadyHub & AsyncDisposable;
 
 /** What a hub does slowly, for whoever cannot wait so long. */
-export interface Pace extends BrokerPace {
-  readonly keyRotation?: Partial<RotationPace> | undefined;
-}
+export type Pace = BrokerPace & BridgesPace & { readonly keyRotation?: Partial<RotationPace> | undefined };
 
 /** Wires the rooms: config → store → broker → rules → api; disposed in reverse. Throws SetupError. */
 export async function startHub(config: Config, log: Log, pace: Pace = {}): Promise<Hub> {
@@ -150,6 +149,7 @@ async function openHubStore(hub: Rooms, { config, log, pace }: Start, stack: Asy
   return {
     config,
     brokerPace: pace,
+    bridgesPace: pace,
     clock,
     dataDir,
     caFile: config.tlsCertFile ?? join(dataDir, "tls", "ca.pem"),

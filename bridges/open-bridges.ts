@@ -27,6 +27,12 @@ import { NO_PAIRINGS, openHomekit } from "./homekit/open-homekit.ts";
 import { openHomeAssistant } from "./home-assistant/open.ts";
 import type { Outbound } from "./outbound/outbound.ts";
 
+/** What they do slowly, for whoever cannot wait so long. */
+export interface BridgesPace {
+  /** How long a process of HomeKit may be silent. */
+  readonly homekitSilenceMs?: number | undefined;
+}
+
 /** What the bridges to smart homes need of the hub. */
 export interface BridgeContext {
   readonly config: Config;
@@ -54,6 +60,7 @@ export interface BridgeContext {
   readonly metrics: BridgeWatchContext["metrics"] & { gauge(name: string, help: string, read: () => number): void };
   readonly log: Log;
   readonly clock: () => number;
+  readonly bridgesPace?: BridgesPace | undefined;
 }
 
 /** What each of them is given. */

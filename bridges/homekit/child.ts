@@ -10,7 +10,7 @@ const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 /** Who ran for so long begins anew with the shortest pause. */
 const SOUND_MS = 60_000;
-/** The plugin says every ten seconds how it is. */
+/** The plugin says every five seconds how it is: after half of this it is said not to answer, after all of it it is ended. */
 const SILENCE_MS = 60_000;
 /** Homebridge ends within 5 s of being asked to. */
 const STOP_MS = 6_000;
@@ -22,6 +22,8 @@ export interface ChildHealth {
   readonly isPaired: boolean;
   /** Whether it has reached the hub. */
   readonly isConnected: boolean;
+  /** Whether it should have been heard of long ago. */
+  readonly isSilent: boolean;
   readonly accessories: number;
   /** Those that HomeKit did not take. */
   readonly unexposed: number;
@@ -39,12 +41,14 @@ export interface ChildContext {
   /** Something of its health is another than before. */
   changed(): void;
   readonly log: Log;
+  readonly silenceMs?: number | undefined;
 }
 
 const NOT_STARTED: ChildHealth = {
   isRunning: false,
   isPaired: false,
   isConnected: false,
+  isSilent: false,
   accessories: 0,
   unexposed: 0,
   restarts: 0,
@@ -52,6 +56,15 @@ const NOT_STARTED: ChildHealth = {
   lastError: null,
   pid: null,
 };
+
+const NOT_THERE = { isRunning: false, isConnected: false, isSilent: false, pid: null } satisfies Partial<ChildHealth>;
+
+interface Silence {
+  heard(): void;
+  stop(): void;
+  /** Set when it was ended for it. */
+  readonly complaint: string | undefined;
+}
 
 /** One Homebridge, which is started again for as long as it is wanted. */
 export class Child {
@@ -75,12 +88,12 @@ export class Child {
       if (signal.aborted) break;
       const isSound = performance.now() - began > SOUND_MS;
       const failures = isSound ? 1 : this.#health.failures + 1;
-      this.#note({ isRunning: false, isConnected: false, pid: null, restarts: this.#health.restarts + 1, failures, lastError: why });
+      this.#note({ ...NOT_THERE, restarts: this.#health.restarts + 1, failures, lastError: why });
       const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1));
       log.warn({ folder: this.#context.folder, why, pauseMs }, "a HomeKit bridge ended and is started again");
       await pause(pauseMs, undefined, { signal }).catch(() => undefined);
     }
-    this.#note({ isRunning: false, isConnected: false, pid: null });
+    this.#note(NOT_THERE);
   }
 
   /** Resolves with what it ended of. */
@@ -91,7 +104,7 @@ export class Child {
     const env = { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: this.#context.folder };
     const child = fork(file, args, { execArgv, env, cwd: this.#context.folder, stdio: ["ignore", "pipe", "pipe", "ipc"] });
     const gone = once(child, "exit");
-    const silence = setTimeout(() => child.kill("SIGKILL"), SILENCE_MS);
+    const silence = this.#watch(child);
     const complaint = this.#listen(child, silence);
     let kill: NodeJS.Timeout | undefined;
     const stop = (): void => {
@@ -102,16 +115,34 @@ export class Child {
     if (signal.aborted) stop();
     try {
       const [code, by] = (await gone) as [number | null, string | null];
-      return complaint() ?? `Homebridge ended with ${by ?? code}`;
+      return silence.complaint ?? complaint() ?? `Homebridge ended with ${by ?? code}`;
     } finally {
       clearTimeout(kill);
-      clearTimeout(silence);
+      silence.stop();
       signal.removeEventListener("abort", stop);
     }
   }
 
+  /** Ends one that hangs. */
+  #watch(child: ChildProcess): Silence {
+    const { silenceMs = SILENCE_MS } = this.#context;
+    let complaint: string | undefined;
+    const end = setTimeout(() => {
+      complaint = `Homebridge hung: nothing was heard of it for ${silenceMs / 1_000} s`;
+      child.kill("SIGKILL");
+    }, silenceMs);
+    const quiet = setTimeout(() => this.#note({ isConnected: false, isSilent: true }), silenceMs / 2);
+    return {
+      heard: () => [end, quiet].forEach((timer) => timer.refresh()),
+      stop: () => [end, quiet].forEach((timer) => clearTimeout(timer)),
+      get complaint() {
+        return complaint;
+      },
+    };
+  }
+
   /** Follows what it says of itself; gives what it complained of last. */
-  #listen(child: ChildProcess, silence: NodeJS.Timeout): () => string | undefined {
+  #listen(child: ChildProcess, silence: Silence): () => string | undefined {
     const { log, folder } = this.#context;
     let complaint: string | undefined;
     child.on("message", (message) => {
@@ -119,9 +150,9 @@ export class Child {
       if (id === "serverStatusUpdate" && data?.["status"] === "ok")
         this.#note({ isRunning: true, isPaired: data["paired"] === true, pid: child.pid ?? null });
       if (id !== "hexahub" || !data) return;
-      silence.refresh();
+      silence.heard();
       const { hub, accessories, unexposed } = data;
-      this.#note({ isConnected: hub === true, accessories: Number(accessories), unexposed: Number(unexposed) });
+      this.#note({ isConnected: hub === true, isSilent: false, accessories: Number(accessories), unexposed: Number(unexposed) });
     });
     // They have to be read, or it stops when the pipe is full.
     child.stdout?.resume();

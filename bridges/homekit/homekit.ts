@@ -28,6 +28,7 @@ const MANY_FAILURES = 3;
 
 export type HomekitContext = Pick<
   SmartHomeContext,
+  | "bridgesPace"
   | "bus"
   | "caFile"
   | "calls"
@@ -284,13 +285,14 @@ export class Homekit implements AsyncDisposable {
 
   /** Starts the bridge of that number, which is made if there was none. */
   async #begin(number: number, { organizationId, signal }: { organizationId: string; signal: AbortSignal }): Promise<void> {
-    const { log, dataDir, config, caFile, urls } = this.#context;
+    const { log, dataDir, config, caFile, urls, bridgesPace } = this.#context;
     const running = { bridge: await prepareBridge(this.#context, { organizationId, number }) };
     const folder = folderOf(dataDir, number);
     const storage = await takeStorage(this.#context, { organizationId, number, folder, username: running.bridge.username });
     const child = new Child({
       folder,
       log,
+      silenceMs: bridgesPace?.homekitSilenceMs,
       changed: () => {
         storage.look();
         this.#judge();
@@ -333,6 +335,9 @@ export class Homekit implements AsyncDisposable {
     const worst = healths.find(({ failures, isRunning }) => failures >= MANY_FAILURES && !isRunning);
     if (worst) return this.#fail("homekit_bridge_ends", `a HomeKit bridge ends again and again: ${worst.lastError}`);
     this.#forget("homekit_bridge_ends");
+    if (healths.some(({ isSilent }) => isSilent))
+      return this.#fail("homekit_bridge_silent", "a HomeKit bridge does not answer; unless it does soon, it is ended and started again");
+    this.#forget("homekit_bridge_silent");
     if (this.#trouble?.code === "homekit_not_installed") return;
     this.#become(healths.some(({ isRunning, isPaired }) => isRunning && isPaired) ? "connected" : "waiting");
   }

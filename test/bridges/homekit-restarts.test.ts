@@ -41,6 +41,38 @@ describe("bridges of HomeKit that end", { timeout: 120_000, concurrency: 3 }, ()
     await home[Symbol.asyncDispose]();
   });
 
+  test("a bridge that hangs is said to, and is back with its pairing; one that hangs when the hub stops is not left behind", async () => {
+    let frozen = 0;
+    {
+      await using hub = await startHome({ pace: { homekitSilenceMs: 14_000 } });
+      await hub.api.addDevice({ name: "Hall" });
+      const [code] = await codesOf(hub.api, 1);
+      const paired = await HomeController.pair(code as Code);
+      const [before] = await paired.accessoriesOnce(1);
+      const { pid = 0 } = (await stateOf(hub.api)).details.bridges[0] ?? {};
+      process.kill(pid, "SIGSTOP");
+      const silent = await until(async () => (await stateOf(hub.api)).status === "failed" && (await stateOf(hub.api)), {
+        what: "the hub to notice",
+        timeoutMs: 9_000,
+      });
+      assert.equal(silent.last_error?.code, "homekit_bridge_silent");
+      assert.deepEqual([silent.details.bridges[0]?.connected, silent.details.bridges[0]?.pid], [false, pid]);
+      const ended = await until(async () => (await stateOf(hub.api)).counts["restarts"] === 1 && (await stateOf(hub.api)), {
+        what: "the end of the one that hangs",
+        timeoutMs: 9_000,
+      });
+      assert.match(ended.details.bridges[0]?.last_error ?? "", /nothing was heard of it for 14 s/);
+      assert.equal(isThere(pid), false);
+      await codesOf(hub.api, 1);
+      await until(async () => (await stateOf(hub.api)).last_error === null, { what: "that all is well", timeoutMs: 5_000 });
+      await using home = await paired.again(code as Code);
+      assert.equal((await home.accessoriesOnce(1))[0]?.aid, before?.aid);
+      frozen = (await stateOf(hub.api)).details.bridges[0]?.pid ?? 0;
+      process.kill(frozen, "SIGSTOP");
+    }
+    assert.equal(isThere(frozen), false);
+  });
+
   test("a hub that is killed leaves no bridge behind; the next one has the same, and removes no accessory", async () => {
     await using folder = temporaryFolder();
     const options = { dataDir: folder.path, env: HOMEKIT };

@@ -24,6 +24,7 @@ export interface BridgeDetails {
       accessories: number;
       restarts: number;
       pid: number;
+      last_error: string | null;
     }[];
   };
 }

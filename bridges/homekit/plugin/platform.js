@@ -78,11 +78,11 @@ export class HexahubPlatform extends Platform {
     return { publish: async (topic, payload) => await this.#getLink().publish(topic, payload) };
   }
 
-  /** At once when something changes, and every ten seconds, so that one that hangs is noticed. */
+  /** At once when something changes, and every five seconds, so that one that hangs is noticed. */
   #tellSupervisor() {
     const health = { hub: this.#link?.isUp === true, accessories: this.#accessories.size, unexposed: this.#unexposed.size };
     const text = JSON.stringify(health);
-    if (!this.#isSupervised || (text === this.#told && this.#beats % 10 !== 0)) return;
+    if (!this.#isSupervised || (text === this.#told && this.#beats % 5 !== 0)) return;
     this.#told = text;
     process.send?.({ id: "hexahub", data: health });
   }
