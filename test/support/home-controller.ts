@@ -1,9 +1,12 @@
 import { EventEmitter, on } from "node:events";
+import ipDiscovery from "hap-controller/lib/transport/ip/ip-discovery.js";
 import httpClient from "hap-controller/lib/transport/ip/http-client.js";
+import { isInOwnNetwork, LAN } from "./own-network.ts";
 import { until } from "./wait.ts";
 
-// By its path: the package's own entry loads Bluetooth.
+// By their paths: the package's own entry loads Bluetooth.
 const { default: HttpClient } = httpClient;
+const { default: IpDiscovery } = ipDiscovery;
 type Client = InstanceType<typeof HttpClient>;
 
 /** What a bridge of the hub is added with (GET /api/v1/bridges/homekit/pairings). */
@@ -54,6 +57,42 @@ const nameOfType = (type: string): string => {
 /** What Apple's Home shows as "No Response". */
 export const NO_RESPONSE = -70402;
 
+/** What a bridge says of itself on the network. */
+export interface Announced {
+  readonly id: string;
+  readonly name: string;
+  readonly port: number;
+  readonly availableToPair: boolean;
+  /** Grows with each change of what there is on it; controllers then look again. */
+  readonly "c#": number;
+}
+
+/** The bridges that are announced around here, for as long as somebody looks (mDNS). */
+export class Neighbourhood implements Disposable {
+  readonly #discovery = new IpDiscovery(LAN.interface);
+
+  constructor() {
+    this.#discovery.start();
+  }
+
+  /** undefined as well where it is announced to this machine alone. */
+  find(username: string): Announced | undefined {
+    return this.#discovery.list().find(({ id, allAddresses }) => id === username && allAddresses.includes(LAN.address));
+  }
+
+  [Symbol.dispose](): void {
+    this.#discovery.stop();
+  }
+}
+
+/** Where the bridge is: as a phone finds it, or on this machine where nothing can be announced. */
+async function placeOf({ username, port }: Pick<Code, "username" | "port">): Promise<{ address: string; port: number }> {
+  if (!isInOwnNetwork) return { address: "127.0.0.1", port };
+  using around = new Neighbourhood();
+  const found = await until(() => around.find(username), { what: `${username} to be announced` });
+  return { address: LAN.address, port: found.port };
+}
+
 /** An iPhone, as far as a bridge can tell: a controller of HomeKit on this machine. */
 export class HomeController implements AsyncDisposable {
   readonly events = new EventEmitter<{ event: [id: string, value: unknown] }>();
@@ -68,17 +107,19 @@ export class HomeController implements AsyncDisposable {
   }
 
   /** Adds the bridge with its code. */
-  static async pair({ username, port, pin }: Code): Promise<HomeController> {
-    const found = new HttpClient(username, "127.0.0.1", port, undefined, { usePersistentConnections: true });
-    await found.pairSetup(pin);
+  static async pair(code: Code): Promise<HomeController> {
+    const { address, port } = await placeOf(code);
+    const found = new HttpClient(code.username, address, port, undefined, { usePersistentConnections: true });
+    await found.pairSetup(code.pin);
     return new HomeController(found);
   }
 
   /** The same home, after the bridge has started again. */
-  async again({ username, port }: Pick<Code, "username" | "port">): Promise<HomeController> {
+  async again(code: Pick<Code, "username" | "port">): Promise<HomeController> {
     const known = this.#client.getLongTermData();
     await this[Symbol.asyncDispose]();
-    return new HomeController(new HttpClient(username, "127.0.0.1", port, known ?? undefined, { usePersistentConnections: true }));
+    const { address, port } = await placeOf(code);
+    return new HomeController(new HttpClient(code.username, address, port, known ?? undefined, { usePersistentConnections: true }));
   }
 
   /** Without the bridge itself. */

@@ -1,9 +1,10 @@
 import type { Code } from "./home-controller.ts";
 import { type ApiClient, type HubOptions, startHub, type TestHub } from "./hub.ts";
+import { isInOwnNetwork, LAN } from "./own-network.ts";
 import { until } from "./wait.ts";
 
-/** HomeKit, announced on this machine alone. */
-export const HOMEKIT = { HEXA_HOMEKIT: "on", HEXA_HOMEKIT_ANNOUNCE: "127.0.0.1" };
+/** HomeKit, announced to nobody else. */
+export const HOMEKIT = { HEXA_HOMEKIT: "on", HEXA_HOMEKIT_ANNOUNCE: isInOwnNetwork ? LAN.interface : "127.0.0.1" };
 
 export async function startHome(options: HubOptions = {}): Promise<TestHub> {
   const hub = await startHub({ ...options, env: { ...HOMEKIT, ...options.env } });

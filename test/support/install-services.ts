@@ -11,6 +11,7 @@ const NEEDS = [
   { name: "paho-mqtt", missing: pahoMissing, packages: ["python3-paho-mqtt"] },
   { name: "NATS", missing: () => (findProgram("nats-server") ? undefined : "NATS is not installed"), packages: ["nats-server"] },
   { name: "libfaketime", missing: faketimeMissing, packages: ["libfaketime"] },
+  { name: "iproute2", missing: () => (findProgram("ip") ? undefined : "iproute2 is not installed"), packages: ["iproute2"] },
 ] as const;
 
 /**

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { inOwnNetwork } from "./own-network.ts";
 import type { Report } from "./reporter.ts";
 import { until } from "./wait.ts";
 
@@ -40,7 +41,9 @@ export async function runFile(
   const reporter = new URL("./reporter.ts", import.meta.url).href;
   const args = [`--test-timeout=${limits.testMs}`, `--test-reporter=${reporter}`, "--test-reporter-destination=stdout", file];
   // A group of its own, so that everything the file started can be found and ended.
-  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe", "ipc"], detached: true });
+  const plain = [process.execPath, ...args];
+  const [command = "", ...rest] = file.endsWith(".lan.test.ts") ? inOwnNetwork(plain) : plain;
+  const child = spawn(command, rest, { env, stdio: ["ignore", "pipe", "pipe", "ipc"], detached: true });
   const output = keepTail(child);
   const seen = {
     passed: 0,

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { startVirtualDevice } from "../../firmware/virtual/device.ts";
-import { type Code, HomeController, idOf, NO_RESPONSE } from "../support/home-controller.ts";
+import { type Code, HomeController, idOf, Neighbourhood, NO_RESPONSE } from "../support/home-controller.ts";
 import { codesOf, startHome, stateOf } from "../support/homekit-hub.ts";
 import type { TestHub } from "../support/hub.ts";
+import { isInOwnNetwork } from "../support/own-network.ts";
 import { temporaryFolder, until } from "../support/wait.ts";
 
 const CAPABILITIES = { relays: 2, lights: 1, inputs: 1, sensors: [{ key: "temperature", device_class: "temperature", unit: "°F" }] };
@@ -13,7 +14,8 @@ async function deviceOf(hub: TestHub, { uid, token }: { uid: string; token: stri
 }
 
 describe("a device in HomeKit", { timeout: 120_000 }, () => {
-  test("is paired with the hub's code, read, written and heard of; without its device it does not respond", async () => {
+  test("is paired with the hub's code, read, written and heard of; without its device it does not respond", async (t) => {
+    t.diagnostic(isInOwnNetwork ? "in a network of its own, found by mDNS" : "on loopback, by address: no network of its own here");
     await using hub = await startHome();
     const made = await hub.api.addDevice({ name: "Hall", device_class: "hybrid", capabilities: CAPABILITIES });
     await using device = await deviceOf(hub, made);
@@ -122,3 +124,34 @@ describe("a device in HomeKit", { timeout: 120_000 }, () => {
     await until(async () => (await hub.api.call("POST", "/api/v1/bridges/homekit/resend")).status === 202, { what: "its own list" });
   });
 });
+
+if (isInOwnNetwork)
+  test("a bridge is announced to phones: whether it can be added, what changes on it, and that it goes", { timeout: 60_000 }, async () => {
+    using around = new Neighbourhood();
+    let username = "";
+    {
+      await using hub = await startHome();
+      await hub.api.addDevice({ name: "Hall" });
+      const [code] = await codesOf(hub.api, 1);
+      assert.ok(code);
+      ({ username } = code);
+      const found = await until(() => around.find(username), { what: "the bridge to be announced" });
+      assert.deepEqual([found.port, found.availableToPair], [code.port, true]);
+      assert.match(found.name, /^Hexahub 1\b/);
+      await using home = await HomeController.pair(code);
+      await until(() => around.find(username)?.availableToPair === false, { what: "that it is added" });
+      const before = around.find(username)?.["c#"] ?? assert.fail();
+      await hub.api.addDevice({ name: "Attic" });
+      await home.accessoriesOnce(2);
+      await until(() => Number(around.find(username)?.["c#"]) > before, { what: "that there is something new" });
+
+      const { pid = 0 } = (await stateOf(hub.api)).details.bridges[0] ?? {};
+      process.kill(pid, "SIGKILL");
+      await until(async () => (await stateOf(hub.api)).details.bridges[0]?.restarts === 1, { what: "the restart" });
+      await codesOf(hub.api, 2);
+      // Phones keep where it is and what they know of it.
+      const after = await until(() => around.find(username), { what: "it to be announced again" });
+      assert.deepEqual([after.port, after.availableToPair], [code.port, false]);
+    }
+    await until(() => around.find(username) === undefined, { what: "its goodbye" });
+  });
