@@ -11,7 +11,7 @@ const USAGE = `Usage: node test/run.ts [options] [path …]
 
 Runs test/**/*.test.ts, or those below the paths given, each in a process of its own; *.alone.test.ts, which measure or need the whole
 machine, after the others and one at a time; *.lan.test.ts in a network of its own, where Linux allows it. What some suites need (PostgreSQL, Redis, mosquitto,
-paho-mqtt, NATS, libfaketime, iproute2) is installed through apt-get when this runs as root; where it stays missing, those suites are skipped.
+paho-mqtt, NATS, libfaketime, iproute2, Chromium) is installed through apt-get when this runs as root; where it stays missing, those suites are skipped.
 
   --ci             a skipped suite is a failure (also when CI is set)
   --concurrency N  files at a time (3: most wait more than they work)

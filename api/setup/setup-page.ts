@@ -63,7 +63,7 @@ form.addEventListener("submit", async (event) => {
 `;
 
 export const STYLE_SHEET = `:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
-body { margin: 0; }
+body { margin: 0; overflow-wrap: anywhere; }
 main { max-width: 28rem; margin: 10vh auto; padding: 0 1rem; }
 label { display: block; margin: 1rem 0; }
 input { display: block; box-sizing: border-box; width: 100%; padding: 0.5rem; font: inherit; }

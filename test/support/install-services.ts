@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { faketimeMissing } from "./fake-clock.ts";
-import { findProgram, mosquittoMissing, pahoMissing, postgresMissing, redisMissing } from "./services.ts";
+import { chromiumMissing, findProgram, mosquittoMissing, pahoMissing, postgresMissing, redisMissing } from "./services.ts";
 
 /** The servers and clients that some suites need, and the Debian packages that bring them. */
 const NEEDS = [
@@ -12,6 +12,7 @@ const NEEDS = [
   { name: "NATS", missing: () => (findProgram("nats-server") ? undefined : "NATS is not installed"), packages: ["nats-server"] },
   { name: "libfaketime", missing: faketimeMissing, packages: ["libfaketime"] },
   { name: "iproute2", missing: () => (findProgram("ip") ? undefined : "iproute2 is not installed"), packages: ["iproute2"] },
+  { name: "Chromium", missing: chromiumMissing, packages: ["chromium"] },
 ] as const;
 
 /**

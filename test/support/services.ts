@@ -32,6 +32,10 @@ export function mosquittoMissing(): string | undefined {
   return all ? undefined : "mosquitto is not installed (Debian: mosquitto and mosquitto-clients)";
 }
 
+export function chromiumMissing(): string | undefined {
+  return findProgram("chromium") ? undefined : "Chromium is not installed (Debian: chromium)";
+}
+
 export function pahoMissing(): string | undefined {
   return pythonWithPaho() ? undefined : "paho-mqtt for Python is not installed (Debian: python3-paho-mqtt)";
 }
