@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { Socket } from "node:net";
-import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
+import mqtt, { ErrorWithSubackPacket, type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
 import type { Config } from "../../core/config.ts";
 import { HubError } from "../../core/errors.ts";
 import type { MessageIdentity } from "../../core/message-identity.ts";
@@ -22,7 +22,8 @@ export interface RemoteClientOptions {
   /** Resolves when what the message means is durable: only then it is acknowledged. Rejects where it has to come again. */
   readonly onMessage: (message: RemoteMessage) => Promise<void>;
   readonly onConnect: () => void;
-  readonly onClose: () => void;
+  /** `isOwnDoing`: so that a message comes again that could not be taken. */
+  readonly onClose: (isOwnDoing: boolean) => void;
   readonly onError: (error: unknown) => void;
 }
 
@@ -30,7 +31,11 @@ export interface RemoteClientOptions {
 const SESSION_EXPIRY_S = 300;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 4_000;
+/** A connection that lasts for so long is a sound one: the next pause is the first one again. */
+const SOUND_MS = 5_000;
 const DIGEST_BYTES = 16;
+/** Reason codes from here on are refusals. */
+const REFUSED = 0x80;
 /** Of a broker that does not speak MQTT 5. */
 const VERSION_REFUSED: ReadonlySet<unknown> = new Set([1, 132]);
 
@@ -56,12 +61,15 @@ export async function connectRemote(options: RemoteClientOptions): Promise<MqttC
   };
   const client = mqtt.connect(config.haMqttUrl as string, given);
   let failures = 0;
+  let isOwnDoing = false;
+  let sound: NodeJS.Timeout | undefined;
   const take = async (packet: IPublishPacket, done: () => void): Promise<void> => {
     try {
       await options.onMessage(messageOf(packet, clientId));
     } catch (error) {
       // Not acknowledged: the broker sends it again with the next connection.
       onError(error);
+      isOwnDoing = true;
       client.stream.destroy();
       return;
     }
@@ -69,17 +77,23 @@ export async function connectRemote(options: RemoteClientOptions): Promise<MqttC
   };
   client.handleMessage = (packet, done) => void take(packet, done);
   client.on("connect", () => {
-    failures = 0;
+    sound = setTimeout(() => {
+      failures = 0;
+      client.options.reconnectPeriod = FIRST_PAUSE_MS;
+    }, SOUND_MS).unref();
     // MQTT.js leaves Nagle's algorithm on: a state behind an acknowledgement would wait for the broker's own, 40 ms.
     if (client.stream instanceof Socket) client.stream.setNoDelay(true);
-    client.options.reconnectPeriod = FIRST_PAUSE_MS;
     onConnect();
   });
   client.on("reconnect", () => {
     failures++;
     client.options.reconnectPeriod = Math.round(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures) * (0.5 + Math.random() / 2));
   });
-  client.on("close", onClose);
+  client.on("close", () => {
+    clearTimeout(sound);
+    onClose(isOwnDoing);
+    isOwnDoing = false;
+  });
   client.on("error", (error) => {
     if (VERSION_REFUSED.has((error as { code?: unknown }).code)) client.options.protocolVersion = 4;
     else onError(error);
@@ -109,20 +123,42 @@ function messageOf({ topic, payload, qos, retain, messageId, dup }: IPublishPack
   return { topic, payload: bytes, isRetained: retain, identity };
 }
 
-/** Retained; resolves when the other broker has it. Rejects when the connection ends before. */
-export function publishRemote(
-  client: MqttClient,
-  { topic, payload }: { topic: string; payload: string },
-  signal: AbortSignal,
-): Promise<void> {
+export interface RemoteWrite {
+  readonly topic: string;
+  readonly payload: string;
+  readonly retain: boolean;
+}
+
+/** Resolves when the other broker has it. Rejects with its reason code when it refuses it, and when the connection ends before. */
+export function publishRemote(client: MqttClient, { topic, payload, retain }: RemoteWrite, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const lost = (): void => reject(new HubError("unavailable", "the connection to Home Assistant's broker was lost"));
+    let id = 0;
+    const lost = (): void => {
+      reject(new HubError("unavailable", "the connection to Home Assistant's broker was lost"));
+      // Else MQTT.js sends it before everything else of the next connection, which may be what that one ends of.
+      client.removeOutgoingMessage(id);
+    };
     if (!client.connected || signal.aborted) return lost();
     signal.addEventListener("abort", lost, { once: true });
-    client.publish(topic, payload, { qos: 1, retain: true }, (error) => {
+    client.publish(topic, payload, { qos: 1, retain }, (error) => {
       signal.removeEventListener("abort", lost);
       if (error) reject(error);
       else resolve();
     });
+    id = client.getLastMessageId();
   });
+}
+
+/** Resolves to those that the other broker refuses. Rejects when the connection ends before. */
+export async function subscribeRemote(client: MqttClient, filters: readonly string[]): Promise<string[]> {
+  try {
+    await client.subscribeAsync([...filters], { qos: 1, rh: 2 });
+    return [];
+  } catch (error) {
+    // Without one where the connection ended instead.
+    const packet = error instanceof ErrorWithSubackPacket ? (error.packet as typeof error.packet | undefined) : undefined;
+    if (!packet) throw error;
+    const { granted } = packet;
+    return filters.filter((_, index) => Number(granted[index]) >= REFUSED);
+  }
 }

@@ -49,6 +49,7 @@ const REFUSALS: Readonly<Record<number, string>> = {
   135: "the broker does not let the hub in: check HA_MQTT_USERNAME and what it may do there",
   136: "the broker is not ready",
   137: "the broker is busy",
+  154: "the broker retains no messages (retain is off there), and Home Assistant finds devices by those",
 };
 
 export function remoteFaultOf(error: unknown): RemoteFault {
@@ -58,4 +59,30 @@ export function remoteFaultOf(error: unknown): RemoteFault {
   if (text !== undefined) return { code: code as string, message: text };
   if (/connack timeout/i.test(message ?? "")) return { code: "ETIMEDOUT", message: WORDS["ETIMEDOUT"] as string };
   return { code: typeof code === "string" ? code : "failed", message: message || "the connection to the broker failed" };
+}
+
+const RIGHTS = "check what HA_MQTT_USERNAME may do there (docs/home-assistant.md)";
+
+export function writeRefused(topic: string, error: unknown): RemoteFault {
+  const { code } = error as { readonly code?: unknown };
+  return { code: "write_refused", message: `the broker does not let the hub write ${topic} (code ${String(code)}): ${RIGHTS}` };
+}
+
+export function readRefused(filters: readonly string[]): RemoteFault {
+  return {
+    code: "read_refused",
+    message: `the broker does not let the hub read ${filters.join(", ")}, so that nothing of it comes from Home Assistant: ${RIGHTS}`,
+  };
+}
+
+export function sizeRefused(topic: string, { bytes, most }: { readonly bytes: number; readonly most: number }): RemoteFault {
+  return { code: "too_large", message: `the broker takes messages of ${most} bytes at most, and ${topic} has ${bytes}: it is left out` };
+}
+
+/** The broker never said how much it takes. */
+export function endsAtSize(topic: string, { bytes, ends }: { readonly bytes: number; readonly ends: number }): RemoteFault {
+  return {
+    code: "too_large",
+    message: `the broker ended the connection ${ends} times at a message of this size: ${topic} (${bytes} bytes) is left out until all is sent again`,
+  };
 }

@@ -11,7 +11,9 @@ import type { SmartHomeContext } from "../open-bridges.ts";
 import type { DiscoveryPlace } from "./discovery.ts";
 import { isMirrored, isMomentary, Mirror } from "./mirror.ts";
 import { Published } from "./published.ts";
-import { connectRemote, publishRemote, type RemoteMessage } from "./remote-client.ts";
+import { connectRemote, type RemoteMessage, subscribeRemote } from "./remote-client.ts";
+import { readRefused } from "./remote-faults.ts";
+import { RemoteWrites } from "./remote-writes.ts";
 
 /** Messages that the other broker has not acknowledged, at most. */
 const MOST_UNANSWERED = 100;
@@ -36,8 +38,7 @@ export class Remote implements AsyncDisposable {
   #published!: Published;
   #following!: Following;
   #client!: MqttClient;
-  /** Of the connection that there is. */
-  #connection = new AbortController();
+  readonly #writes: RemoteWrites;
   #unanswered = 0;
   #isDirty = false;
   #reconciling: Promise<void> | undefined;
@@ -52,7 +53,12 @@ export class Remote implements AsyncDisposable {
     this.#context = context;
     this.#organizationId = organizationId;
     this.#events = events;
-    this.#connection.abort();
+    this.#writes = new RemoteWrites({
+      client: () => this.#client,
+      onWritten: (result) => context.watch.count("home_assistant", result),
+      onJudged: (fault) => (fault ? events.onError(fault) : events.onConnected(true)),
+      onRetry: () => void this.#greet(),
+    });
   }
 
   static async start(context: SmartHomeContext, organizationId: string, events: RemoteEvents): Promise<Remote> {
@@ -66,8 +72,13 @@ export class Remote implements AsyncDisposable {
     return remote;
   }
 
-  /** Everything, as if the other side knew nothing. */
+  /** Everything, as if the other side knew nothing and would take all of it. */
   resend(): void {
+    this.#writes.forgive();
+    this.#tellAll();
+  }
+
+  #tellAll(): void {
     this.#published.forget(this.#organizationId);
     this.#mirror.forgetTold();
     this.#reconcile();
@@ -94,8 +105,8 @@ export class Remote implements AsyncDisposable {
     this.#published = await Published.load({
       db,
       broker: "remote",
-      publish: (topic, payload) => this.#publish(topic, payload),
-      say: async (topic, payload) => void (await this.#client.publishAsync(topic, payload, { qos: 1 })),
+      publish: (topic, payload) => this.#writes.keep(topic, payload),
+      say: (topic, payload) => this.#writes.say(topic, payload),
       clock,
     });
     for (const told of ["availability", "relay/+/state", "light/+/state", "sensor/+/state", "up/input_event", "up/heartbeat"]) {
@@ -114,8 +125,8 @@ export class Remote implements AsyncDisposable {
       will: { topic: this.#place.hubAvailability, payload: "offline" },
       onMessage: (message) => this.#heardThere(message),
       onConnect: () => void this.#connected(),
-      onClose: () => {
-        this.#connection.abort();
+      onClose: (isOwnDoing) => {
+        this.#writes.closed(isOwnDoing);
         this.#unanswered = 0;
         this.#events.onConnected(false);
       },
@@ -148,21 +159,25 @@ export class Remote implements AsyncDisposable {
   }
 
   async #connected(): Promise<void> {
-    const { topics } = this.#context;
-    const { root } = topics;
-    this.#connection = new AbortController();
+    this.#writes.opened();
+    await this.#greet();
+  }
+
+  async #greet(): Promise<void> {
+    const { root } = this.#context.topics;
     try {
       const filters = [`${root}/+/relay/+/set`, `${root}/+/light/+/set`, `${root}/+/ir/send`, `${root}/+/button/+/press`, STATUS];
-      await this.#client.subscribeAsync(filters, { qos: 1, rh: 2 });
-      const payload = this.#isLeaving ? "" : "online";
-      await publishRemote(this.#client, { topic: this.#place.hubAvailability, payload }, this.#connection.signal);
+      const refused = await subscribeRemote(this.#client, filters);
+      if (refused.length > 0) this.#writes.refuse("to read", readRefused(refused), true);
+      await this.#writes.keep(this.#place.hubAvailability, this.#isLeaving ? "" : "online");
     } catch (error) {
+      if (this.#writes.signal.aborted) return;
       this.#events.onError(error);
       this.#client.stream.destroy();
       return;
     }
-    this.#events.onConnected(true);
-    this.resend();
+    this.#writes.judgeSoon();
+    this.#tellAll();
   }
 
   /** What the tables have of states that nobody has told since. */
@@ -177,17 +192,17 @@ export class Remote implements AsyncDisposable {
     if (isMirrored(parsed)) {
       this.#mirror.set(topic, payload);
       this.#pump();
-    } else if (isMomentary(parsed) && !this.#connection.signal.aborted && this.#unanswered < MOST_UNANSWERED)
+    } else if (isMomentary(parsed) && !this.#writes.signal.aborted && this.#unanswered < MOST_UNANSWERED)
       this.#client.publish(topic, payload, { qos: 0 });
   }
 
   /** Tells what waits, oldest first, as fast as the other broker takes it. */
   #pump(): void {
-    const { signal } = this.#connection;
+    const { signal } = this.#writes;
     for (const topic of this.#mirror.untold) {
       if (signal.aborted || this.#unanswered >= MOST_UNANSWERED) return;
       this.#unanswered++;
-      this.#publish(topic, this.#mirror.take(topic)).then(
+      this.#writes.keep(topic, this.#mirror.take(topic)).then(
         () => {
           if (signal.aborted) return;
           this.#unanswered--;
@@ -195,17 +210,6 @@ export class Remote implements AsyncDisposable {
         },
         () => this.#mirror.putBack(topic),
       );
-    }
-  }
-
-  async #publish(topic: string, payload: string): Promise<void> {
-    const { watch } = this.#context;
-    try {
-      await publishRemote(this.#client, { topic, payload }, this.#connection.signal);
-      watch.count("home_assistant", "sent");
-    } catch (error) {
-      watch.count("home_assistant", "retried");
-      throw error;
     }
   }
 
@@ -219,7 +223,7 @@ export class Remote implements AsyncDisposable {
   async #reconcileAll(): Promise<void> {
     while (this.#isDirty && !this.#isEnding) {
       this.#isDirty = false;
-      const { signal } = this.#connection;
+      const { signal } = this.#writes;
       // Whoever connects begins anew.
       if (signal.aborted) return;
       const devices = [...this.#devices.values()];
@@ -231,7 +235,7 @@ export class Remote implements AsyncDisposable {
           await this.#published.forgetGhosts(this.#organizationId);
         }
         this.#isBorn = false;
-        if (this.#isLeaving) await publishRemote(this.#client, { topic: this.#place.hubAvailability, payload: "" }, signal);
+        if (this.#isLeaving) await this.#writes.keep(this.#place.hubAvailability, "");
         if (devices.some(({ uid }) => !this.#mirror.has(this.#availabilityOf(uid)))) await this.#learnStates();
       } catch (error) {
         if (signal.aborted) return;
@@ -254,7 +258,7 @@ export class Remote implements AsyncDisposable {
       for (const topic of [this.#availabilityOf(uid), ...parts.flatMap((part) => this.#stateOf(uid, part))]) {
         this.#mirror.set(topic, "");
         this.#mirror.take(topic);
-        await publishRemote(this.#client, { topic, payload: "" }, this.#connection.signal);
+        await this.#writes.keep(topic, "");
       }
     }
   }
@@ -308,20 +312,20 @@ export class Remote implements AsyncDisposable {
 
   #born(): void {
     this.#isBorn = true;
-    this.resend();
+    this.#tellAll();
   }
 
   async #sayGoodbye(): Promise<void> {
-    const { signal } = this.#connection;
+    const { signal } = this.#writes;
     // Of several nodes another one goes on.
     const isLast = this.#context.config.redisUrl === undefined && !this.#isLeaving;
     if (isLast && !signal.aborted) {
-      const said = publishRemote(this.#client, { topic: this.#place.hubAvailability, payload: "offline" }, signal);
+      const said = this.#writes.keep(this.#place.hubAvailability, "offline");
       await Promise.race([said, pause(GOODBYE_MS, undefined, { ref: false })]).catch(() => undefined);
     }
     this.#isEnding = true;
     await Promise.race([this.#client.endAsync(signal.aborted), pause(GOODBYE_MS, undefined, { ref: false })]);
-    this.#connection.abort();
+    this.#writes.closed(true);
     this.#client.end(true);
   }
 }
