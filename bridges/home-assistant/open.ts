@@ -7,7 +7,7 @@ export async function openHomeAssistant(context: SmartHomeContext): Promise<Brid
   const stack = new AsyncDisposableStack();
   const direct = stack.use(openDirect(context));
   // Its MQTT client is nobody's memory where there is no broker elsewhere.
-  const remote = context.config.haMqttEnabled ? stack.use((await import("./remote-bridge.ts")).openRemote(context)) : undefined;
+  const remote = context.config.haMqttEnabled ? stack.use(new (await import("./remote-bridge.ts")).RemoteBridge(context)) : undefined;
   return {
     name: "home_assistant",
     async state(organizationId) {
