@@ -162,6 +162,7 @@ class Teller implements AsyncDisposable {
       async publish(topic, payload) {
         await bus.publish({ topic, payload, qos: 1, retain: true });
         watch.count("home_assistant", "sent");
+        return true;
       },
       say: (topic, payload) => bus.publish({ topic, payload, qos: 1 }),
       clock,

@@ -14,10 +14,10 @@ import { type Plan, planOf } from "./plan.ts";
 export interface PublishedContext {
   readonly db: Db;
   readonly broker: DiscoveryBroker;
-  /** Retained; resolves when the broker keeps it. An empty payload takes the topic back. */
-  readonly publish: (topic: string, payload: string) => Promise<void>;
+  /** Retained; resolves when the broker keeps it, or to false when it does not take it. An empty payload takes the topic back. */
+  readonly publish: (topic: string, payload: string) => Promise<boolean>;
   /** To whoever listens now. */
-  readonly say: (topic: string, payload: string) => Promise<void>;
+  readonly say: (topic: string, payload: string) => Promise<unknown>;
   readonly clock: () => number;
 }
 
@@ -103,7 +103,7 @@ export class Published {
     const uids = new Set(gone.map(({ uid }) => uid));
     const affected = [...devices].filter(({ uid }) => uids.has(uid));
     const living = new Map(affected.flatMap((device) => discoveriesOf(device, place)).map((one) => [one.topic, one]));
-    const said: Promise<void>[] = [];
+    const said: Promise<unknown>[] = [];
     for (const [topic, of] of Map.groupBy(gone, (ghost) => ghost.topic)) {
       const one = living.get(topic);
       said.push(say(topic, ghostPayload(of, place, one)));
@@ -149,16 +149,23 @@ export class Published {
     await saveDiscoveries(db, broker, { put: meanwhile, deleted: [], ghosts }, clock());
     for (const one of meanwhile) this.#put(one);
     const steps = plans.flatMap((plan) => plan.steps);
-    await Promise.all(steps.map(({ topic, payload }) => publish(topic, payload)));
+    // What the broker has not taken, or not given back, is as unsettled as it was.
+    const unsettled = new Set<string>();
+    await Promise.all(
+      steps.map(async ({ topic, payload }) => {
+        if (!(await publish(topic, payload))) unsettled.add(topic);
+      }),
+    );
     const put = new Map<string, PublishedDiscovery>();
     const deleted = new Map<string, PublishedDiscovery>();
     for (const plan of plans) {
       for (const one of plan.put) {
+        if (unsettled.has(one.topic)) continue;
         put.set(one.topic, one);
         deleted.delete(one.topic);
       }
       for (const one of plan.meanwhile)
-        if (plan.deleted.includes(one.topic)) {
+        if (plan.deleted.includes(one.topic) && !unsettled.has(one.topic)) {
           deleted.set(one.topic, one);
           put.delete(one.topic);
         }

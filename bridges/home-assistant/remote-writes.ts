@@ -79,13 +79,13 @@ export class RemoteWrites {
     this.#retryMs = FIRST_RETRY_MS;
   }
 
-  /** Retained; resolves when the other broker has it or does not take it. Rejects when the connection ends before. */
-  keep(topic: string, payload: string): Promise<void> {
+  /** Retained; resolves when the other broker has it, or to false when it does not take it. Rejects when the connection ends before. */
+  keep(topic: string, payload: string): Promise<boolean> {
     return this.#write({ topic, payload, retain: true });
   }
 
   /** As {@link keep}, for whoever listens there now. */
-  say(topic: string, payload: string): Promise<void> {
+  say(topic: string, payload: string): Promise<boolean> {
     return this.#write({ topic, payload, retain: false });
   }
 
@@ -110,7 +110,7 @@ export class RemoteWrites {
     }, JUDGE_MS).unref();
   }
 
-  async #write(message: RemoteWrite): Promise<void> {
+  async #write(message: RemoteWrite): Promise<boolean> {
     const { topic, payload } = message;
     const { signal } = this.#connection;
     const bytes = Buffer.byteLength(topic) + Buffer.byteLength(payload) + PACKET_BYTES;
@@ -131,11 +131,13 @@ export class RemoteWrites {
     this.#underWay.delete(topic);
     this.#ends.delete(topic);
     if (this.#refused.delete(topic)) this.judgeSoon();
+    return true;
   }
 
-  #refuseWrite(topic: string, fault: RemoteFault, isWorthTrying = false): void {
+  #refuseWrite(topic: string, fault: RemoteFault, isWorthTrying = false): false {
     this.#context.onWritten("refused");
     this.refuse(topic, fault, isWorthTrying);
+    return false;
   }
 
   /** The largest of the messages without an answer may be what the connection ended of. */

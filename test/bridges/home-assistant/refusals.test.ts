@@ -85,6 +85,28 @@ test("a topic that the broker lets nobody write is named; everything else is tol
   });
 });
 
+test("what the broker does not let the hub take back is taken back once it may be", { skip, timeout: 60_000 }, async () => {
+  await using folder = temporaryFolder();
+  const file = join(folder.path, "acl");
+  await writeFile(file, aclOf("topic readwrite #"));
+  await using broker = await startMosquitto([`acl_file ${file}`]);
+  await using there = await look(broker);
+  await using hub = await startWith(broker.port);
+  const { uid } = await hub.api.addDevice(SMALL);
+  await until(() => there.retained.has(discoveryOf(uid)), { what: "the discovery" });
+
+  await writeFile(file, aclOf("topic deny homeassistant/#", "topic readwrite #"));
+  process.kill(broker.pid, "SIGHUP");
+  assert.equal((await hub.api.call("DELETE", `/api/v1/devices/${uid}`)).status, 204);
+  await isTold(hub.api, "failed", "write_refused");
+  assert.ok(there.retained.has(discoveryOf(uid)));
+
+  await writeFile(file, aclOf("topic readwrite #"));
+  process.kill(broker.pid, "SIGHUP");
+  await until(() => !there.retained.has(discoveryOf(uid)), { what: "it to be taken back", timeoutMs: 20_000 });
+  await isTold(hub.api, "connected", "");
+});
+
 const [plugin] = globSync("/usr/lib/*/mosquitto_dynamic_security.so");
 
 test("commands that the broker does not let the hub read are told of, and what the hub says is there", {
