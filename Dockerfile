@@ -3,9 +3,17 @@ FROM node:24-bookworm-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY bridges/homekit/package.json ./bridges/homekit/
+COPY api/admin/package.json ./api/admin/
 # The package `node` brings Node 24 to machines with an older one. This image is Node 24, and so needs neither it nor its install script.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
  && rm -rf node_modules/node node_modules/node-bin-* node_modules/.bin/node
+
+FROM node:24-bookworm-slim AS console
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+COPY bridges/homekit/package.json ./bridges/homekit/
+COPY api/admin ./api/admin
+RUN npm ci --ignore-scripts --no-audit --no-fund && node api/admin/build.ts
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production \
@@ -21,6 +29,7 @@ COPY broker ./broker
 COPY rules ./rules
 COPY bridges ./bridges
 COPY api ./api
+COPY --from=console /app/api/admin/dist ./api/admin/dist
 COPY migrations ./migrations
 COPY firmware ./firmware
 # One start with nothing but a question fills the compile cache, so that no container has to strip types at its start.

@@ -3,6 +3,7 @@ import Router, { type RouterMiddleware } from "@koa/router";
 import Koa, { type Context, type Middleware } from "koa";
 import helmet from "koa-helmet";
 import { HubError } from "../core/errors.ts";
+import { serveConsole } from "./admin/console.ts";
 import type { ApiContext } from "./context.ts";
 import { crossOrigin } from "./cors.ts";
 import { dispatch, type RequestState } from "./dispatch.ts";
@@ -39,6 +40,7 @@ export function createApp(context: ApiContext): Koa<RequestState> {
   for (const { path, method, serve } of accountLinking(context, remoteOf))
     router.register(path, [method], serve as RouterMiddleware<RequestState>);
   app.use(router.routes());
+  app.use(serveConsole());
   app.use((ctx) => refuseUnmatched(ctx));
   return app;
 }

@@ -8,8 +8,7 @@ import type { ApiContext } from "./context.ts";
 import { openApiDocument } from "./openapi.ts";
 import { DOCS_PAGE, DOCS_SCRIPT } from "./reference/page.ts";
 import type { Remote } from "./remote.ts";
-import { landingPage } from "./setup/landing-page.ts";
-import { SETUP_PAGE, SETUP_SCRIPT, STYLE_SHEET } from "./setup/setup-page.ts";
+import { STYLE_SHEET } from "./oauth/style-sheet.ts";
 
 export interface Content {
   readonly type: string;
@@ -30,9 +29,6 @@ const CSS = "text/css; charset=utf-8";
 const CACHED = { "cache-control": "public, max-age=3600" };
 
 export const PAGES: readonly Page[] = [
-  { path: "/", render: (context) => ({ type: HTML, body: landingPage(context) }) },
-  { path: "/setup", render: (context) => ({ type: HTML, body: context.setup.token === undefined ? landingPage(context) : SETUP_PAGE }) },
-  { path: "/setup.js", render: () => ({ type: SCRIPT, body: SETUP_SCRIPT, headers: CACHED }) },
   { path: "/style.css", render: () => ({ type: CSS, body: STYLE_SHEET, headers: CACHED }) },
   {
     path: "/openapi.json",

@@ -77,7 +77,7 @@ import * as schedules from "./schedules/schedules.ts";
 import * as flags from "./settings/feature-flags.ts";
 import * as organizationSettings from "./settings/organization-settings.ts";
 import * as platformSettings from "./settings/platform-settings.ts";
-import { setup } from "./setup/setup.ts";
+import * as setup from "./setup/setup.ts";
 import * as templateExchange from "./templates/exchange.ts";
 import { preview as previewTemplate } from "./templates/preview.ts";
 import * as templates from "./templates/templates.ts";
@@ -89,7 +89,8 @@ import * as webhooks from "./webhooks/webhooks.ts";
 
 /** Everything the API can do, in the order of its documentation. A fixed path stands before a pattern that would match it. */
 export const ROUTES: readonly Route[] = [
-  setup,
+  setup.state,
+  setup.setup,
   login,
   logins.refresh,
   logins.logout,

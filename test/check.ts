@@ -15,6 +15,7 @@ interface Check {
 
 const CHECKS: readonly Check[] = [
   { name: "types", run: () => tool("typescript/bin/tsc", ["--noEmit"]) },
+  { name: "console", run: consoleTypes },
   { name: "lint", run: () => tool("oxlint/bin/oxlint", ["--deny-warnings"]) },
   { name: "format", run: () => tool("@biomejs/biome/bin/biome", ["format", "--max-diagnostics=20", "."]) },
   { name: "dead-code", run: () => tool("knip/bin/knip.js", ["--no-progress"]) },
@@ -59,6 +60,17 @@ async function main(names: readonly string[]): Promise<number> {
 
 function listed(names: readonly string[], what: string): string {
   return names.length === 0 ? `0 ${what}` : `${names.length} ${what} (${names.join(", ")})`;
+}
+
+/** Those of the API are made of its document, each time anew. */
+async function consoleTypes(): Promise<Outcome> {
+  const made = await node([
+    path.join(ROOT, "api/admin/node_modules/openapi-typescript/bin/cli.js"),
+    path.join(ROOT, "docs/openapi.json"),
+    "--output",
+    path.join(ROOT, "api/admin/src/hub/schema.d.ts"),
+  ]);
+  return made.kind === "passed" ? await tool("typescript/bin/tsc", ["--noEmit", "--project", path.join(ROOT, "api/admin")]) : made;
 }
 
 /** A tool of node_modules, on the Node that runs this. */

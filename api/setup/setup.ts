@@ -26,6 +26,18 @@ interface First {
   readonly organization?: string;
 }
 
+export const state = defineRoute({
+  method: "GET",
+  path: "/api/v1/setup",
+  tag: "Access",
+  summary: "Whether the hub waits for its first administrator",
+  access: "none",
+  replies: {
+    200: { description: "`needed` until somebody has set it up", schema: Type.Object({ needed: Type.Boolean() }, { title: "SetupState" }) },
+  },
+  handler: async ({ context }) => ({ status: 200, body: { needed: context.setup.token !== undefined } }),
+});
+
 export const setup = defineRoute({
   method: "POST",
   path: "/api/v1/setup",

@@ -101,7 +101,8 @@ export const DEMO_DEVICES: readonly DemoDefinition[] = [
         { key: "voltage", unit: "V", device_class: "voltage" },
       ],
     },
-    everyMs: 10_000,
+    // So often that a chart of it is seen to move.
+    everyMs: 2_000,
     sample: meter,
   },
 ];

@@ -69,7 +69,7 @@ test("with ENFORCE_HTTPS plain HTTP is 426 for everybody but the hub's own machi
 test("every answer carries the security headers, and none opens the API to other origins", async () => {
   await using hub = await startTestApi();
   for (const path of ["/", "/setup", "/docs", "/health", "/nothing"]) {
-    const { headers } = await hub.ask("GET", path, { headers: { origin: "https://evil.example" } });
+    const { headers } = await hub.ask("GET", path, { headers: { origin: "https://evil.example", accept: "text/html" } });
     assert.match(headers.get("content-security-policy") ?? "", /default-src 'none';script-src 'self';style-src 'self'/);
     assert.deepEqual(
       [
@@ -87,7 +87,7 @@ test("every answer carries the security headers, and none opens the API to other
 test("pages have no inline script, no inline style and nothing from elsewhere", async () => {
   await using hub = await startTestApi();
   for (const path of ["/", "/setup", "/docs"]) {
-    const page = await hub.ask("GET", path);
+    const page = await hub.ask("GET", path, { headers: { accept: "text/html" } });
     assert.equal(page.status, 200);
     assert.doesNotMatch(page.text, /<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=|https?:\/\//);
     for (const [, link = ""] of page.text.matchAll(/(?:src|href)="(\/[^"]+)"/g)) {

@@ -31,6 +31,7 @@ const seesPerson = (who: PersonName, target: Target): number | "open" => {
 
 /** Of the routes about log-ins, accounts, tokens, organisations and people. */
 export const PEOPLE_ROWS: Readonly<Record<string, Row>> = {
+  "GET /api/v1/setup": {},
   "POST /api/v1/setup": { body: () => ({ token: "wrong", email: "x@example.org", password: "correct horse battery" }) },
   "POST /api/v1/auth/login": { body: () => ({ email: "owner@example.test", password: "wrong password" }) },
   "POST /api/v1/auth/refresh": { body: () => ({ refresh_token: "hxr_wrong" }) },

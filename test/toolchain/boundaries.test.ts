@@ -79,6 +79,25 @@ test("a library is refused everywhere but at its owner's", () => {
   }
 });
 
+test("the console knows the hub by its API alone", () => {
+  using tree = plantedTree();
+  const refused = {
+    core: "../../../core/planted.ts",
+    store: "../../../store/planted.ts",
+    main: "../../../main.ts",
+    node: "node:fs",
+    koa: "koa",
+  };
+  for (const [name, library] of Object.entries(refused)) tree.plant(`api/admin/src/uses-${name}.ts`, importing(library));
+  tree.plant("api/admin/src/uses-mqtt.ts", importing("mqtt"));
+  assert.deepEqual(
+    tree.findings("no-restricted-imports"),
+    Object.keys(refused)
+      .map((name) => `api/admin/src/uses-${name}.ts`)
+      .toSorted(),
+  );
+});
+
 test("the environment is read in main.ts and in tests, and nowhere else", () => {
   using tree = plantedTree();
   const read = "export const home = process.env.HOME;\n";

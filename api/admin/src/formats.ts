@@ -1,0 +1,52 @@
+import { useTranslation } from "react-i18next";
+
+const MINUTE_MS = 60_000;
+const STEPS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
+  ["day", 86_400_000],
+  ["hour", 3_600_000],
+  ["minute", MINUTE_MS],
+  ["second", 1_000],
+];
+
+export interface Formats {
+  number(value: number, most?: number): string;
+  /** 0 to 1 */
+  share(value: number): string;
+  dateTime(iso: string | number): string;
+  time(iso: string | number): string;
+  /** "3 minutes ago" */
+  ago(iso: string, now?: number): string;
+  list(texts: readonly string[]): string;
+}
+
+/** In the person's language and the browser's time zone. */
+export function useFormats(): Formats {
+  const { i18n } = useTranslation();
+  return formatsOf(i18n.language === "en-XA" ? "en" : i18n.language);
+}
+
+const known = new Map<string, Formats>();
+
+export function formatsOf(language: string): Formats {
+  const found = known.get(language);
+  if (found) return found;
+  const dateTime = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
+  const time = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
+  const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+  const share = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
+  const list = new Intl.ListFormat(language, { type: "conjunction" });
+  const made: Formats = {
+    number: (value, most = 2) => value.toLocaleString(language, { maximumFractionDigits: most }),
+    share: (value) => share.format(value),
+    dateTime: (iso) => dateTime.format(new Date(iso)),
+    time: (iso) => time.format(new Date(iso)),
+    ago(iso, now = Date.now()) {
+      const passedMs = Date.parse(iso) - now;
+      const [unit, ms] = STEPS.find(([, length]) => Math.abs(passedMs) >= length) ?? ["second", 1_000];
+      return relative.format(Math.round(passedMs / ms), unit);
+    },
+    list: (texts) => list.format(texts),
+  };
+  known.set(language, made);
+  return made;
+}

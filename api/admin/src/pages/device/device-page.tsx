@@ -1,0 +1,143 @@
+import { Card, Grid, Group, SimpleGrid, Stack, Table, Text, Title, UnstyledButton } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useEffect } from "react";
+import { useTranslation } from "react-i18next";
+import { useFormats } from "../../formats.ts";
+import { hub, take } from "../../hub/client.ts";
+import { onLiveValue } from "../../hub/live.ts";
+import { queries } from "../../hub/queries.ts";
+import type { components } from "../../hub/schema.d.ts";
+import { Asked } from "../../parts/asked.tsx";
+import { LineChart } from "../../parts/line-chart.tsx";
+import { useLiveLine } from "../../parts/live-line.ts";
+import { Page } from "../../parts/page.tsx";
+import { PresenceBadge } from "../../parts/presence.tsx";
+import { Commands } from "./commands.tsx";
+import { Outputs } from "./outputs.tsx";
+
+type Detail = components["schemas"]["DeviceDetail"];
+type Device = components["schemas"]["Device"];
+
+export function DevicePage() {
+  const { id } = useParams({ from: "/shell/devices/$id" });
+  const key = ["devices", "one", id];
+  const query = useQuery({ queryKey: key, queryFn: () => take(hub.GET("/api/v1/devices/{id}", { params: { path: { id } } })) });
+  // Values come by themselves; the rest is asked for when an event says that it changed.
+  useEffect(
+    () =>
+      onLiveValue((live) => {
+        if (live.uid !== id) return;
+        queries.setQueryData<Detail>(["devices", "one", id], (before) => before && withValue(before, live));
+      }),
+    [id],
+  );
+  return <Asked query={query}>{(detail) => <Shown detail={detail} />}</Asked>;
+}
+
+function withValue(
+  detail: Detail,
+  { key, value, ts }: { readonly key: string; readonly value: number | string | boolean; readonly ts: string },
+): Detail {
+  const others = detail.sensors.filter((sensor) => sensor.key !== key);
+  const sensors = [...others, { key, value, ts, received_at: ts }].toSorted((one, other) => one.key.localeCompare(other.key));
+  return { ...detail, sensors };
+}
+
+function Shown({ detail }: { readonly detail: Detail }) {
+  const { t } = useTranslation("device");
+  const { device } = detail;
+  return (
+    <Page title={device.name} about={device.uid} actions={<PresenceBadge presence={device.connection_status} />}>
+      <Grid>
+        <Grid.Col span={{ base: 12, md: 8 }}>
+          <Stack>
+            <Outputs detail={detail} />
+            <Sensors detail={detail} />
+            <Commands uid={device.uid} />
+          </Stack>
+        </Grid.Col>
+        <Grid.Col span={{ base: 12, md: 4 }}>
+          <Card withBorder>
+            <Title order={2} size="h4" mb="sm">
+              {t("about")}
+            </Title>
+            <Facts device={device} />
+          </Card>
+        </Grid.Col>
+      </Grid>
+    </Page>
+  );
+}
+
+function Sensors({ detail: { device, sensors } }: { readonly detail: Detail }) {
+  const { t } = useTranslation("device");
+  const formats = useFormats();
+  const { key: wanted } = useSearch({ from: "/shell/devices/$id" });
+  const navigate = useNavigate({ from: "/devices/$id" });
+  const shown = sensors.find(({ key }) => key === wanted) ?? sensors.find(({ value }) => typeof value === "number");
+  const line = useLiveLine(shown && typeof shown.value === "number" ? { uid: device.uid, key: shown.key } : undefined, 24);
+  return (
+    <Card withBorder>
+      <Title order={2} size="h4" mb="sm">
+        {t("sensors")}
+      </Title>
+      {sensors.length === 0 && (
+        <Text c="dimmed" size="sm">
+          {t("no_sensors")}
+        </Text>
+      )}
+      <SimpleGrid cols={{ base: 2, sm: 3, lg: 4 }} mb="md">
+        {sensors.map(({ key, value, ts }) => (
+          <UnstyledButton key={key} aria-pressed={key === shown?.key} onClick={() => void navigate({ search: { key }, replace: true })}>
+            <Text size="sm" c="dimmed">
+              {key}
+            </Text>
+            <Text fw={600} size="lg" td={key === shown?.key ? "underline" : undefined}>
+              {typeof value === "number" ? formats.number(value) : String(value)}
+            </Text>
+            <Text size="xs" c="dimmed">
+              {formats.time(ts)}
+            </Text>
+          </UnstyledButton>
+        ))}
+      </SimpleGrid>
+      {line && <LineChart lines={[line]} label={t("chart", { key: line.label })} />}
+    </Card>
+  );
+}
+
+function Facts({ device }: { readonly device: Device }) {
+  const { t } = useTranslation("device");
+  const formats = useFormats();
+  const facts = [
+    ["class", t(`shell:device_class.${device.device_class}`)],
+    ["model", device.model],
+    ["serial", device.serial_number],
+    ["firmware", device.firmware_version],
+    ["address", device.last_ip],
+    ["seen", device.last_seen_at && formats.ago(device.last_seen_at)],
+    ["added", formats.dateTime(device.created_at)],
+  ] as const;
+  return (
+    <>
+      <Table variant="vertical" layout="fixed">
+        <Table.Tbody>
+          {facts.map(([name, value]) =>
+            value ? (
+              <Table.Tr key={name}>
+                <Table.Th w="45%">{t(name)}</Table.Th>
+                <Table.Td style={{ overflowWrap: "anywhere" }}>{value}</Table.Td>
+              </Table.Tr>
+            ) : null,
+          )}
+        </Table.Tbody>
+      </Table>
+      {device.clock_error && (
+        <Group mt="sm">
+          <Text size="sm">{t("clock", { seconds: formats.number(device.clock_error.offset_ms / 1_000, 0) })}</Text>
+        </Group>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,117 @@
+import { Card, Group, Loader, Slider, Stack, Switch, Text, Title } from "@mantine/core";
+import { notifications } from "@mantine/notifications";
+import { useMutation } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { useFormats } from "../../formats.ts";
+import { hub, take } from "../../hub/client.ts";
+import { queries } from "../../hub/queries.ts";
+import type { components } from "../../hub/schema.d.ts";
+import { useErrorWords } from "../../parts/failed.tsx";
+
+type Detail = components["schemas"]["DeviceDetail"];
+type Request = components["schemas"]["CommandRequest"];
+type Reason = components["schemas"]["StateReason"];
+
+/** What is switched is what the device says, and a command is under way until it has answered. */
+export function Outputs({ detail: { device, state, reasons } }: { readonly detail: Detail }) {
+  const { t } = useTranslation("device");
+  if (state.relays.length + state.lights.length === 0) return null;
+  const reasonOf = (kind: Reason["kind"], index: number) => reasons.find((one) => one.kind === kind && one.index === index);
+  return (
+    <Card withBorder>
+      <Title order={2} size="h4" mb="sm">
+        {t("outputs")}
+      </Title>
+      <Stack>
+        {state.relays.map(({ index, state: isOn }) => (
+          <Output
+            key={`relay ${index}`}
+            uid={device.uid}
+            label={t("relay", { index })}
+            isOn={isOn === "ON"}
+            reason={reasonOf("relay", index)}
+            commandOf={(wanted) => ({ command: "set_relay", relay: index, state: wanted })}
+          />
+        ))}
+        {state.lights.map(({ index, state: isOn, brightness }) => (
+          <Output
+            key={`light ${index}`}
+            uid={device.uid}
+            label={t("light", { index })}
+            isOn={isOn === "ON"}
+            reason={reasonOf("light", index)}
+            brightness={brightness}
+            commandOf={(wanted) => ({ command: "set_light", light: index, state: wanted })}
+            brightnessOf={(wanted) => ({ command: "set_light", light: index, brightness: wanted })}
+          />
+        ))}
+      </Stack>
+    </Card>
+  );
+}
+
+interface OutputProps {
+  readonly uid: string;
+  readonly label: string;
+  readonly isOn: boolean;
+  readonly reason: Reason | undefined;
+  readonly brightness?: number | undefined;
+  readonly commandOf: (state: "ON" | "OFF") => Request;
+  readonly brightnessOf?: (brightness: number) => Request;
+}
+
+function Output({ uid, label, isOn, reason, brightness, commandOf, brightnessOf }: OutputProps) {
+  const { t } = useTranslation("device");
+  const formats = useFormats();
+  const command = useCommand(uid);
+  return (
+    <div>
+      <Group justify="space-between">
+        <Switch
+          label={label}
+          checked={isOn}
+          disabled={command.isPending}
+          onChange={({ currentTarget }) => command.mutate(commandOf(currentTarget.checked ? "ON" : "OFF"))}
+        />
+        {command.isPending ? (
+          <Group gap="xs" role="status">
+            <Loader size="xs" aria-hidden />
+            <Text size="xs">{t("pending")}</Text>
+          </Group>
+        ) : (
+          reason && (
+            <Text size="xs" c="dimmed">
+              {t("reason", { who: reason.source, when: formats.ago(reason.changed_at) })}
+            </Text>
+          )
+        )}
+      </Group>
+      {brightness !== undefined && brightnessOf && (
+        <Slider
+          key={brightness}
+          mt="xs"
+          min={1}
+          max={100}
+          defaultValue={brightness}
+          thumbLabel={t("brightness", { index: label })}
+          disabled={command.isPending}
+          onChangeEnd={(wanted) => command.mutate(brightnessOf(wanted))}
+        />
+      )}
+    </div>
+  );
+}
+
+function useCommand(uid: string) {
+  const { t } = useTranslation("device");
+  const words = useErrorWords();
+  return useMutation({
+    mutationFn: (body: Request) => take(hub.POST("/api/v1/devices/{id}/commands", { params: { path: { id: uid } }, body })),
+    onSuccess({ status }) {
+      if (status === "awaiting_confirmation") notifications.show({ message: t("waiting") });
+      if (status === "queued") notifications.show({ message: t("queued") });
+    },
+    onError: (error) => notifications.show({ color: "red", title: t("refused"), message: words(error) }),
+    onSettled: () => queries.invalidateQueries({ queryKey: ["devices"] }),
+  });
+}

@@ -1,0 +1,61 @@
+import { ActionIcon, Menu, useMantineColorScheme } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { Check, LogOut, Moon, Sun, SunMoon, User } from "lucide-react";
+import { useTranslation } from "react-i18next";
+import { logOut, me } from "../hub/session.ts";
+import { LANGUAGES, setLanguage } from "../i18n.ts";
+
+const SCHEMES = [
+  ["auto", SunMoon],
+  ["light", Sun],
+  ["dark", Moon],
+] as const;
+/** In their own words. */
+const NAMES = { en: "English", de: "Deutsch", fr: "Français", es: "Español" };
+
+export function AccountMenu() {
+  const { t, i18n } = useTranslation();
+  const { data } = useQuery(me);
+  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  const mark = (isOn: boolean) => (isOn ? <Check size={14} aria-hidden /> : undefined);
+  return (
+    <Menu position="bottom-end" width={220}>
+      <Menu.Target>
+        <ActionIcon variant="default" size="lg" aria-label={t("account.menu")}>
+          <User size={18} aria-hidden />
+        </ActionIcon>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Label>{data?.user?.email}</Menu.Label>
+        <Menu.Divider />
+        <Menu.Label>{t("account.theme")}</Menu.Label>
+        {SCHEMES.map(([scheme, Icon]) => (
+          <Menu.Item
+            key={scheme}
+            leftSection={<Icon size={14} aria-hidden />}
+            rightSection={mark(colorScheme === scheme)}
+            onClick={() => setColorScheme(scheme)}
+          >
+            {t(`account.${scheme}`)}
+          </Menu.Item>
+        ))}
+        <Menu.Divider />
+        <Menu.Label>{t("account.language")}</Menu.Label>
+        {LANGUAGES.map((language) => (
+          <Menu.Item
+            key={language}
+            lang={language}
+            rightSection={mark(i18n.language === language)}
+            onClick={() => void setLanguage(language)}
+          >
+            {NAMES[language]}
+          </Menu.Item>
+        ))}
+        <Menu.Divider />
+        <Menu.Item leftSection={<LogOut size={14} aria-hidden />} onClick={() => void logOut()}>
+          {t("account.log_out")}
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}

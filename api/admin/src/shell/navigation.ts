@@ -1,0 +1,8 @@
+import { Cpu, Info, LayoutDashboard, type LucideIcon } from "lucide-react";
+
+/** Where one can go; the names are texts of `nav`. */
+export const NAVIGATION: readonly { readonly to: string; readonly name: string; readonly icon: LucideIcon }[] = [
+  { to: "/dashboard", name: "dashboard", icon: LayoutDashboard },
+  { to: "/devices", name: "devices", icon: Cpu },
+  { to: "/about", name: "about", icon: Info },
+];

@@ -1,0 +1,81 @@
+import { Alert, Anchor, AppShell, Burger, Group, NavLink, ScrollArea, Text } from "@mantine/core";
+import { useDisclosure, useNetwork } from "@mantine/hooks";
+import { Link, Outlet, useRouterState } from "@tanstack/react-router";
+import { Suspense, useEffect } from "react";
+import { useTranslation } from "react-i18next";
+import { startLive, useLiveState } from "../hub/live.ts";
+import { Waiting } from "../parts/waiting.tsx";
+import { AccountMenu } from "./account-menu.tsx";
+import { Palette, PaletteButton } from "./palette.tsx";
+import { NAVIGATION } from "./navigation.ts";
+
+export function Shell() {
+  const [isOpen, { toggle, close }] = useDisclosure(false);
+  const { t } = useTranslation();
+  useEffect(() => startLive(), []);
+  return (
+    <AppShell header={{ height: 56 }} navbar={{ width: 220, breakpoint: "sm", collapsed: { mobile: !isOpen } }} padding="md">
+      <AppShell.Header>
+        <Anchor href="#content" className="skip">
+          {t("shell.skip")}
+        </Anchor>
+        <Group h="100%" px="md" justify="space-between" wrap="nowrap">
+          <Group gap="sm" wrap="nowrap">
+            <Burger opened={isOpen} onClick={toggle} hiddenFrom="sm" size="sm" aria-label={t("shell.menu")} />
+            <Anchor component={Link} to="/dashboard" underline="never" c="inherit" fw={700}>
+              Hexahub
+            </Anchor>
+          </Group>
+          <Group gap="xs" wrap="nowrap">
+            <PaletteButton />
+            <AccountMenu />
+          </Group>
+        </Group>
+      </AppShell.Header>
+      <AppShell.Navbar p="xs" aria-label={t("shell.pages")}>
+        <AppShell.Section grow component={ScrollArea}>
+          <Navigation onNavigate={close} />
+        </AppShell.Section>
+      </AppShell.Navbar>
+      <AppShell.Main>
+        <Connection />
+        <div id="content" tabIndex={-1}>
+          <Suspense fallback={<Waiting />}>
+            <Outlet />
+          </Suspense>
+        </div>
+      </AppShell.Main>
+      <Palette />
+    </AppShell>
+  );
+}
+
+function Navigation({ onNavigate }: { readonly onNavigate: () => void }) {
+  const { t } = useTranslation();
+  const path = useRouterState({ select: (state) => state.location.pathname });
+  return NAVIGATION.map(({ to, name, icon: Icon }) => (
+    <NavLink
+      key={to}
+      component={Link}
+      to={to}
+      label={t(`nav.${name}`)}
+      leftSection={<Icon size={18} aria-hidden />}
+      active={path === to || path.startsWith(`${to}/`)}
+      aria-current={path === to ? "page" : undefined}
+      onClick={onNavigate}
+    />
+  ));
+}
+
+/** What is shown may be old. */
+function Connection() {
+  const { online } = useNetwork();
+  const live = useLiveState();
+  const { t } = useTranslation();
+  if (online && live !== "lost") return null;
+  return (
+    <Alert color="yellow" mb="md" role="status" title={t(online ? "connection.lost" : "connection.offline")}>
+      <Text size="sm">{t("connection.about")}</Text>
+    </Alert>
+  );
+}

@@ -1,0 +1,19 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vite";
+import { compressed } from "./compressed.ts";
+
+/** `npx vite` in this folder serves it with a hub behind it at HEXA_HTTP_PORT, for work on the console itself. */
+// oxlint-disable-next-line import/no-default-export -- vite wants it so
+export default defineConfig({
+  root: import.meta.dirname,
+  plugins: [react(), compressed()],
+  build: { outDir: "dist", emptyOutDir: true, target: "es2023", assetsInlineLimit: 0, chunkSizeWarningLimit: 400 },
+  server: {
+    proxy: Object.fromEntries(["/api", "/health", "/mqtt", "/docs", "/openapi.json"].map((path) => [path, { target: hubUrl(), ws: true }])),
+  },
+});
+
+function hubUrl(): string {
+  // oxlint-disable-next-line node/no-process-env -- where the hub is that it is tried with
+  return `http://127.0.0.1:${process.env["HEXA_HTTP_PORT"] ?? "8080"}`;
+}

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Page } from "playwright-core";
+import { startBrowser, type TestBrowser, type Visit, type VisitOptions } from "./browser.ts";
+import { ADMIN, type HubOptions, startHub, type TestHub } from "./hub.ts";
+
+/** A real hub, and somebody who looks at its console. */
+export interface TestConsole extends AsyncDisposable {
+  readonly hub: TestHub;
+  readonly browser: TestBrowser;
+  /** A window of the administrator, who is logged in. */
+  open(path: string, options?: WindowOptions): Promise<Visit>;
+}
+
+export interface WindowOptions extends VisitOptions {
+  /** `en-XA`: every text is another one, so that none is forgotten. */
+  readonly language?: "en" | "de" | "fr" | "es" | "en-XA";
+  readonly scheme?: "light" | "dark";
+}
+
+const DESK = { width: 1280, height: 800 };
+
+export async function startConsole(options: HubOptions = {}): Promise<TestConsole> {
+  await using stack = new AsyncDisposableStack();
+  const hub = stack.use(await startHub(options));
+  await hub.api.login();
+  const browser = stack.use(await startBrowser());
+  const running = stack.move();
+  return {
+    hub,
+    browser,
+    async open(path, { language = "en", scheme = "light", ...size } = {}) {
+      const visit = await browser.visit({ ...DESK, ...size });
+      const { page } = visit;
+      const answer = await page.request.post(`${hub.http}/api/v1/auth/login`, { data: { ...ADMIN, cookie: true } });
+      assert.equal(answer.status(), 200);
+      await setAppearance(page, language, scheme);
+      await page.goto(hub.http + path);
+      return visit;
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+/** As it is kept in the browser. */
+async function setAppearance(page: Page, language: string, scheme: string): Promise<void> {
+  await page.addInitScript(
+    `localStorage.setItem("language", "${language}"); localStorage.setItem("mantine-color-scheme-value", "${scheme}")`,
+  );
+}
+
+/** By the rules of WCAG 2.2 AA that a program can check. */
+export async function assertAccessible(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page })
+    .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"])
+    .analyze();
+  assert.deepEqual(
+    violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" ; ")}`),
+    [],
+  );
+}
+
+/** Each page, light and dark, in two languages, and on a small phone: nothing that a program can find is wrong with it. `until` resolves when it is there. */
+export async function assertPageHolds(console: TestConsole, path: string, until: (page: Page) => Promise<unknown>): Promise<void> {
+  for (const { language, scheme, ...size } of LOOKS) {
+    await using visit = await console.open(path, { language, scheme, ...size });
+    await until(visit.page);
+    await assertAccessible(visit.page);
+    await visit.assertFits();
+  }
+}
+
+const LOOKS = [
+  { language: "en", scheme: "light" },
+  { language: "de", scheme: "dark" },
+  { language: "en-XA", scheme: "light", width: 320, height: 640 },
+] as const;
