@@ -12,7 +12,7 @@ FROM node:24-bookworm-slim AS console
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY bridges/homekit/package.json ./bridges/homekit/
-COPY api/admin ./api/admin
+COPY api ./api
 RUN npm ci --ignore-scripts --no-audit --no-fund && node api/admin/build.ts
 
 FROM node:24-bookworm-slim

@@ -7,7 +7,11 @@ const HERE = import.meta.dirname;
 const BUILT = path.join(HERE, "dist", ".built");
 const MADE_OF = ["src", "public", "index.html", "vite.config.ts", "compressed.ts", "package.json", "../../package-lock.json"];
 
-if (import.meta.main) await buildConsole();
+// The hub works without it.
+if (import.meta.main)
+  await buildConsole().catch((error: unknown) => {
+    process.stderr.write(`the console could not be built: ${error instanceof Error ? error.message : String(error)}\n`);
+  });
 
 /** Builds the console, unless what is there was made of the same files. */
 export async function buildConsole(): Promise<void> {
@@ -26,7 +30,8 @@ async function digest(): Promise<string> {
     const files = name.includes(".")
       ? [at]
       : (await readdir(at, { recursive: true, withFileTypes: true }))
-          .filter((one) => one.isFile())
+          // Types are not in what is built.
+          .filter((one) => one.isFile() && !one.name.endsWith(".d.ts"))
           .map((one) => path.join(one.parentPath, one.name));
     for (const file of files.toSorted())
       hash

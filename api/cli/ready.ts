@@ -22,8 +22,8 @@ export function readyLine(hub: ReadyHub, version: string): object {
 
 export function readyScreen(hub: ReadyHub, version: string): string {
   const rows = [
+    hub.setupToken === undefined ? ["Console", hub.http] : ["First set-up", setupUrl(hub) as string],
     ["API and docs", `${hub.http}/docs`],
-    ...(hub.setupToken === undefined ? [] : [["First set-up", setupUrl(hub) as string]]),
     ["MQTT", hub.mqtt ?? "off"],
     ["MQTT over TLS", hub.mqtts === null ? "off" : `${hub.mqtts}   trust ${hub.ca}`],
     ["MQTT over WebSocket", hub.ws ?? "off"],
