@@ -1,8 +1,8 @@
+import { execFileSync } from "node:child_process";
 import { chmodSync, globSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { buildConsole } from "../api/admin/build.ts";
 import { installServices } from "./support/install-services.ts";
 import type { RunDatabases } from "./support/run-databases.ts";
 import { runFile } from "./support/run-file.ts";
@@ -43,7 +43,8 @@ async function main(): Promise<number> {
   }
   const missing = await installServices({ allowed: !process.env.HEXA_TEST_NO_APT, say: (line) => console.log(line) });
   if (missing.length > 0) console.log(`missing, so that suites are skipped: ${missing.join(", ")}`);
-  await buildConsole();
+  // In a process of its own, whose memory goes with it.
+  execFileSync(process.execPath, [path.join(ROOT, "api/admin/build.ts")], { stdio: "inherit" });
   if (options.soak) console.log(`soak: ${files.length} suites of ${options.minutes} min each, ${options.concurrency} at a time`);
 
   // One folder for all that the tests leave in the temporary folder; others may walk through it, since PostgreSQL runs as another user.
