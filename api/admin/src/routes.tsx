@@ -82,8 +82,15 @@ const about = createRoute({
   component: lazyRouteComponent(() => import("./pages/about/about-page.tsx"), "AboutPage"),
 });
 
+const people = createRoute({
+  getParentRoute: () => shell,
+  path: "/people",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/people/people-page.tsx"), "PeoplePage"),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([start, setup, login, shell.addChildren([dashboard, devices, addDevice, device, about])]),
+  routeTree: root.addChildren([start, setup, login, shell.addChildren([dashboard, devices, addDevice, device, about, people])]),
   defaultPreload: "intent",
   defaultPendingComponent: Waiting,
   defaultErrorComponent: FailedPage,

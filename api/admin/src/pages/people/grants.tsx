@@ -1,0 +1,188 @@
+import { Anchor, NativeSelect, Select, Stack, Table } from "@mantine/core";
+import type { UseFormReturnType } from "@mantine/form";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { hub, take } from "../../hub/client.ts";
+import { queries } from "../../hub/queries.ts";
+import type { components } from "../../hub/schema.d.ts";
+import { Asked } from "../../parts/asked.tsx";
+import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
+import { Empty } from "../../parts/empty.tsx";
+import { FormDialog } from "../../parts/form-dialog.tsx";
+import { RoleField } from "./roles.tsx";
+
+type Grant = components["schemas"]["Grant"];
+const DEVICE_ROLES = ["viewer", "operator", "admin"] as const;
+const OFFERED = 50;
+const changed = () => queries.invalidateQueries({ queryKey: ["people", "grants"] });
+
+export function Grants({ organization: id }: { readonly organization: string }) {
+  const { t } = useTranslation("people");
+  const query = useQuery({
+    queryKey: ["people", "grants", id],
+    queryFn: () => take(hub.GET("/api/v1/organizations/{id}/grants", { params: { path: { id } } })),
+  });
+  return (
+    <Stack>
+      <div>
+        <MakeGrant organization={id} />
+      </div>
+      <Asked query={query}>
+        {({ data }) =>
+          data.length === 0 ? (
+            <Empty title={t("no_grants")}>{t("no_grants_about")}</Empty>
+          ) : (
+            <Table.ScrollContainer minWidth={480} type="native" scrollAreaProps={{ "aria-label": t("grants"), tabIndex: 0 }}>
+              <Table>
+                <Table.Thead>
+                  <Table.Tr>
+                    <Table.Th>{t("name")}</Table.Th>
+                    <Table.Th>{t("target")}</Table.Th>
+                    <Table.Th>{t("role")}</Table.Th>
+                    <Table.Th>{t("actions")}</Table.Th>
+                  </Table.Tr>
+                </Table.Thead>
+                <Table.Tbody>
+                  {data.map((grant) => (
+                    <GrantRow key={`${grant.user_id} ${targetOf(grant)}`} grant={grant} organization={id} />
+                  ))}
+                </Table.Tbody>
+              </Table>
+            </Table.ScrollContainer>
+          )
+        }
+      </Asked>
+    </Stack>
+  );
+}
+
+const targetOf = ({ device_id: device, site_id: site }: Grant): string => device ?? site ?? "";
+
+function GrantRow({ grant, organization: id }: { readonly grant: Grant; readonly organization: string }) {
+  const { t } = useTranslation("people");
+  const person = useQuery({
+    queryKey: ["people", "one", grant.user_id],
+    queryFn: () => take(hub.GET("/api/v1/users/{id}", { params: { path: { id: grant.user_id } } })),
+  });
+  const who = person.data?.user.email ?? grant.user_id;
+  const takeBack = async () => {
+    const path = { id, user_id: grant.user_id, target_id: targetOf(grant) };
+    await take(hub.DELETE("/api/v1/organizations/{id}/grants/{user_id}/{target_id}", { params: { path } }));
+    await changed();
+  };
+  return (
+    <Table.Tr>
+      <Table.Td>{person.data?.user.name ?? who}</Table.Td>
+      <Table.Td>{grant.device_id === undefined ? <SiteName id={targetOf(grant)} /> : <DeviceName id={grant.device_id} />}</Table.Td>
+      <Table.Td>{t(`roles.${grant.role}`)}</Table.Td>
+      <Table.Td>
+        <ConfirmRemoval label={t("take_back")} what={who} onRemove={takeBack}>
+          {t("take_back_about")}
+        </ConfirmRemoval>
+      </Table.Td>
+    </Table.Tr>
+  );
+}
+
+function DeviceName({ id }: { readonly id: string }) {
+  const { data } = useQuery({
+    queryKey: ["devices", "one", id],
+    queryFn: () => take(hub.GET("/api/v1/devices/{id}", { params: { path: { id } } })),
+  });
+  return (
+    <Anchor component={Link} to="/devices/$id" params={{ id: data?.device.uid ?? id } as never} size="sm">
+      {data?.device.name ?? id}
+    </Anchor>
+  );
+}
+
+function SiteName({ id }: { readonly id: string }) {
+  const { t } = useTranslation("people");
+  const { data } = useQuery({
+    queryKey: ["sites", "one", id],
+    queryFn: () => take(hub.GET("/api/v1/sites/{id}", { params: { path: { id } } })),
+  });
+  return t("site_named", { name: data?.site.name ?? id });
+}
+
+interface Wanted extends Record<string, unknown> {
+  user: string;
+  kind: "device" | "site";
+  target: string;
+  role: (typeof DEVICE_ROLES)[number];
+}
+
+function MakeGrant({ organization: id }: { readonly organization: string }) {
+  const { t } = useTranslation("people");
+  const initial: Wanted = { user: "", kind: "device", target: "", role: "viewer" };
+  return (
+    <FormDialog
+      label={t("grant")}
+      initial={initial}
+      onSend={async ({ user, kind, target, role }) => {
+        const body = { user_id: user, role, ...(kind === "device" ? { device: target } : { site: target }) };
+        await take(hub.POST("/api/v1/organizations/{id}/grants", { params: { path: { id } }, body }));
+        await changed();
+      }}
+    >
+      {(form) => <GrantFields form={form} organization={id} />}
+    </FormDialog>
+  );
+}
+
+function GrantFields({ form, organization: id }: { readonly form: UseFormReturnType<Wanted>; readonly organization: string }) {
+  const { t } = useTranslation("people");
+  const { kind } = form.values;
+  const members = useQuery({
+    queryKey: ["people", "members", id, "offered"],
+    queryFn: () => take(hub.GET("/api/v1/organizations/{id}/members", { params: { path: { id } } })),
+  });
+  return (
+    <>
+      <Select
+        label={t("member")}
+        searchable
+        required
+        data={(members.data?.data ?? []).map(({ user_id: value, email: label }) => ({ value, label }))}
+        {...form.getInputProps("user")}
+      />
+      <NativeSelect
+        label={t("kind")}
+        data={(["device", "site"] as const).map((value) => ({ value, label: t(value) }))}
+        {...form.getInputProps("kind")}
+        onChange={({ currentTarget }) => form.setValues({ kind: currentTarget.value === "site" ? "site" : "device", target: "" })}
+      />
+      <Target key={kind} kind={kind} onChange={(target) => form.setFieldValue("target", target)} />
+      <RoleField {...form.getInputProps("role")} value={form.values.role} roles={DEVICE_ROLES} />
+    </>
+  );
+}
+
+/** The hub searches: there may be more devices than a list holds. */
+function Target({ kind, onChange }: { readonly kind: Wanted["kind"]; readonly onChange: (target: string) => void }) {
+  const { t } = useTranslation("people");
+  const [search, setSearch] = useState("");
+  const query = { limit: OFFERED, ...(search === "" ? {} : { search }) };
+  const { data } = useQuery({
+    queryKey: [kind === "device" ? "devices" : "sites", "offered", search],
+    queryFn: async (): Promise<readonly { readonly id: string; readonly name: string }[]> => {
+      const page = await (kind === "device"
+        ? take(hub.GET("/api/v1/devices", { params: { query } }))
+        : take(hub.GET("/api/v1/sites", { params: { query } })));
+      return page.data;
+    },
+    placeholderData: (before) => before,
+  });
+  return (
+    <Select
+      label={t(kind)}
+      searchable
+      required
+      data={(data ?? []).map(({ id: value, name: label }) => ({ value, label }))}
+      onSearchChange={setSearch}
+      onChange={(target) => onChange(target ?? "")}
+    />
+  );
+}

@@ -1,0 +1,71 @@
+import { Button, Group, Modal, Stack, TextInput } from "@mantine/core";
+import { useDisclosure } from "@mantine/hooks";
+import { useMutation } from "@tanstack/react-query";
+import { type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Failed } from "./failed.tsx";
+
+interface ConfirmRemovalProps {
+  /** Of the button, and of the dialog. */
+  readonly label: string;
+  /** What it is, where a column of buttons has the same label. */
+  readonly what: string;
+  /** Has to be typed: for what does not come back. */
+  readonly typed?: string;
+  readonly onRemove: () => Promise<unknown>;
+  /** What follows from it. */
+  readonly children: ReactNode;
+}
+
+/** A button that asks first. */
+export function ConfirmRemoval(props: ConfirmRemovalProps) {
+  const { t } = useTranslation();
+  const { label, what } = props;
+  const [isOpen, { open, close }] = useDisclosure(false);
+  return (
+    <>
+      <Button size="compact-sm" variant="default" onClick={open} aria-label={`${label}: ${what}`}>
+        {label}
+      </Button>
+      <Modal opened={isOpen} onClose={close} title={`${label}: ${what}`} closeButtonProps={{ "aria-label": t("close") }}>
+        <Question {...props} onClose={close} />
+      </Modal>
+    </>
+  );
+}
+
+function Question({ label, typed, onRemove, children, onClose }: ConfirmRemovalProps & { readonly onClose: () => void }) {
+  const { t } = useTranslation();
+  const [text, setText] = useState("");
+  const removal = useMutation({ mutationFn: onRemove, onSuccess: onClose });
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        removal.mutate();
+      }}
+    >
+      <Stack>
+        <div>{children}</div>
+        {typed !== undefined && (
+          <TextInput
+            label={t("type_name", { name: typed })}
+            value={text}
+            autoComplete="off"
+            data-autofocus
+            onChange={({ currentTarget }) => setText(currentTarget.value)}
+          />
+        )}
+        {removal.isError && <Failed error={removal.error} />}
+        <Group justify="flex-end">
+          <Button variant="default" onClick={onClose}>
+            {t("cancel")}
+          </Button>
+          <Button type="submit" color="red" loading={removal.isPending} disabled={typed !== undefined && text.trim() !== typed}>
+            {label}
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}
