@@ -3,6 +3,8 @@ import { initReactI18next } from "react-i18next";
 
 export const LANGUAGES = ["en", "de", "fr", "es"] as const;
 export type Language = (typeof LANGUAGES)[number];
+/** In their own words. */
+export const LANGUAGE_NAMES = { en: "English", de: "Deutsch", fr: "Français", es: "Español" };
 /** Every letter another one, every text longer: what stays as it is was never translated. For tests. */
 const PSEUDO = "en-XA";
 const KEPT = "language";

@@ -88,9 +88,24 @@ const people = createRoute({
   validateSearch: texts,
   component: lazyRouteComponent(() => import("./pages/people/people-page.tsx"), "PeoplePage"),
 });
+const account = createRoute({
+  getParentRoute: () => shell,
+  path: "/account",
+  component: lazyRouteComponent(() => import("./pages/account/account-page.tsx"), "AccountPage"),
+});
 
 export const router = createRouter({
-  routeTree: root.addChildren([start, setup, login, shell.addChildren([dashboard, devices, addDevice, device, about, people])]),
+  routeTree: root.addChildren([
+    start,
+    setup,
+    login,
+    register,
+    forgot,
+    reset,
+    verify,
+    invitation,
+    shell.addChildren([dashboard, devices, addDevice, device, about, people, account]),
+  ]),
   defaultPreload: "intent",
   defaultPendingComponent: Waiting,
   defaultErrorComponent: FailedPage,

@@ -5,7 +5,7 @@ import type { components } from "./schema.d.ts";
 
 type Preferences = components["schemas"]["Preferences"];
 
-const preferences = queryOptions({
+export const preferences = queryOptions({
   queryKey: ["preferences"],
   queryFn: () => take(hub.GET("/api/v1/preferences")),
   staleTime: 60_000,

@@ -1,17 +1,16 @@
 import { ActionIcon, Menu, useMantineColorScheme } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { Check, LogOut, Moon, Sun, SunMoon, User } from "lucide-react";
+import { Link } from "@tanstack/react-router";
+import { Check, LogOut, Moon, Settings, Sun, SunMoon, User } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { logOut, me } from "../hub/session.ts";
-import { LANGUAGES, setLanguage } from "../i18n.ts";
+import { LANGUAGE_NAMES, LANGUAGES, setLanguage } from "../i18n.ts";
 
 const SCHEMES = [
   ["auto", SunMoon],
   ["light", Sun],
   ["dark", Moon],
 ] as const;
-/** In their own words. */
-const NAMES = { en: "English", de: "Deutsch", fr: "Français", es: "Español" };
 
 export function AccountMenu() {
   const { t, i18n } = useTranslation();
@@ -27,6 +26,9 @@ export function AccountMenu() {
       </Menu.Target>
       <Menu.Dropdown>
         <Menu.Label>{data?.user?.email}</Menu.Label>
+        <Menu.Item component={Link} to="/account" leftSection={<Settings size={14} aria-hidden />}>
+          {t("account.settings")}
+        </Menu.Item>
         <Menu.Divider />
         <Menu.Label>{t("account.theme")}</Menu.Label>
         {SCHEMES.map(([scheme, Icon]) => (
@@ -48,7 +50,7 @@ export function AccountMenu() {
             rightSection={mark(i18n.language === language)}
             onClick={() => void setLanguage(language)}
           >
-            {NAMES[language]}
+            {LANGUAGE_NAMES[language]}
           </Menu.Item>
         ))}
         <Menu.Divider />
