@@ -30,6 +30,32 @@ const login = createRoute({
   component: lazyRouteComponent(() => import("./pages/auth/login-page.tsx"), "LoginPage"),
 });
 
+const register = createRoute({
+  getParentRoute: () => root,
+  path: "/auth/register",
+  component: lazyRouteComponent(() => import("./pages/auth/register-page.tsx"), "RegisterPage"),
+});
+const forgot = createRoute({
+  getParentRoute: () => root,
+  path: "/auth/forgot",
+  component: lazyRouteComponent(() => import("./pages/auth/forgot-page.tsx"), "ForgotPage"),
+});
+const reset = createRoute({
+  getParentRoute: () => root,
+  path: "/auth/reset-password",
+  component: lazyRouteComponent(() => import("./pages/auth/reset-page.tsx"), "ResetPage"),
+});
+const verify = createRoute({
+  getParentRoute: () => root,
+  path: "/auth/verify-email",
+  component: lazyRouteComponent(() => import("./pages/auth/verify-page.tsx"), "VerifyPage"),
+});
+const invitation = createRoute({
+  getParentRoute: () => root,
+  path: "/auth/invitation",
+  component: lazyRouteComponent(() => import("./pages/auth/invitation-page.tsx"), "InvitationPage"),
+});
+
 /** A path of this hub, not an address that begins like one. */
 const isOurs = (next: unknown): next is string => typeof next === "string" && /^\/(?![/\\])/.test(next);
 

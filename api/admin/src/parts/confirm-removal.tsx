@@ -27,7 +27,13 @@ export function ConfirmRemoval(props: ConfirmRemovalProps) {
       <Button size="compact-sm" variant="default" onClick={open} aria-label={`${label}: ${what}`}>
         {label}
       </Button>
-      <Modal opened={isOpen} onClose={close} title={`${label}: ${what}`} closeButtonProps={{ "aria-label": t("close") }}>
+      <Modal
+        opened={isOpen}
+        onClose={close}
+        title={`${label}: ${what}`}
+        closeButtonProps={{ "aria-label": t("close") }}
+        attributes={{ header: { role: "presentation" } }}
+      >
         <Question {...props} onClose={close} />
       </Modal>
     </>

@@ -30,7 +30,14 @@ export function FormDialog<V extends Record<string, unknown>, R>(props: FormDial
       <Button {...button} onClick={open} aria-label={title}>
         {label}
       </Button>
-      <Modal opened={isOpen} onClose={close} title={title} size="lg" closeButtonProps={{ "aria-label": t("close") }}>
+      <Modal
+        opened={isOpen}
+        onClose={close}
+        title={title}
+        size="lg"
+        closeButtonProps={{ "aria-label": t("close") }}
+        attributes={{ header: { role: "presentation" } }}
+      >
         <Form {...props} onClose={close} />
       </Modal>
     </>

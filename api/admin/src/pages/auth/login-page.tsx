@@ -1,7 +1,7 @@
-import { Button, Center, Checkbox, Paper, PasswordInput, Stack, Text, TextInput, Title } from "@mantine/core";
+import { Anchor, Button, Center, Checkbox, Group, Paper, PasswordInput, Stack, Text, TextInput, Title } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useMutation } from "@tanstack/react-query";
-import { useNavigate, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { type Credentials, logIn } from "../../hub/session.ts";
 import { Failed } from "../../parts/failed.tsx";
@@ -49,6 +49,14 @@ export function LoginPage() {
             </Button>
           </Stack>
         </form>
+        <Group justify="space-between" mt="md">
+          <Anchor component={Link} to="/auth/forgot" size="sm">
+            {t("forgot.link")}
+          </Anchor>
+          <Anchor component={Link} to="/auth/register" size="sm">
+            {t("register.link")}
+          </Anchor>
+        </Group>
       </Paper>
     </Center>
   );
