@@ -119,6 +119,12 @@ const account = createRoute({
   path: "/account",
   component: lazyRouteComponent(() => import("./pages/account/account-page.tsx"), "AccountPage"),
 });
+const settings = createRoute({
+  getParentRoute: () => shell,
+  path: "/settings",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/settings/settings-page.tsx"), "SettingsPage"),
+});
 
 export const router = createRouter({
   routeTree: root.addChildren([
@@ -130,7 +136,7 @@ export const router = createRouter({
     reset,
     verify,
     invitation,
-    shell.addChildren([dashboard, devices, addDevice, device, about, people, account]),
+    shell.addChildren([dashboard, devices, addDevice, device, about, people, account, settings]),
   ]),
   defaultPreload: "intent",
   defaultPendingComponent: Waiting,

@@ -1,0 +1,215 @@
+import { Card, Group, List, Stack, Text, TextInput, Title } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { hub, take } from "../../hub/client.ts";
+import { queries } from "../../hub/queries.ts";
+import type { components } from "../../hub/schema.d.ts";
+import { Asked } from "../../parts/asked.tsx";
+import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
+import { Empty } from "../../parts/empty.tsx";
+import { FormDialog } from "../../parts/form-dialog.tsx";
+import { Paged } from "../../parts/paged.tsx";
+
+type Site = components["schemas"]["Site"];
+type Room = components["schemas"]["Room"];
+const SMALL = { size: "compact-sm", variant: "default" } as const;
+
+/** The organisation, its sites, and their rooms. */
+export function Places() {
+  const { t } = useTranslation("settings");
+  return (
+    <Stack>
+      <Organization />
+      <div>
+        <SiteDialog
+          label={t("add_site")}
+          initial={{ name: "", zone: Intl.DateTimeFormat().resolvedOptions().timeZone }}
+          onSend={({ name, zone }) => take(hub.POST("/api/v1/sites", { body: { name, time_zone: zone } }))}
+        />
+      </div>
+      <Paged queryKey={["sites"]} ask={(cursor) => take(hub.GET("/api/v1/sites", { params: { query: cursor } }))}>
+        {(sites) =>
+          sites.length === 0 ? (
+            <Empty title={t("no_sites")}>{t("no_sites_about")}</Empty>
+          ) : (
+            <Stack>
+              {sites.map((site) => (
+                <SiteCard key={site.id} site={site} />
+              ))}
+            </Stack>
+          )
+        }
+      </Paged>
+    </Stack>
+  );
+}
+
+function Organization() {
+  const { t } = useTranslation("settings");
+  const query = useQuery({ queryKey: ["organizations"], queryFn: () => take(hub.GET("/api/v1/organizations")) });
+  return (
+    <Asked query={query}>
+      {({ data }) => {
+        const current = data.find((one) => one.is_current);
+        if (!current) return null;
+        return (
+          <Group>
+            <Text>{t("organization", { name: current.name })}</Text>
+            <FormDialog
+              label={t("rename")}
+              what={current.name}
+              button={SMALL}
+              initial={{ name: current.name }}
+              onSend={async ({ name }) => {
+                await take(hub.PATCH("/api/v1/organizations/{id}", { params: { path: { id: current.id } }, body: { name } }));
+                await queries.invalidateQueries({ queryKey: ["organizations"] });
+              }}
+            >
+              {(form) => <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />}
+            </FormDialog>
+          </Group>
+        );
+      }}
+    </Asked>
+  );
+}
+
+function SiteCard({ site }: { readonly site: Site }) {
+  const { t } = useTranslation("settings");
+  const path = { id: site.id };
+  const remove = async () => {
+    await take(hub.DELETE("/api/v1/sites/{id}", { params: { path } }));
+    await queries.invalidateQueries({ queryKey: ["sites"] });
+  };
+  return (
+    <Card withBorder>
+      <Group justify="space-between" mb="sm">
+        <div>
+          <Title order={2} size="h4" style={{ overflowWrap: "anywhere" }}>
+            {site.name}
+          </Title>
+          <Text size="sm" c="dimmed">
+            {site.time_zone}
+          </Text>
+        </div>
+        <Group gap="xs">
+          <SiteDialog
+            label={t("change")}
+            what={site.name}
+            initial={{ name: site.name, zone: site.time_zone }}
+            onSend={({ name, zone }) => take(hub.PATCH("/api/v1/sites/{id}", { params: { path }, body: { name, time_zone: zone } }))}
+          />
+          <ConfirmRemoval label={t("shell:remove")} what={site.name} typed={site.name} onRemove={remove}>
+            {t("remove_site_about")}
+          </ConfirmRemoval>
+        </Group>
+      </Group>
+      <Rooms site={site} />
+    </Card>
+  );
+}
+
+interface SiteDialogProps {
+  readonly label: string;
+  readonly what?: string;
+  readonly initial: { name: string; zone: string };
+  readonly onSend: (values: { name: string; zone: string }) => Promise<unknown>;
+}
+
+function SiteDialog({ label, what, initial, onSend }: SiteDialogProps) {
+  const { t } = useTranslation("settings");
+  return (
+    <FormDialog
+      label={label}
+      {...(what === undefined ? {} : { what, button: SMALL })}
+      initial={initial}
+      onSend={async (values: SiteDialogProps["initial"]) => {
+        await onSend(values);
+        await queries.invalidateQueries({ queryKey: ["sites"] });
+      }}
+    >
+      {(form) => (
+        <>
+          <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />
+          <TextInput label={t("zone")} description={t("zone_about")} required maxLength={64} {...form.getInputProps("zone")} />
+        </>
+      )}
+    </FormDialog>
+  );
+}
+
+const roomsChanged = () => queries.invalidateQueries({ queryKey: ["rooms"] });
+
+function Rooms({ site }: { readonly site: Site }) {
+  const { t } = useTranslation("settings");
+  const { id: siteId } = site;
+  return (
+    <Stack gap="sm">
+      <Paged
+        queryKey={["rooms", siteId]}
+        ask={(cursor) => take(hub.GET("/api/v1/rooms", { params: { query: { ...cursor, site_id: siteId } } }))}
+      >
+        {(rooms) =>
+          rooms.length === 0 ? (
+            <Text size="sm">{t("no_rooms")}</Text>
+          ) : (
+            <List listStyleType="none" spacing="xs" aria-label={t("rooms_of", { name: site.name })}>
+              {rooms.map((room) => (
+                <RoomItem key={room.id} room={room} />
+              ))}
+            </List>
+          )
+        }
+      </Paged>
+      <div>
+        <FormDialog
+          label={t("add_room")}
+          what={site.name}
+          button={SMALL}
+          initial={{ name: "" }}
+          onSend={async ({ name }) => {
+            await take(hub.POST("/api/v1/rooms", { body: { name, site_id: siteId } }));
+            await roomsChanged();
+          }}
+        >
+          {(form) => <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />}
+        </FormDialog>
+      </div>
+    </Stack>
+  );
+}
+
+function RoomItem({ room }: { readonly room: Room }) {
+  const { t } = useTranslation("settings");
+  const path = { id: room.id };
+  return (
+    <List.Item>
+      <Group gap="xs">
+        <Text style={{ overflowWrap: "anywhere" }}>{room.name}</Text>
+        <FormDialog
+          label={t("rename")}
+          what={room.name}
+          button={SMALL}
+          initial={{ name: room.name }}
+          onSend={async ({ name }) => {
+            await take(hub.PATCH("/api/v1/rooms/{id}", { params: { path }, body: { name } }));
+            await roomsChanged();
+          }}
+        >
+          {(form) => <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />}
+        </FormDialog>
+        <ConfirmRemoval
+          label={t("shell:remove")}
+          what={room.name}
+          typed={room.name}
+          onRemove={async () => {
+            await take(hub.DELETE("/api/v1/rooms/{id}", { params: { path } }));
+            await roomsChanged();
+          }}
+        >
+          {t("remove_room_about")}
+        </ConfirmRemoval>
+      </Group>
+    </List.Item>
+  );
+}

@@ -1,0 +1,41 @@
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import { me } from "../../hub/session.ts";
+import { Asked } from "../../parts/asked.tsx";
+import { Page } from "../../parts/page.tsx";
+import { TabViews } from "../../parts/tab-views.tsx";
+import { Flags } from "./flags.tsx";
+import { Places } from "./places.tsx";
+import { Risk } from "./risk.tsx";
+import { OrganizationValues, PlatformValues } from "./values.tsx";
+
+export function SettingsPage() {
+  const { t } = useTranslation("settings");
+  const { view } = useSearch({ from: "/shell/settings" });
+  const navigate = useNavigate({ from: "/settings" });
+  const query = useQuery(me);
+  return (
+    <Page title={t("title")} about={t("about")}>
+      <Asked query={query}>
+        {({ user }) => (
+          <TabViews
+            shown={view}
+            onShow={(next) => void navigate({ search: { view: next }, replace: true })}
+            views={[
+              { name: "places", label: t("places"), content: <Places /> },
+              { name: "values", label: t("values"), content: <OrganizationValues /> },
+              { name: "risk", label: t("risk"), content: <Risk /> },
+              ...(user?.role === "admin"
+                ? [
+                    { name: "platform", label: t("platform"), content: <PlatformValues /> },
+                    { name: "flags", label: t("flags"), content: <Flags /> },
+                  ]
+                : []),
+            ]}
+          />
+        )}
+      </Asked>
+    </Page>
+  );
+}
