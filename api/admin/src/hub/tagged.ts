@@ -24,3 +24,6 @@ export async function tagOf(
   if (data.version !== shown.version) throw new ApiError(message, { status: 412, code: "precondition_failed" });
   return tag;
 }
+
+/** The header of such a change. */
+export const ifMatch = (tag: string): { "if-match": string } => ({ "if-match": tag });

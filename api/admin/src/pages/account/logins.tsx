@@ -5,7 +5,7 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
+import { AskingButton } from "../../parts/asking-button.tsx";
 
 export function Logins() {
   const { t } = useTranslation("account");
@@ -46,13 +46,13 @@ export function Logins() {
                   <Table.Td>{formats.ago(login.last_used_at)}</Table.Td>
                   <Table.Td>
                     {!login.is_current && (
-                      <ConfirmRemoval
+                      <AskingButton
                         label={t("log_out")}
                         what={browserOf(login.user_agent) ?? login.address ?? ""}
                         onRemove={() => end(login.id)}
                       >
                         {t("log_out_about")}
-                      </ConfirmRemoval>
+                      </AskingButton>
                     )}
                   </Table.Td>
                 </Table.Tr>

@@ -4,7 +4,7 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
-import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
+import { AskingButton } from "../../parts/asking-button.tsx";
 import { Copied } from "../../parts/copied.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { Paged } from "../../parts/paged.tsx";
@@ -85,9 +85,9 @@ function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
               <Table.Td>{token.expires_at === null ? t("never") : formats.dateTime(token.expires_at)}</Table.Td>
               <Table.Td>
                 {token.revoked_at === null ? (
-                  <ConfirmRemoval label={t("revoke")} what={token.name} onRemove={() => revoke(token.id)}>
+                  <AskingButton label={t("revoke")} what={token.name} onRemove={() => revoke(token.id)}>
                     {t("revoke_about")}
-                  </ConfirmRemoval>
+                  </AskingButton>
                 ) : (
                   <Badge color="dark">{t("revoked")}</Badge>
                 )}

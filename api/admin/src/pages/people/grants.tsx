@@ -8,7 +8,7 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
+import { AskingButton } from "../../parts/asking-button.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { RoleField } from "./roles.tsx";
@@ -78,9 +78,9 @@ function GrantRow({ grant, organization: id }: { readonly grant: Grant; readonly
       <Table.Td>{grant.device_id === undefined ? <SiteName id={targetOf(grant)} /> : <DeviceName id={grant.device_id} />}</Table.Td>
       <Table.Td>{t(`roles.${grant.role}`)}</Table.Td>
       <Table.Td>
-        <ConfirmRemoval label={t("take_back")} what={who} onRemove={takeBack}>
+        <AskingButton label={t("take_back")} what={who} onRemove={takeBack}>
           {t("take_back_about")}
-        </ConfirmRemoval>
+        </AskingButton>
       </Table.Td>
     </Table.Tr>
   );

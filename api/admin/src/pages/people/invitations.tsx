@@ -5,7 +5,7 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
+import { AskingButton } from "../../parts/asking-button.tsx";
 import { Copied } from "../../parts/copied.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
@@ -52,9 +52,9 @@ export function Invitations({ organization: id }: { readonly organization: strin
                       <Table.Td>{t(`roles.${one.role ?? GUEST}`)}</Table.Td>
                       <Table.Td>{formats.ago(one.expires_at)}</Table.Td>
                       <Table.Td>
-                        <ConfirmRemoval label={t("withdraw")} what={one.email} onRemove={() => withdraw(one.id)}>
+                        <AskingButton label={t("withdraw")} what={one.email} onRemove={() => withdraw(one.id)}>
                           {t("withdraw_about")}
-                        </ConfirmRemoval>
+                        </AskingButton>
                       </Table.Td>
                     </Table.Tr>
                   ))}

@@ -8,7 +8,7 @@ import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { tagOf } from "../../hub/tagged.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
+import { AskingButton } from "../../parts/asking-button.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
@@ -94,7 +94,7 @@ function FlagRow({ flag }: { readonly flag: Flag }) {
             }}
             onSend={async (body) => take(hub.PATCH("/api/v1/feature-flags/{id}", { params: await params(), body }))}
           />
-          <ConfirmRemoval
+          <AskingButton
             label={t("shell:remove")}
             what={flag.name}
             typed={flag.name}
@@ -104,7 +104,7 @@ function FlagRow({ flag }: { readonly flag: Flag }) {
             }}
           >
             {t("remove_flag_about")}
-          </ConfirmRemoval>
+          </AskingButton>
         </Group>
       </Table.Td>
     </Table.Tr>

@@ -5,7 +5,7 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
+import { AskingButton } from "../../parts/asking-button.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { Paged } from "../../parts/paged.tsx";
@@ -99,9 +99,9 @@ function SiteCard({ site }: { readonly site: Site }) {
             initial={{ name: site.name, zone: site.time_zone }}
             onSend={({ name, zone }) => take(hub.PATCH("/api/v1/sites/{id}", { params: { path }, body: { name, time_zone: zone } }))}
           />
-          <ConfirmRemoval label={t("shell:remove")} what={site.name} typed={site.name} onRemove={remove}>
+          <AskingButton label={t("shell:remove")} what={site.name} typed={site.name} onRemove={remove}>
             {t("remove_site_about")}
-          </ConfirmRemoval>
+          </AskingButton>
         </Group>
       </Group>
       <Rooms site={site} />
@@ -198,7 +198,7 @@ function RoomItem({ room }: { readonly room: Room }) {
         >
           {(form) => <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />}
         </FormDialog>
-        <ConfirmRemoval
+        <AskingButton
           label={t("shell:remove")}
           what={room.name}
           typed={room.name}
@@ -208,7 +208,7 @@ function RoomItem({ room }: { readonly room: Room }) {
           }}
         >
           {t("remove_room_about")}
-        </ConfirmRemoval>
+        </AskingButton>
       </Group>
     </List.Item>
   );

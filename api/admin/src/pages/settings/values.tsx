@@ -7,7 +7,7 @@ import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { tagOf } from "../../hub/tagged.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
+import { AskingButton } from "../../parts/asking-button.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { JsonField, jsonText, parseJson } from "./json-field.tsx";
@@ -119,7 +119,7 @@ function ValueRow({ owner, setting }: { readonly owner: Owner; readonly setting:
             {(form) => <JsonField label={t("value")} {...form.getInputProps("value")} />}
           </FormDialog>
           {isOwn && (
-            <ConfirmRemoval
+            <AskingButton
               label={t("shell:remove")}
               what={setting.key}
               typed={setting.key}
@@ -129,7 +129,7 @@ function ValueRow({ owner, setting }: { readonly owner: Owner; readonly setting:
               }}
             >
               {t(`remove_value_about.${owner.name}`)}
-            </ConfirmRemoval>
+            </AskingButton>
           )}
         </Group>
       </Table.Td>

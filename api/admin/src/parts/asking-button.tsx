@@ -5,7 +5,7 @@ import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Failed } from "./failed.tsx";
 
-interface ConfirmRemovalProps {
+interface AskingButtonProps {
   /** Of the button, and of the dialog. */
   readonly label: string;
   /** What it is, where a column of buttons has the same label. */
@@ -18,7 +18,7 @@ interface ConfirmRemovalProps {
 }
 
 /** A button that asks first. */
-export function ConfirmRemoval(props: ConfirmRemovalProps) {
+export function AskingButton(props: AskingButtonProps) {
   const { t } = useTranslation();
   const { label, what } = props;
   const [isOpen, { open, close }] = useDisclosure(false);
@@ -40,7 +40,7 @@ export function ConfirmRemoval(props: ConfirmRemovalProps) {
   );
 }
 
-function Question({ label, typed, onRemove, children, onClose }: ConfirmRemovalProps & { readonly onClose: () => void }) {
+function Question({ label, typed, onRemove, children, onClose }: AskingButtonProps & { readonly onClose: () => void }) {
   const { t } = useTranslation();
   const [text, setText] = useState("");
   const removal = useMutation({ mutationFn: onRemove, onSuccess: onClose });
