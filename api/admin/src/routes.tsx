@@ -102,6 +102,51 @@ const device = createRoute({
   validateSearch: texts,
   component: lazyRouteComponent(() => import("./pages/device/device-page.tsx"), "DevicePage"),
 });
+const automations = createRoute({
+  getParentRoute: () => shell,
+  path: "/automations",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/automations/automations-page.tsx"), "AutomationsPage"),
+});
+const newAutomation = createRoute({
+  getParentRoute: () => shell,
+  path: "/automations/new",
+  component: lazyRouteComponent(() => import("./pages/automations/new-automation-page.tsx"), "NewAutomationPage"),
+});
+const automation = createRoute({
+  getParentRoute: () => shell,
+  path: "/automations/$id",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/automations/automation-page.tsx"), "AutomationPage"),
+});
+const schedules = createRoute({
+  getParentRoute: () => shell,
+  path: "/schedules",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/schedules/schedules-page.tsx"), "SchedulesPage"),
+});
+const newSchedule = createRoute({
+  getParentRoute: () => shell,
+  path: "/schedules/new",
+  component: lazyRouteComponent(() => import("./pages/schedules/new-schedule-page.tsx"), "NewSchedulePage"),
+});
+const schedule = createRoute({
+  getParentRoute: () => shell,
+  path: "/schedules/$id",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/schedules/schedule-page.tsx"), "SchedulePage"),
+});
+const scenes = createRoute({
+  getParentRoute: () => shell,
+  path: "/scenes",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/scenes/scenes-page.tsx"), "ScenesPage"),
+});
+const newScene = createRoute({
+  getParentRoute: () => shell,
+  path: "/scenes/new",
+  component: lazyRouteComponent(() => import("./pages/scenes/new-scene-page.tsx"), "NewScenePage"),
+});
 const about = createRoute({
   getParentRoute: () => shell,
   path: "/about",
@@ -127,17 +172,7 @@ const settings = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([
-    start,
-    setup,
-    login,
-    register,
-    forgot,
-    reset,
-    verify,
-    invitation,
-    shell.addChildren([dashboard, devices, addDevice, device, about, people, account, settings]),
-  ]),
+  routeTree: root.addChildren([start, setup, login, register, forgot, reset, verify, invitation, shell.addChildren([dashboard, devices, addDevice, device, automations, newAutomation, automation, schedules, newSchedule, schedule, scenes, newScene, about, people, account, settings])]),
   defaultPreload: "intent",
   defaultPendingComponent: Waiting,
   defaultErrorComponent: FailedPage,

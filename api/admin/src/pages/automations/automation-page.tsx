@@ -1,0 +1,160 @@
+import { Alert, Button, Group, Stack, Tabs, Text } from "@mantine/core";
+import { modals } from "@mantine/modals";
+import { notifications } from "@mantine/notifications";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { Play } from "lucide-react";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useFormats } from "../../formats.ts";
+import { hub, take } from "../../hub/client.ts";
+import { queries } from "../../hub/queries.ts";
+import { ifMatch, takeTagged } from "../../hub/tagged.ts";
+import { Asked } from "../../parts/asked.tsx";
+import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
+import { useErrorWords } from "../../parts/failed.tsx";
+import { Page } from "../../parts/page.tsx";
+import { patchBetween } from "../definition/merge-patch.ts";
+import { RunList, type RunsAsked } from "../definition/run-list.tsx";
+import { type Automation, automationQuery, type Draft, draftOf, type One } from "./automation.ts";
+import { DraftForm } from "./draft-form.tsx";
+import { EnabledSwitch } from "./enabled-switch.tsx";
+import { Trial } from "./trial.tsx";
+import { Versions } from "./versions.tsx";
+
+const TABS = ["definition", "test", "runs", "versions"] as const;
+
+export function AutomationPage() {
+  const { id } = useParams({ from: "/shell/automations/$id" });
+  const query = useQuery(automationQuery(id));
+  return <Asked query={query}>{(one) => <Shown one={one} />}</Asked>;
+}
+
+function Shown({ one }: { readonly one: One }) {
+  const { automation, next_runs: nextRuns } = one.data;
+  const { t } = useTranslation(["automations", "definition"]);
+  const formats = useFormats();
+  const { tab: wanted, status } = useSearch({ from: "/shell/automations/$id" });
+  const navigate = useNavigate({ from: "/automations/$id" });
+  const tab = TABS.find((name) => name === wanted) ?? "definition";
+  const [next] = nextRuns;
+  const runsOf = (query: RunsAsked) => take(hub.GET("/api/v1/automations/{id}/runs", { params: { path: { id: automation.id }, query } }));
+  return (
+    <Page title={automation.name} about={automation.description ?? undefined} actions={<Doings automation={automation} />}>
+      <Group>
+        <Text size="sm">
+          {automation.last_fired_at === null
+            ? t("never_fired")
+            : t("fired_times", { when: formats.ago(automation.last_fired_at), count: automation.fire_count })}
+        </Text>
+        {next !== undefined && <Text size="sm">{t("next", { when: formats.dateTime(next) })}</Text>}
+      </Group>
+      <Tabs value={tab} onChange={(value) => void navigate({ search: { tab: value ?? undefined }, replace: true })} keepMounted={false}>
+        <Tabs.List mb="md">
+          {TABS.map((name) => (
+            <Tabs.Tab key={name} value={name}>
+              {t(`tabs.${name}`)}
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+        <Tabs.Panel value="definition">
+          <Edited one={one} />
+        </Tabs.Panel>
+        <Tabs.Panel value="test">
+          <Trial automation={automation} />
+        </Tabs.Panel>
+        <Tabs.Panel value="runs">
+          <RunList
+            name={["automations", "one", automation.id, "runs"]}
+            ask={runsOf}
+            status={status}
+            onStatus={(value) => void navigate({ search: (before) => ({ ...before, status: value }), replace: true })}
+          />
+        </Tabs.Panel>
+        <Tabs.Panel value="versions">
+          <Versions one={one} />
+        </Tabs.Panel>
+      </Tabs>
+    </Page>
+  );
+}
+
+function Doings({ automation }: { readonly automation: Automation }) {
+  const { t } = useTranslation("automations");
+  const navigate = useNavigate();
+  const words = useErrorWords();
+  const { id, name } = automation;
+  const run = useMutation({
+    mutationFn: () => take(hub.POST("/api/v1/automations/{id}/run", { params: { path: { id } } })),
+    onSuccess: () => navigate({ to: "/automations/$id", params: { id }, search: { tab: "runs" } }),
+    onError: (error) => notifications.show({ color: "red", title: t("refused"), message: words(error) }),
+    onSettled: () => queries.invalidateQueries({ queryKey: ["automations"] }),
+  });
+  const ask = () =>
+    modals.openConfirmModal({
+      title: t("run_now"),
+      children: <Text size="sm">{t("run_about")}</Text>,
+      labels: { confirm: t("run_now"), cancel: t("shell:cancel") },
+      closeButtonProps: { "aria-label": t("shell:close") },
+      onConfirm: () => run.mutate(),
+    });
+  const remove = () => take(hub.DELETE("/api/v1/automations/{id}", { params: { path: { id } }, headers: ifMatch("*") }));
+  const onRemoved = async (): Promise<void> => {
+    await navigate({ to: "/automations" });
+    queries.removeQueries({ queryKey: ["automations", "one", id] });
+    await queries.invalidateQueries({ queryKey: ["automations"] });
+  };
+  return (
+    <>
+      <EnabledSwitch automation={automation} />
+      <Button variant="default" leftSection={<Play size={16} aria-hidden />} loading={run.isPending} onClick={ask}>
+        {t("run_now")}
+      </Button>
+      <ConfirmRemoval name={name} remove={remove} onRemoved={() => void onRemoved()} />
+    </>
+  );
+}
+
+/** What is being written stays, whoever else changes it meanwhile. */
+function Edited({ one }: { readonly one: One }) {
+  const { t } = useTranslation("automations");
+  const [base, setBase] = useState(one);
+  const { id, version } = base.data.automation;
+  const isOld = one.data.automation.version !== version;
+  const initial = draftOf(base.data.automation);
+  const save = useMutation({
+    mutationFn: (draft: Draft) =>
+      takeTagged(
+        hub.PATCH("/api/v1/automations/{id}", {
+          params: { path: { id } },
+          headers: ifMatch(isOld ? base.tag : one.tag),
+          body: patchBetween(initial, draft) as never,
+        }),
+      ),
+    async onSuccess(saved) {
+      notifications.show({ message: t("saved") });
+      queries.setQueryData(automationQuery(id).queryKey, saved);
+      setBase(saved);
+      await queries.invalidateQueries({ queryKey: ["automations"] });
+    },
+  });
+  return (
+    <Stack>
+      {isOld && !save.isPending && (
+        <Alert color="yellow" role="status" title={t("changed_meanwhile")}>
+          <Button size="xs" variant="default" onClick={() => setBase(one)}>
+            {t("load_anew")}
+          </Button>
+        </Alert>
+      )}
+      <DraftForm
+        key={version}
+        initial={initial}
+        submit={t("shell:save")}
+        error={save.error}
+        isPending={save.isPending}
+        onSubmit={(draft) => save.mutate(draft)}
+      />
+    </Stack>
+  );
+}

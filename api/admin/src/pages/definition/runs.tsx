@@ -1,0 +1,107 @@
+import { Badge, Button, Group, List, Stack, Table, Text } from "@mantine/core";
+import { useTranslation } from "react-i18next";
+import { useFormats } from "../../formats.ts";
+import type { components } from "../../hub/schema.d.ts";
+
+export type Run = components["schemas"]["Run"];
+const COLORS = { ok: "teal", failed: "red", running: "blue", waiting: "blue", queued: "gray", cancelled: "gray" } as const;
+/** Of a cause; not what decided. */
+const NOT_VALUES = new Set(["kind", "index", "name", "time_zone"]);
+
+interface RunTableProps {
+  readonly runs: readonly Run[];
+  readonly hasMore: boolean;
+  readonly isFetchingMore: boolean;
+  readonly onMore: () => void;
+}
+
+export function RunTable({ runs, hasMore, isFetchingMore, onMore }: RunTableProps) {
+  const { t } = useTranslation("definition");
+  const formats = useFormats();
+  return (
+    <Stack>
+      <Table.ScrollContainer minWidth={640} type="native" role="region" aria-label={t("runs.table")} tabIndex={0}>
+        <Table verticalSpacing="xs">
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>{t("runs.when")}</Table.Th>
+              <Table.Th>{t("runs.status")}</Table.Th>
+              <Table.Th>{t("runs.cause")}</Table.Th>
+              <Table.Th>{t("runs.steps")}</Table.Th>
+              <Table.Th>{t("runs.version")}</Table.Th>
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {runs.map((run) => (
+              <Table.Tr key={run.id}>
+                <Table.Td>{formats.dateTime(run.created_at)}</Table.Td>
+                <Table.Td>
+                  <Badge variant="dot" color={COLORS[run.status]} miw="max-content">
+                    {t(`status.${run.status}`)}
+                  </Badge>
+                </Table.Td>
+                <Table.Td>
+                  <Cause run={run} />
+                </Table.Td>
+                <Table.Td>
+                  <Steps run={run} />
+                </Table.Td>
+                <Table.Td>{run.source_version ?? ""}</Table.Td>
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Table>
+      </Table.ScrollContainer>
+      {hasMore && (
+        <Group justify="flex-end">
+          <Button variant="default" loading={isFetchingMore} onClick={onMore}>
+            {t("shell:more")}
+          </Button>
+        </Group>
+      )}
+    </Stack>
+  );
+}
+
+function Cause({ run: { cause, scheduled_for: scheduledFor } }: { readonly run: Run }) {
+  const { t } = useTranslation("definition");
+  const formats = useFormats();
+  const kind = String((cause as Readonly<Record<string, unknown>>)["kind"]);
+  return (
+    <>
+      <Text size="sm">{t(`cause.${kind}`, { defaultValue: kind })}</Text>
+      {scheduledFor !== null && <Text size="xs">{t("runs.due", { when: formats.dateTime(scheduledFor) })}</Text>}
+      <Values values={cause} />
+    </>
+  );
+}
+
+/** The values that decided, one after the other. */
+export function Values({ values }: { readonly values: Readonly<Record<string, unknown>> }) {
+  const shown = Object.entries(values).filter(([name, value]) => !NOT_VALUES.has(name) && value !== null);
+  if (shown.length === 0) return null;
+  return (
+    <Text size="xs" style={{ overflowWrap: "anywhere" }}>
+      {shown.map(([name, value]) => `${name} = ${typeof value === "string" ? value : JSON.stringify(value)}`).join(" · ")}
+    </Text>
+  );
+}
+
+function Steps({ run: { steps } }: { readonly run: Run }) {
+  const { t } = useTranslation("definition");
+  const failed = steps.filter(({ status }) => status === "failed");
+  return (
+    <>
+      <Text size="sm">{t("runs.done", { count: steps.length - failed.length })}</Text>
+      {failed.length > 0 && (
+        <List size="xs">
+          {failed.map(({ path, kind, code, message, at }) => (
+            <List.Item key={`${path} ${at}`}>
+              {t(`action.${kind}`, { defaultValue: kind })}: {message ?? code}
+            </List.Item>
+          ))}
+        </List>
+      )}
+    </>
+  );
+}

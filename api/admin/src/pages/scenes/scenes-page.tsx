@@ -1,0 +1,154 @@
+import { Alert, Button, Card, Group, List, Stack, Text, TextInput, Title } from "@mantine/core";
+import { useDebouncedCallback } from "@mantine/hooks";
+import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { Camera, Play, Search } from "lucide-react";
+import { useTranslation } from "react-i18next";
+import { hub, take } from "../../hub/client.ts";
+import { queries } from "../../hub/queries.ts";
+import type { components } from "../../hub/schema.d.ts";
+import { ifMatch } from "../../hub/tagged.ts";
+import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
+import { Empty } from "../../parts/empty.tsx";
+import { Failed } from "../../parts/failed.tsx";
+import { LinkButton } from "../../parts/link-button.tsx";
+import { Page } from "../../parts/page.tsx";
+import { Waiting } from "../../parts/waiting.tsx";
+import { commandWords } from "../definition/command-fields.tsx";
+import { useDeviceName } from "../definition/devices.tsx";
+
+type Scene = components["schemas"]["Scene"];
+type Result = components["schemas"]["SceneActivated"]["results"][number];
+const PAGE = 50;
+const TYPING_MS = 250;
+
+export function ScenesPage() {
+  const { t } = useTranslation(["scenes", "definition"]);
+  const { search } = useSearch({ from: "/shell/scenes" });
+  const query = useInfiniteQuery({
+    queryKey: ["scenes", "list", search],
+    queryFn: ({ pageParam }) =>
+      take(
+        hub.GET("/api/v1/scenes", {
+          params: { query: { ...(search ? { search } : {}), ...(pageParam === "" ? {} : { cursor: pageParam }), limit: PAGE } },
+        }),
+      ),
+    initialPageParam: "",
+    getNextPageParam: ({ next_cursor: cursor }) => cursor,
+  });
+  const scenes = query.data?.pages.flatMap(({ data }) => data);
+  return (
+    <Page title={t("title")} about={t("about")} actions={<NewButton />}>
+      <Filter />
+      {query.isError && <Failed error={query.error} onRetry={() => void query.refetch()} />}
+      {query.isPending && <Waiting />}
+      {scenes?.length === 0 && (
+        <Empty title={t(search ? "no_match" : "empty")} action={search ? undefined : <NewButton />}>
+          {t(search ? "no_match_about" : "empty_about")}
+        </Empty>
+      )}
+      {scenes?.map((scene) => (
+        <SceneCard key={scene.id} scene={scene} />
+      ))}
+      {query.hasNextPage && (
+        <Group justify="flex-end">
+          <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
+            {t("shell:more")}
+          </Button>
+        </Group>
+      )}
+    </Page>
+  );
+}
+
+function NewButton() {
+  const { t } = useTranslation("scenes");
+  return (
+    <LinkButton to="/scenes/new" leftSection={<Camera size={16} aria-hidden />}>
+      {t("new")}
+    </LinkButton>
+  );
+}
+
+function Filter() {
+  const { t } = useTranslation("scenes");
+  const { search } = useSearch({ from: "/shell/scenes" });
+  const navigate = useNavigate({ from: "/scenes" });
+  const type = useDebouncedCallback(
+    (text: string) => void navigate({ search: { search: text === "" ? undefined : text }, replace: true }),
+    TYPING_MS,
+  );
+  return (
+    <TextInput
+      label={t("shell:search")}
+      placeholder={t("name")}
+      leftSection={<Search size={16} aria-hidden />}
+      defaultValue={search ?? ""}
+      onChange={({ currentTarget }) => type(currentTarget.value)}
+    />
+  );
+}
+
+function SceneCard({ scene: { id, name, description, commands } }: { readonly scene: Scene }) {
+  const { t } = useTranslation("scenes");
+  const { t: tPart } = useTranslation("definition");
+  const nameOf = useDeviceName();
+  const activation = useMutation({
+    mutationFn: () => take(hub.POST("/api/v1/scenes/{id}/activate", { params: { path: { id } } })),
+    onSettled: () => queries.invalidateQueries({ queryKey: ["devices"] }),
+  });
+  const remove = () => take(hub.DELETE("/api/v1/scenes/{id}", { params: { path: { id } }, headers: ifMatch("*") }));
+  return (
+    <Card withBorder>
+      <Stack gap="sm">
+        <Group justify="space-between" align="flex-start">
+          <div>
+            <Title order={2} size="h4">
+              {name}
+            </Title>
+            {description !== null && <Text size="sm">{description}</Text>}
+          </div>
+          <Group gap="xs">
+            <Button
+              leftSection={<Play size={16} aria-hidden />}
+              loading={activation.isPending}
+              onClick={() => activation.mutate()}
+              aria-label={t("activate_one", { name })}
+            >
+              {t("activate")}
+            </Button>
+            <ConfirmRemoval name={name} remove={remove} onRemoved={() => void queries.invalidateQueries({ queryKey: ["scenes"] })} />
+          </Group>
+        </Group>
+        <List size="sm">
+          {commands.map(({ device, command }) => (
+            <List.Item key={`${device} ${JSON.stringify(command)}`}>
+              {nameOf(device)}: {commandWords(tPart, command)}
+            </List.Item>
+          ))}
+        </List>
+        {activation.isError && <Failed error={activation.error} />}
+        {activation.data && <Results results={activation.data.results} />}
+      </Stack>
+    </Card>
+  );
+}
+
+/** Of each device what became of its part. */
+function Results({ results }: { readonly results: readonly Result[] }) {
+  const { t } = useTranslation("scenes");
+  const nameOf = useDeviceName();
+  const isDone = results.every(({ status }) => status === "ok");
+  return (
+    <Alert color={isDone ? "teal" : "yellow"} variant="default" role="status" title={t(isDone ? "all_done" : "partly_done")}>
+      <List size="sm">
+        {results.map(({ device, command_id: id, status, message, code }) => (
+          <List.Item key={id}>
+            {nameOf(device)}: {t(`result.${status}`)}
+            {status === "failed" && ` (${message ?? code})`}
+          </List.Item>
+        ))}
+      </List>
+    </Alert>
+  );
+}

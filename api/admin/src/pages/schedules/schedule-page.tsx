@@ -1,0 +1,148 @@
+import { Alert, Button, Stack, Tabs, Text } from "@mantine/core";
+import { modals } from "@mantine/modals";
+import { notifications } from "@mantine/notifications";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { Play } from "lucide-react";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { hub, take } from "../../hub/client.ts";
+import { queries } from "../../hub/queries.ts";
+import { ifMatch, takeTagged } from "../../hub/tagged.ts";
+import { Asked } from "../../parts/asked.tsx";
+import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
+import { useErrorWords } from "../../parts/failed.tsx";
+import { Page } from "../../parts/page.tsx";
+import { isSame, patchBetween } from "../definition/merge-patch.ts";
+import { RunList, type RunsAsked } from "../definition/run-list.tsx";
+import { useRecurrenceWords } from "../definition/words.ts";
+import { ActiveSwitch } from "./active-switch.tsx";
+import { type Draft, draftOf, type One, type Schedule, scheduleQuery, writtenOf } from "./schedule.ts";
+import { ScheduleForm } from "./schedule-form.tsx";
+
+const TABS = ["definition", "history"] as const;
+
+export function SchedulePage() {
+  const { id } = useParams({ from: "/shell/schedules/$id" });
+  const query = useQuery(scheduleQuery(id));
+  return <Asked query={query}>{(one) => <Shown one={one} />}</Asked>;
+}
+
+function Shown({ one }: { readonly one: One }) {
+  const { t } = useTranslation(["schedules", "definition"]);
+  const words = useRecurrenceWords();
+  const { schedule } = one.data;
+  const { tab: wanted, status } = useSearch({ from: "/shell/schedules/$id" });
+  const navigate = useNavigate({ from: "/schedules/$id" });
+  const tab = TABS.find((name) => name === wanted) ?? "definition";
+  const runsOf = (query: RunsAsked) => take(hub.GET("/api/v1/schedules/{id}/runs", { params: { path: { id: schedule.id }, query } }));
+  return (
+    <Page title={schedule.name} about={words(schedule.recurrence)} actions={<Doings schedule={schedule} />}>
+      <Tabs value={tab} onChange={(value) => void navigate({ search: { tab: value ?? undefined }, replace: true })} keepMounted={false}>
+        <Tabs.List mb="md">
+          {TABS.map((name) => (
+            <Tabs.Tab key={name} value={name}>
+              {t(`tabs.${name}`)}
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+        <Tabs.Panel value="definition">
+          <Edited one={one} />
+        </Tabs.Panel>
+        <Tabs.Panel value="history">
+          <RunList
+            name={["schedules", "one", schedule.id, "runs"]}
+            ask={runsOf}
+            status={status}
+            onStatus={(value) => void navigate({ search: (before) => ({ ...before, status: value }), replace: true })}
+          />
+        </Tabs.Panel>
+      </Tabs>
+    </Page>
+  );
+}
+
+function Doings({ schedule }: { readonly schedule: Schedule }) {
+  const { t } = useTranslation("schedules");
+  const navigate = useNavigate();
+  const words = useErrorWords();
+  const { id, name } = schedule;
+  const run = useMutation({
+    mutationFn: () => take(hub.POST("/api/v1/schedules/{id}/run", { params: { path: { id } } })),
+    onSuccess: () => navigate({ to: "/schedules/$id", params: { id }, search: { tab: "history" } }),
+    onError: (error) => notifications.show({ color: "red", title: t("refused"), message: words(error) }),
+    onSettled: () => queries.invalidateQueries({ queryKey: ["schedules"] }),
+  });
+  const ask = () =>
+    modals.openConfirmModal({
+      title: t("run_now"),
+      children: <Text size="sm">{t("run_about")}</Text>,
+      labels: { confirm: t("run_now"), cancel: t("shell:cancel") },
+      closeButtonProps: { "aria-label": t("shell:close") },
+      onConfirm: () => run.mutate(),
+    });
+  const remove = () => take(hub.DELETE("/api/v1/schedules/{id}", { params: { path: { id } }, headers: ifMatch("*") }));
+  const onRemoved = async (): Promise<void> => {
+    await navigate({ to: "/schedules" });
+    queries.removeQueries({ queryKey: ["schedules", "one", id] });
+    await queries.invalidateQueries({ queryKey: ["schedules"] });
+  };
+  return (
+    <>
+      <ActiveSwitch schedule={schedule} />
+      <Button variant="default" leftSection={<Play size={16} aria-hidden />} loading={run.isPending} onClick={ask}>
+        {t("run_now")}
+      </Button>
+      <ConfirmRemoval name={name} remove={remove} onRemoved={() => void onRemoved()} />
+    </>
+  );
+}
+
+/** What is being written stays, whoever else changes it meanwhile. */
+function Edited({ one }: { readonly one: One }) {
+  const { t } = useTranslation("schedules");
+  const [base, setBase] = useState(one);
+  const { schedule } = base.data;
+  const isOld = one.data.schedule.version !== schedule.version;
+  const initial = draftOf(schedule);
+  const save = useMutation({
+    mutationFn: (draft: Draft) => {
+      const { actions, ...rest } = draft;
+      // The short form stays until there is more to it.
+      const isShort = schedule.device !== undefined && isSame(actions, initial.actions);
+      const written = isShort ? { ...rest, device: schedule.device, command: schedule.command } : draft;
+      return takeTagged(
+        hub.PATCH("/api/v1/schedules/{id}", {
+          params: { path: { id: schedule.id } },
+          headers: ifMatch(isOld ? base.tag : one.tag),
+          body: patchBetween(writtenOf(schedule), written) as never,
+        }),
+      );
+    },
+    async onSuccess(saved) {
+      notifications.show({ message: t("saved") });
+      queries.setQueryData(scheduleQuery(schedule.id).queryKey, saved);
+      setBase(saved);
+      await queries.invalidateQueries({ queryKey: ["schedules"] });
+    },
+  });
+  return (
+    <Stack>
+      {isOld && !save.isPending && (
+        <Alert color="yellow" role="status" title={t("changed_meanwhile")}>
+          <Button size="xs" variant="default" onClick={() => setBase(one)}>
+            {t("load_anew")}
+          </Button>
+        </Alert>
+      )}
+      <ScheduleForm
+        key={schedule.version}
+        initial={initial}
+        submit={t("shell:save")}
+        error={save.error}
+        isPending={save.isPending}
+        onSubmit={(draft) => save.mutate(draft)}
+      />
+    </Stack>
+  );
+}

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { assertPageHolds, startConsole, type TestConsole } from "../../support/console.ts";
+import { chromiumMissing } from "../../support/services.ts";
+
+describe("scenes in the console", { skip: chromiumMissing() }, () => {
+  let console: TestConsole;
+  before(async () => {
+    console = await startConsole();
+    await console.hub.api.call("POST", "/api/v1/demo");
+  });
+  after(() => console[Symbol.asyncDispose]());
+
+  test("what devices do now is captured, activated, and removed by its name", async () => {
+    await using visit = await console.open("/scenes");
+    const { page } = visit;
+    await page.getByText("No scene yet").waitFor();
+    await page.getByRole("link", { name: "Capture a scene" }).first().click();
+    await page.getByRole("textbox", { name: "Name" }).fill("Film evening");
+    await page.getByRole("combobox", { name: "Devices" }).click();
+    await page.getByRole("option", { name: "Kitchen light" }).click();
+    await page.getByRole("heading", { name: "How they are now" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Capture" }).click();
+    await page.getByRole("button", { name: "Activate Film evening" }).click();
+    await page.getByText("All devices did their part").waitFor();
+    await page.getByText("Kitchen light: done").waitFor();
+
+    for (const path of ["/scenes", "/scenes/new"])
+      await assertPageHolds(console, path, async (looked) => {
+        await looked.getByRole("heading", { level: 1 }).waitFor();
+        await looked.waitForFunction("!document.querySelector('[aria-busy=true]')");
+      });
+
+    await page.getByRole("button", { name: "Remove" }).click();
+    await page.getByRole("dialog").getByRole("textbox").fill("Film evening");
+    await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+    await page.getByText("No scene yet").waitFor();
+    const { body } = await console.hub.api.call<{ data: unknown[] }>("GET", "/api/v1/scenes");
+    assert.equal(body.data.length, 0);
+  });
+});
