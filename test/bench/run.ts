@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { measureApi } from "./measure-api.ts";
 import { measureAudit } from "./measure-audit.ts";
 import { measureCommands } from "./measure-commands.ts";
+import { measureConsole } from "./measure-console.ts";
 import { measureDisk } from "./measure-disk.ts";
 import { measureDurable } from "./measure-durable.ts";
 import { measureMemory, measureStart } from "./measure-footprint.ts";
@@ -43,6 +44,7 @@ const SCENARIOS: Readonly<Record<string, (plan: Plan) => Promise<Row[]>>> = {
   disk: measureDisk,
   retention: measureRetention,
   audit: measureAudit,
+  console: measureConsole,
   transfer: measureTransfer,
   "transfer-postgres": measurePostgresTransfer,
   memory: measureMemory,

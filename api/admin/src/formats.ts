@@ -14,6 +14,8 @@ export interface Formats {
   share(value: number): string;
   dateTime(iso: string | number): string;
   time(iso: string | number): string;
+  /** On an axis of time whose ticks are so many seconds apart. */
+  tick(ms: number, stepS: number): string;
   /** "3 minutes ago" */
   ago(iso: string, now?: number): string;
   list(texts: readonly string[]): string;
@@ -33,6 +35,8 @@ export function formatsOf(language: string): Formats {
   const dateTime = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
   const time = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
   const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+  const day = new Intl.DateTimeFormat(language, { month: "short", day: "numeric" });
+  const minute = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
   const share = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
   const list = new Intl.ListFormat(language, { type: "conjunction" });
   const made: Formats = {
@@ -40,6 +44,11 @@ export function formatsOf(language: string): Formats {
     share: (value) => share.format(value),
     dateTime: (iso) => dateTime.format(new Date(iso)),
     time: (iso) => time.format(new Date(iso)),
+    tick(ms, stepS) {
+      if (stepS < 60) return time.format(ms);
+      const isMidnight = new Date(ms).getHours() + new Date(ms).getMinutes() === 0;
+      return (stepS >= 86_400 || isMidnight ? day : minute).format(ms);
+    },
     ago(iso, now = Date.now()) {
       const passedMs = Date.parse(iso) - now;
       const [unit, ms] = STEPS.find(([, length]) => Math.abs(passedMs) >= length) ?? ["second", 1_000];

@@ -2,7 +2,7 @@ import "@mantine/core/styles.css";
 import "@mantine/notifications/styles.css";
 import "@mantine/spotlight/styles.css";
 import "./shell/shell.css";
-import { createTheme, MantineProvider } from "@mantine/core";
+import { createTheme, MantineProvider, Modal } from "@mantine/core";
 import { ModalsProvider } from "@mantine/modals";
 import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
@@ -15,7 +15,14 @@ import { Waiting } from "./parts/waiting.tsx";
 import { router } from "./routes.tsx";
 
 /** A shade darker than Mantine's own: text on it and in it is readable on white and on the dark ground. */
-const theme = createTheme({ primaryColor: "cyan", primaryShade: 9, defaultRadius: "md", cursorType: "pointer" });
+const theme = createTheme({
+  primaryColor: "cyan",
+  primaryShade: 9,
+  defaultRadius: "md",
+  cursorType: "pointer",
+  // A dialog's title is no banner of the page.
+  components: { Modal: Modal.extend({ defaultProps: { attributes: { header: { role: "presentation" } } } }) },
+});
 
 await startLanguages();
 const root = document.getElementById("root");

@@ -78,7 +78,11 @@ const shell = createRoute({
 
 /** Filters stand in the URL as they are: texts. */
 const texts = (search: Record<string, unknown>): Record<string, string | undefined> =>
-  Object.fromEntries(Object.entries(search).map(([name, value]) => [name, typeof value === "string" ? value : String(value)]));
+  Object.fromEntries(
+    Object.entries(search).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, typeof value === "string" ? value : JSON.stringify(value)]],
+    ),
+  );
 
 const dashboard = createRoute({
   getParentRoute: () => shell,
@@ -102,6 +106,30 @@ const device = createRoute({
   validateSearch: texts,
   component: lazyRouteComponent(() => import("./pages/device/device-page.tsx"), "DevicePage"),
 });
+const about = createRoute({
+  getParentRoute: () => shell,
+  path: "/about",
+  component: lazyRouteComponent(() => import("./pages/about/about-page.tsx"), "AboutPage"),
+});
+
+const people = createRoute({
+  getParentRoute: () => shell,
+  path: "/people",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/people/people-page.tsx"), "PeoplePage"),
+});
+const account = createRoute({
+  getParentRoute: () => shell,
+  path: "/account",
+  component: lazyRouteComponent(() => import("./pages/account/account-page.tsx"), "AccountPage"),
+});
+const settings = createRoute({
+  getParentRoute: () => shell,
+  path: "/settings",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/settings/settings-page.tsx"), "SettingsPage"),
+});
+
 const automations = createRoute({
   getParentRoute: () => shell,
   path: "/automations",
@@ -147,32 +175,172 @@ const newScene = createRoute({
   path: "/scenes/new",
   component: lazyRouteComponent(() => import("./pages/scenes/new-scene-page.tsx"), "NewScenePage"),
 });
-const about = createRoute({
+const alerts = createRoute({
   getParentRoute: () => shell,
-  path: "/about",
-  component: lazyRouteComponent(() => import("./pages/about/about-page.tsx"), "AboutPage"),
-});
-
-const people = createRoute({
-  getParentRoute: () => shell,
-  path: "/people",
+  path: "/alerts",
   validateSearch: texts,
-  component: lazyRouteComponent(() => import("./pages/people/people-page.tsx"), "PeoplePage"),
+  component: lazyRouteComponent(() => import("./pages/alerts/alerts-page.tsx"), "AlertsPage"),
 });
-const account = createRoute({
+const alert = createRoute({
   getParentRoute: () => shell,
-  path: "/account",
-  component: lazyRouteComponent(() => import("./pages/account/account-page.tsx"), "AccountPage"),
+  path: "/alerts/$id",
+  component: lazyRouteComponent(() => import("./pages/alerts/alert-page.tsx"), "AlertPage"),
 });
-const settings = createRoute({
+const alertRules = createRoute({
   getParentRoute: () => shell,
-  path: "/settings",
+  path: "/alerts/rules",
   validateSearch: texts,
-  component: lazyRouteComponent(() => import("./pages/settings/settings-page.tsx"), "SettingsPage"),
+  component: lazyRouteComponent(() => import("./pages/alerts/rules-page.tsx"), "AlertRulesPage"),
+});
+const newAlertRule = createRoute({
+  getParentRoute: () => shell,
+  path: "/alerts/rules/new",
+  component: lazyRouteComponent(() => import("./pages/alerts/rule-page.tsx"), "NewAlertRulePage"),
+});
+const alertRule = createRoute({
+  getParentRoute: () => shell,
+  path: "/alerts/rules/$id",
+  component: lazyRouteComponent(() => import("./pages/alerts/rule-page.tsx"), "AlertRulePage"),
+});
+const tasks = createRoute({
+  getParentRoute: () => shell,
+  path: "/tasks",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/tasks/tasks-page.tsx"), "TasksPage"),
+});
+const inbox = createRoute({
+  getParentRoute: () => shell,
+  path: "/tasks/inbox",
+  component: lazyRouteComponent(() => import("./pages/tasks/inbox-page.tsx"), "InboxPage"),
+});
+const task = createRoute({
+  getParentRoute: () => shell,
+  path: "/tasks/$id",
+  component: lazyRouteComponent(() => import("./pages/tasks/task-page.tsx"), "TaskPage"),
+});
+const audit = createRoute({
+  getParentRoute: () => shell,
+  path: "/audit",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/audit/audit-page.tsx"), "AuditPage"),
+});
+const templates = createRoute({
+  getParentRoute: () => shell,
+  path: "/templates",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/templates/templates-page.tsx"), "TemplatesPage"),
+});
+const newTemplate = createRoute({
+  getParentRoute: () => shell,
+  path: "/templates/new",
+  component: lazyRouteComponent(() => import("./pages/templates/new-template-page.tsx"), "NewTemplatePage"),
+});
+const template = createRoute({
+  getParentRoute: () => shell,
+  path: "/templates/$id",
+  component: lazyRouteComponent(() => import("./pages/templates/template-page.tsx"), "TemplatePage"),
+});
+const homeAssistant = createRoute({
+  getParentRoute: () => shell,
+  path: "/home-assistant",
+  component: lazyRouteComponent(() => import("./pages/smart-homes/home-assistant-page.tsx"), "HomeAssistantPage"),
+});
+const homekit = createRoute({
+  getParentRoute: () => shell,
+  path: "/homekit",
+  component: lazyRouteComponent(() => import("./pages/smart-homes/homekit-page.tsx"), "HomekitPage"),
+});
+const alexa = createRoute({
+  getParentRoute: () => shell,
+  path: "/alexa",
+  component: lazyRouteComponent(() => import("./pages/smart-homes/alexa-page.tsx"), "AlexaPage"),
+});
+const mqtt = createRoute({
+  getParentRoute: () => shell,
+  path: "/mqtt",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/mqtt/mqtt-page.tsx"), "MqttPage"),
+});
+const webhooks = createRoute({
+  getParentRoute: () => shell,
+  path: "/webhooks",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/webhooks/webhooks-page.tsx"), "WebhooksPage"),
+});
+const webhook = createRoute({
+  getParentRoute: () => shell,
+  path: "/webhooks/$id",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/webhooks/webhook-page.tsx"), "WebhookPage"),
+});
+const readings = createRoute({
+  getParentRoute: () => shell,
+  path: "/readings",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/readings/readings-page.tsx"), "ReadingsPage"),
+});
+const events = createRoute({
+  getParentRoute: () => shell,
+  path: "/events",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/events/events-page.tsx"), "EventsPage"),
+});
+const event = createRoute({
+  getParentRoute: () => shell,
+  path: "/events/$id",
+  component: lazyRouteComponent(() => import("./pages/events/event-page.tsx"), "EventPage"),
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([start, setup, login, register, forgot, reset, verify, invitation, shell.addChildren([dashboard, devices, addDevice, device, automations, newAutomation, automation, schedules, newSchedule, schedule, scenes, newScene, about, people, account, settings])]),
+  routeTree: root.addChildren([
+    start,
+    setup,
+    login,
+    register,
+    forgot,
+    reset,
+    verify,
+    invitation,
+    shell.addChildren([
+      dashboard,
+      devices,
+      addDevice,
+      device,
+      about,
+      people,
+      account,
+      settings,
+      automations,
+      newAutomation,
+      automation,
+      schedules,
+      newSchedule,
+      schedule,
+      scenes,
+      newScene,
+      alerts,
+      alert,
+      alertRules,
+      newAlertRule,
+      alertRule,
+      tasks,
+      inbox,
+      task,
+      audit,
+      templates,
+      newTemplate,
+      template,
+      homeAssistant,
+      homekit,
+      alexa,
+      mqtt,
+      webhooks,
+      webhook,
+      readings,
+      events,
+      event,
+    ]),
+  ]),
   defaultPreload: "intent",
   defaultPendingComponent: Waiting,
   defaultErrorComponent: FailedPage,

@@ -5,7 +5,7 @@ import type { ReactNode } from "react";
 export function Empty({ title, children, action }: { readonly title: string; readonly children?: ReactNode; readonly action?: ReactNode }) {
   return (
     <Paper withBorder p="xl">
-      <Stack align="center" gap="sm">
+      <Stack align="center" gap="sm" maw="100%" style={{ overflowWrap: "anywhere" }}>
         <Text fw={600}>{title}</Text>
         {children !== undefined && (
           <Text c="dimmed" size="sm" ta="center">

@@ -5,12 +5,19 @@ import { useElementSize, useMergedRef } from "@mantine/hooks";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import UPlot from "uplot";
-import { useFormats } from "../formats.ts";
+import { type Formats, useFormats } from "../formats.ts";
 
 export interface Line {
   readonly label: string;
   /** [ms since 1970, value], oldest first; null: a gap. */
   readonly points: readonly (readonly [number, number | null])[];
+}
+
+interface LineChartProps {
+  readonly lines: readonly Line[];
+  readonly label: string;
+  /** ms since 1970: what was dragged over is asked for anew, and not only drawn larger. */
+  readonly onZoom?: (from: number, to: number) => void;
 }
 
 const HEIGHT = 240;
@@ -22,11 +29,13 @@ const COLORS = ["#0b7285", "#d9480f", "#5f3dc4", "#2b8a3e", "#c2255c", "#1864ab"
 const COLORS_DARK = ["#3bc9db", "#ff922b", "#b197fc", "#69db7c", "#faa2c1", "#74c0fc", "#ffd43b", "#ced4da"];
 
 /** Several series over one axis of time. What it shows is told in words too, for whoever cannot see it. */
-export function LineChart({ lines, label }: { readonly lines: readonly Line[]; readonly label: string }) {
+export function LineChart({ lines, label, onZoom }: LineChartProps) {
   const { ref, width } = useElementSize();
   const [element, setElement] = useState<HTMLDivElement | null>(null);
   const box = useMergedRef(ref, setElement);
   const plot = useRef<UPlot>(undefined);
+  const zoom = useRef(onZoom);
+  zoom.current = onZoom;
   const scheme = useComputedColorScheme("light");
   const formats = useFormats();
   const { t } = useTranslation();
@@ -34,7 +43,10 @@ export function LineChart({ lines, label }: { readonly lines: readonly Line[]; r
   useEffect(() => {
     if (!element || width === 0) return undefined;
     const made = new UPlot(
-      optionsOf(shape === "" ? [] : shape.split("\n"), width, scheme, (ms) => formats.dateTime(ms)),
+      {
+        ...optionsOf(shape === "" ? [] : shape.split("\n"), { width, scheme, time: t("chart.time"), formats }),
+        ...(zoom.current ? zooming((from, to) => zoom.current?.(from, to)) : {}),
+      },
       aligned(lines),
       element,
     );
@@ -44,8 +56,13 @@ export function LineChart({ lines, label }: { readonly lines: readonly Line[]; r
       plot.current = undefined;
     };
     // Data alone changes nothing but the data, below.
-  }, [element, shape, width, scheme, formats]);
-  useEffect(() => plot.current?.setData(aligned(lines)), [lines]);
+  }, [element, shape, width, scheme, formats, t]);
+  useEffect(() => {
+    const began = performance.now();
+    plot.current?.setData(aligned(lines));
+    // uPlot draws when this is through.
+    queueMicrotask(() => measured(began));
+  }, [lines]);
   const isEmpty = lines.every(({ points }) => points.length === 0);
   const newest = lines.map(
     ({ label: name, points }) => `${name} ${formats.number(points.findLast(([, value]) => value !== null)?.[1] ?? Number.NaN)}`,
@@ -65,7 +82,15 @@ export function LineChart({ lines, label }: { readonly lines: readonly Line[]; r
   );
 }
 
-function optionsOf(labels: readonly string[], width: number, scheme: "light" | "dark", dateTime: (ms: number) => string): UPlot.Options {
+interface Looks {
+  readonly width: number;
+  readonly scheme: "light" | "dark";
+  /** What the axis of time is called. */
+  readonly time: string;
+  readonly formats: Formats;
+}
+
+function optionsOf(labels: readonly string[], { width, scheme, time, formats }: Looks): UPlot.Options {
   const ink = scheme === "dark" ? "#c9c9c9" : "#343a40";
   const grid = scheme === "dark" ? "#424242" : "#dee2e6";
   const colors = scheme === "dark" ? COLORS_DARK : COLORS;
@@ -74,7 +99,7 @@ function optionsOf(labels: readonly string[], width: number, scheme: "light" | "
     width,
     height: HEIGHT,
     series: [
-      { value: (_, seconds) => (seconds === null ? "" : dateTime(seconds * 1_000)) },
+      { label: time, value: (_, seconds) => (seconds === null ? "" : formats.dateTime(seconds * 1_000)) },
       ...labels.map(
         (label, index): UPlot.Series => ({
           label,
@@ -85,11 +110,37 @@ function optionsOf(labels: readonly string[], width: number, scheme: "light" | "
         }),
       ),
     ],
-    axes: [axis, axis],
+    axes: [
+      { ...axis, values: (_, seconds, __, ___, step) => seconds.map((second) => formats.tick(second * 1_000, step)) },
+      { ...axis, values: (_, values) => values.map((value) => formats.number(value, 6)) },
+    ],
     // One point alone would have an axis of years.
     scales: { x: { range: (_, from, to) => (to - from < LEAST_S ? [to - LEAST_S, to] : [from, to]) } },
     legend: { show: labels.length > 1 },
     cursor: { drag: { x: true, y: false } },
+  };
+}
+
+/** For whoever watches: nothing is kept of it. */
+function measured(began: number): void {
+  performance.measure("line-chart", { start: began });
+  performance.clearMeasures("line-chart");
+}
+
+function zooming(onZoom: (from: number, to: number) => void): Partial<UPlot.Options> {
+  return {
+    cursor: { drag: { x: true, y: false, setScale: false } },
+    hooks: {
+      setSelect: [
+        (plot) => {
+          const { left, width } = plot.select;
+          if (width === 0) return;
+          const [from, to] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
+          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          onZoom(Math.floor(from * 1_000), Math.ceil(to * 1_000));
+        },
+      ],
+    },
   };
 }
 

@@ -26,7 +26,7 @@ export function Commands({ uid }: { readonly uid: string }) {
               {t("no_commands")}
             </Text>
           ) : (
-            <Table.ScrollContainer minWidth={420} type="native">
+            <Table.ScrollContainer minWidth={420} type="native" tabIndex={0} role="region" aria-label={t("commands")}>
               <Table>
                 <Table.Tbody>
                   {data.map((one) => (

@@ -1,5 +1,5 @@
-import { Card, Grid, Group, SimpleGrid, Stack, Table, Text, Title, UnstyledButton } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Card, Grid, Group, SimpleGrid, Stack, Table, Tabs, Text, Title, UnstyledButton } from "@mantine/core";
+import { useIsMutating, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
@@ -7,14 +7,22 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { onLiveValue } from "../../hub/live.ts";
 import { queries } from "../../hub/queries.ts";
+import { sensorsOf } from "../../hub/sensors.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { LineChart } from "../../parts/line-chart.tsx";
 import { useLiveLine } from "../../parts/live-line.ts";
 import { Page } from "../../parts/page.tsx";
 import { PresenceBadge } from "../../parts/presence.tsx";
+import { Certificate } from "./certificate.tsx";
 import { Commands } from "./commands.tsx";
+import { Credentials } from "./credentials.tsx";
+import { History } from "./history.tsx";
+import { Infrared } from "./infrared.tsx";
 import { Outputs } from "./outputs.tsx";
+import { Rights } from "./rights.tsx";
+import { REMOVAL, Settings } from "./settings.tsx";
+import { Units } from "./units.tsx";
 
 type Detail = components["schemas"]["DeviceDetail"];
 type Device = components["schemas"]["Device"];
@@ -22,7 +30,12 @@ type Device = components["schemas"]["Device"];
 export function DevicePage() {
   const { id } = useParams({ from: "/shell/devices/$id" });
   const key = ["devices", "one", id];
-  const query = useQuery({ queryKey: key, queryFn: () => take(hub.GET("/api/v1/devices/{id}", { params: { path: { id } } })) });
+  const isRemoved = useIsMutating({ mutationKey: REMOVAL }) > 0;
+  const query = useQuery({
+    enabled: !isRemoved,
+    queryKey: key,
+    queryFn: () => take(hub.GET("/api/v1/devices/{id}", { params: { path: { id } } })),
+  });
   // Values come by themselves; the rest is asked for when an event says that it changed.
   useEffect(
     () =>
@@ -44,29 +57,77 @@ function withValue(
   return { ...detail, sensors };
 }
 
+const TABS = ["overview", "units", "infrared", "access", "history", "settings"] as const;
+
 function Shown({ detail }: { readonly detail: Detail }) {
+  const { t } = useTranslation("device");
+  const { tab } = useSearch({ from: "/shell/devices/$id" });
+  const navigate = useNavigate({ from: "/devices/$id" });
+  const { device } = detail;
+  const tabs = TABS.filter((one) => one !== "infrared" || device.capabilities.ir === true);
+  const parts = {
+    overview: <Overview detail={detail} />,
+    units: <Units uid={device.uid} />,
+    infrared: <Infrared uid={device.uid} />,
+    access: <Access device={device} />,
+    history: <History device={device} />,
+    settings: <Settings device={device} />,
+  };
+  return (
+    <Page title={device.name} about={device.uid} actions={<PresenceBadge presence={device.connection_status} />}>
+      <Tabs
+        keepMounted={false}
+        value={tabs.find((one) => one === tab) ?? "overview"}
+        onChange={(next) => void navigate({ search: next === "overview" ? {} : { tab: next ?? undefined }, replace: true })}
+      >
+        <Tabs.List mb="md" aria-label={t("parts")}>
+          {tabs.map((one) => (
+            <Tabs.Tab key={one} value={one}>
+              {t(`tabs.${one}`)}
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+        {tabs.map((one) => (
+          <Tabs.Panel key={one} value={one}>
+            {parts[one]}
+          </Tabs.Panel>
+        ))}
+      </Tabs>
+    </Page>
+  );
+}
+
+function Overview({ detail }: { readonly detail: Detail }) {
   const { t } = useTranslation("device");
   const { device } = detail;
   return (
-    <Page title={device.name} about={device.uid} actions={<PresenceBadge presence={device.connection_status} />}>
-      <Grid>
-        <Grid.Col span={{ base: 12, md: 8 }}>
-          <Stack>
-            <Outputs detail={detail} />
-            <Sensors detail={detail} />
-            <Commands uid={device.uid} />
-          </Stack>
-        </Grid.Col>
-        <Grid.Col span={{ base: 12, md: 4 }}>
-          <Card withBorder>
-            <Title order={2} size="h4" mb="sm">
-              {t("about")}
-            </Title>
-            <Facts device={device} />
-          </Card>
-        </Grid.Col>
-      </Grid>
-    </Page>
+    <Grid>
+      <Grid.Col span={{ base: 12, md: 8 }}>
+        <Stack>
+          <Outputs detail={detail} />
+          <Sensors detail={detail} />
+          <Commands uid={device.uid} />
+        </Stack>
+      </Grid.Col>
+      <Grid.Col span={{ base: 12, md: 4 }}>
+        <Card withBorder>
+          <Title order={2} size="h4" mb="sm">
+            {t("about")}
+          </Title>
+          <Facts device={device} />
+        </Card>
+      </Grid.Col>
+    </Grid>
+  );
+}
+
+function Access({ device }: { readonly device: Device }) {
+  return (
+    <Stack>
+      <Credentials uid={device.uid} />
+      <Certificate uid={device.uid} />
+      <Rights device={device} />
+    </Stack>
   );
 }
 
@@ -75,6 +136,7 @@ function Sensors({ detail: { device, sensors } }: { readonly detail: Detail }) {
   const formats = useFormats();
   const { key: wanted } = useSearch({ from: "/shell/devices/$id" });
   const navigate = useNavigate({ from: "/devices/$id" });
+  const described = useQuery(sensorsOf(device.uid));
   const shown = sensors.find(({ key }) => key === wanted) ?? sensors.find(({ value }) => typeof value === "number");
   const line = useLiveLine(shown && typeof shown.value === "number" ? { uid: device.uid, key: shown.key } : undefined, 24);
   return (
@@ -88,19 +150,23 @@ function Sensors({ detail: { device, sensors } }: { readonly detail: Detail }) {
         </Text>
       )}
       <SimpleGrid cols={{ base: 2, sm: 3, lg: 4 }} mb="md">
-        {sensors.map(({ key, value, ts }) => (
-          <UnstyledButton key={key} aria-pressed={key === shown?.key} onClick={() => void navigate({ search: { key }, replace: true })}>
-            <Text size="sm" c="dimmed">
-              {key}
-            </Text>
-            <Text fw={600} size="lg" td={key === shown?.key ? "underline" : undefined}>
-              {typeof value === "number" ? formats.number(value) : String(value)}
-            </Text>
-            <Text size="xs" c="dimmed">
-              {formats.time(ts)}
-            </Text>
-          </UnstyledButton>
-        ))}
+        {sensors.map(({ key, value, ts }) => {
+          const sensor = described.data?.data.find((one) => one.key === key);
+          return (
+            <UnstyledButton key={key} aria-pressed={key === shown?.key} onClick={() => void navigate({ search: { key }, replace: true })}>
+              <Text size="sm" c="dimmed">
+                {sensor?.name ?? key}
+              </Text>
+              <Text fw={600} size="lg" td={key === shown?.key ? "underline" : undefined}>
+                {typeof value === "number" ? formats.number(value, sensor?.display_precision ?? 2) : String(value)}{" "}
+                {sensor?.unit_of_measurement}
+              </Text>
+              <Text size="xs" c="dimmed">
+                {formats.time(ts)}
+              </Text>
+            </UnstyledButton>
+          );
+        })}
       </SimpleGrid>
       {line && <LineChart lines={[line]} label={t("chart", { key: line.label })} />}
     </Card>

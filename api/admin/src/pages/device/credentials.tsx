@@ -1,0 +1,135 @@
+import { Badge, Button, Card, Group, Modal, Stack, Table, Text, Title } from "@mantine/core";
+import { modals } from "@mantine/modals";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { useFormats } from "../../formats.ts";
+import { hub, take } from "../../hub/client.ts";
+import { queries } from "../../hub/queries.ts";
+import type { components } from "../../hub/schema.d.ts";
+import { Asked } from "../../parts/asked.tsx";
+import { Copied } from "../../parts/copied.tsx";
+import { Failed } from "../../parts/failed.tsx";
+
+type Credential = components["schemas"]["Credential"];
+type Rotated = components["schemas"]["Rotated"];
+
+/** What it logs in with; a secret is shown once, when it is made. */
+export function Credentials({ uid }: { readonly uid: string }) {
+  const { t } = useTranslation("device");
+  const key = ["devices", "one", uid, "credentials"];
+  const query = useQuery({
+    queryKey: key,
+    queryFn: () => take(hub.GET("/api/v1/devices/{id}/credentials", { params: { path: { id: uid } } })),
+  });
+  const again = () => queries.invalidateQueries({ queryKey: key });
+  const rotating = useMutation({
+    mutationFn: () => take(hub.POST("/api/v1/devices/{id}/rotate-token", { params: { path: { id: uid } } })),
+    onSettled: again,
+  });
+  const revoking = useMutation({
+    mutationFn: (credential: string) =>
+      take(hub.POST("/api/v1/devices/{id}/revoke", { params: { path: { id: uid } }, body: { credential_id: credential } })),
+    onSettled: again,
+  });
+  const ask = (what: "rotate" | "revoke", onConfirm: () => void) =>
+    modals.openConfirmModal({
+      title: t(what),
+      children: <Text size="sm">{t(`${what}_about`)}</Text>,
+      labels: { confirm: t(what), cancel: t("shell:cancel") },
+      confirmProps: { color: "red" },
+      closeButtonProps: { "aria-label": t("shell:close") },
+      onConfirm,
+    });
+  return (
+    <Card withBorder>
+      <Group justify="space-between" mb="sm">
+        <Title order={2} size="h4">
+          {t("credentials")}
+        </Title>
+        <Button variant="default" size="xs" loading={rotating.isPending} onClick={() => ask("rotate", () => rotating.mutate())}>
+          {t("rotate")}
+        </Button>
+      </Group>
+      {rotating.isError && <Failed error={rotating.error} />}
+      {revoking.isError && <Failed error={revoking.error} />}
+      <Asked query={query}>
+        {({ data }) => (
+          <CredentialTable
+            credentials={data}
+            pendingId={revoking.isPending ? revoking.variables : undefined}
+            onRevoke={(id) => ask("revoke", () => revoking.mutate(id))}
+          />
+        )}
+      </Asked>
+      {rotating.data && <Secrets rotated={rotating.data} onClose={() => rotating.reset()} />}
+    </Card>
+  );
+}
+
+interface CredentialTableProps {
+  readonly credentials: readonly Credential[];
+  readonly pendingId: string | undefined;
+  readonly onRevoke: (id: string) => void;
+}
+
+function CredentialTable({ credentials, pendingId, onRevoke }: CredentialTableProps) {
+  const { t } = useTranslation("device");
+  const formats = useFormats();
+  const stateOf = ({ revoked_at: revoked, expires_at: expires }: Credential) =>
+    revoked !== null ? "revoked" : expires !== null && Date.parse(expires) < Date.now() ? "expired" : "valid";
+  return (
+    <Table.ScrollContainer minWidth={480} type="native" tabIndex={0} role="region" aria-label={t("credentials")}>
+      <Table>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>{t("kind")}</Table.Th>
+            <Table.Th>{t("state")}</Table.Th>
+            <Table.Th>{t("made")}</Table.Th>
+            <Table.Th>{t("used")}</Table.Th>
+            <Table.Th>{t("revoke")}</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {credentials.map((one) => (
+            <Table.Tr key={one.id}>
+              <Table.Td>{t(`kinds.${one.kind}`)}</Table.Td>
+              <Table.Td>
+                <Badge miw="max-content" variant="dot" color={stateOf(one) === "valid" ? "teal" : "gray"}>
+                  {t(stateOf(one))}
+                </Badge>
+              </Table.Td>
+              <Table.Td>{formats.dateTime(one.created_at)}</Table.Td>
+              <Table.Td>{one.last_used_at ? formats.ago(one.last_used_at) : t("never")}</Table.Td>
+              <Table.Td>
+                {stateOf(one) === "valid" && (
+                  <Button size="compact-xs" variant="default" loading={pendingId === one.id} onClick={() => onRevoke(one.id)}>
+                    {t("revoke")}
+                  </Button>
+                )}
+              </Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
+  );
+}
+
+function Secrets({ rotated, onClose }: { readonly rotated: Rotated; readonly onClose: () => void }) {
+  const { t } = useTranslation("device");
+  const secrets = [
+    ["kinds.token", rotated.device_token],
+    ["kinds.jwt", rotated.device_jwt],
+    ["task_key", rotated.task_key],
+  ] as const;
+  return (
+    <Modal opened onClose={onClose} title={t("new_secrets")} size="lg" closeButtonProps={{ "aria-label": t("shell:close") }}>
+      <Stack>
+        <Text size="sm">{t("once")}</Text>
+        {secrets.map(([name, value]) => (
+          <Copied key={name} label={t(name)} value={value} />
+        ))}
+      </Stack>
+    </Modal>
+  );
+}

@@ -1,0 +1,185 @@
+import { Anchor, Button, Card, FileButton, Group, Stack, Table, Text, Title } from "@mantine/core";
+import { modals } from "@mantine/modals";
+import { notifications } from "@mantine/notifications";
+import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { hub, take } from "../../hub/client.ts";
+import { queries } from "../../hub/queries.ts";
+import type { components } from "../../hub/schema.d.ts";
+import { Failed } from "../../parts/failed.tsx";
+import { Waiting } from "../../parts/waiting.tsx";
+
+type Code = components["schemas"]["IrCodeSummary"];
+const PAGE = 100;
+const LISTENING_S = 30;
+
+/** The codes that it sends: learned by itself, or of a file. */
+export function Infrared({ uid }: { readonly uid: string }) {
+  const { t } = useTranslation("device");
+  const codes = useInfiniteQuery({
+    queryKey: ["devices", "one", uid, "ir"],
+    queryFn: ({ pageParam }) =>
+      take(
+        hub.GET("/api/v1/devices/{id}/ir-codes", {
+          params: { path: { id: uid }, query: { limit: PAGE, ...(pageParam === "" ? {} : { cursor: pageParam }) } },
+        }),
+      ),
+    initialPageParam: "",
+    getNextPageParam: ({ next_cursor: cursor }) => cursor,
+  });
+  const shown = codes.data?.pages.flatMap(({ data }) => data);
+  return (
+    <Card withBorder>
+      <Title order={2} size="h4" mb="sm">
+        {t("infrared")}
+      </Title>
+      <Stack>
+        <Sources uid={uid} isEmpty={shown?.length === 0} />
+        {codes.isPending && <Waiting />}
+        {codes.isError && <Failed error={codes.error} onRetry={() => void codes.refetch()} />}
+        {shown?.length === 0 && (
+          <Text c="dimmed" size="sm">
+            {t("no_codes")}
+          </Text>
+        )}
+        {shown && shown.length > 0 && <CodeTable uid={uid} codes={shown} />}
+        {codes.hasNextPage && (
+          <Button variant="default" loading={codes.isFetchingNextPage} onClick={() => void codes.fetchNextPage()}>
+            {t("shell:more")}
+          </Button>
+        )}
+      </Stack>
+    </Card>
+  );
+}
+
+const again = (uid: string) => queries.invalidateQueries({ queryKey: ["devices", "one", uid, "ir"] });
+
+/** Learning, and files. */
+function Sources({ uid, isEmpty }: { readonly uid: string; readonly isEmpty: boolean }) {
+  const { t } = useTranslation("device");
+  const learning = useMutation({
+    mutationFn: () =>
+      take(hub.POST("/api/v1/devices/{id}/ir-codes/learn", { params: { path: { id: uid } }, body: { timeout_s: LISTENING_S } })),
+  });
+  const importing = useMutation({
+    mutationFn: async (file: File) => {
+      const text = await file.text();
+      return take(
+        hub.POST("/api/v1/devices/{id}/ir-codes/import", {
+          params: { path: { id: uid } },
+          headers: { "content-type": file.name.endsWith(".json") ? "application/json" : "text/plain" },
+          body: text,
+          // The hub wants the file as it is.
+          bodySerializer: (body: unknown) => String(body),
+        }),
+      );
+    },
+    onSuccess: ({ imported }) => notifications.show({ message: t("imported", { count: imported }) }),
+    onSettled: () => again(uid),
+  });
+  return (
+    <>
+      <Group>
+        <Button variant="default" loading={learning.isPending} onClick={() => learning.mutate()}>
+          {t("learn")}
+        </Button>
+        <FileButton accept=".ir,.json,text/plain" onChange={(file) => file && importing.mutate(file)}>
+          {(props) => (
+            <Button {...props} variant="default" loading={importing.isPending}>
+              {t("import")}
+            </Button>
+          )}
+        </FileButton>
+        {!isEmpty && (
+          <Anchor href={`/api/v1/devices/${uid}/ir-codes/export`} download={`${uid}.ir`} size="sm">
+            {t("export")}
+          </Anchor>
+        )}
+      </Group>
+      {learning.data && (
+        <Text size="sm" role="status">
+          {t("listening", { seconds: LISTENING_S })}
+        </Text>
+      )}
+      {learning.isError && <Failed error={learning.error} />}
+      {importing.isError && <Failed error={importing.error} />}
+    </>
+  );
+}
+
+function CodeTable({ uid, codes }: { readonly uid: string; readonly codes: readonly Code[] }) {
+  const { t } = useTranslation("device");
+  return (
+    <Table.ScrollContainer minWidth={460} type="native" tabIndex={0} role="region" aria-label={t("infrared")}>
+      <Table>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>{t("name")}</Table.Th>
+            <Table.Th>{t("protocol")}</Table.Th>
+            <Table.Th>{t("origin")}</Table.Th>
+            <Table.Th>{t("actions")}</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {codes.map((code) => (
+            <CodeRow key={code.id} uid={uid} code={code} />
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
+  );
+}
+
+function CodeRow({ uid, code }: { readonly uid: string; readonly code: Code }) {
+  const { t } = useTranslation("device");
+  const path = { id: uid, code: code.id };
+  const sending = useMutation({
+    mutationFn: () => take(hub.POST("/api/v1/devices/{id}/ir-codes/{code}/send", { params: { path }, body: {} })),
+    onSuccess: ({ status }) => notifications.show({ message: t(status === "awaiting_confirmation" ? "waiting" : "sent") }),
+    onSettled: () => queries.invalidateQueries({ queryKey: ["devices", "one", uid, "commands"] }),
+  });
+  const removing = useMutation({
+    mutationFn: () => take(hub.DELETE("/api/v1/devices/{id}/ir-codes/{code}", { params: { path }, headers: { "if-match": "*" } })),
+    onSettled: () => again(uid),
+  });
+  const askRemoval = () =>
+    modals.openConfirmModal({
+      title: t("remove_code", { name: code.name }),
+      children: <Text size="sm">{t("remove_code_about")}</Text>,
+      labels: { confirm: t("shell:remove"), cancel: t("shell:cancel") },
+      confirmProps: { color: "red" },
+      closeButtonProps: { "aria-label": t("shell:close") },
+      onConfirm: () => removing.mutate(),
+    });
+  const refusal = sending.error ?? removing.error;
+  return (
+    <Table.Tr>
+      <Table.Td>{code.name}</Table.Td>
+      <Table.Td>{code.written_as?.protocol ?? t("timings", { count: code.timings_count })}</Table.Td>
+      <Table.Td>{t(`origins.${code.source}`)}</Table.Td>
+      <Table.Td>
+        <Group gap="xs">
+          <Button
+            size="compact-xs"
+            loading={sending.isPending}
+            aria-label={t("send_code", { name: code.name })}
+            onClick={() => sending.mutate()}
+          >
+            {t("send")}
+          </Button>
+          <Button
+            size="compact-xs"
+            variant="default"
+            loading={removing.isPending}
+            aria-label={t("remove_code", { name: code.name })}
+            onClick={askRemoval}
+          >
+            {t("shell:remove")}
+          </Button>
+        </Group>
+        {refusal && <Failed error={refusal} />}
+      </Table.Td>
+    </Table.Tr>
+  );
+}

@@ -1,0 +1,189 @@
+import { Button, Card, Checkbox, Group, Stack, Table, Text, Textarea, TextInput, Title } from "@mantine/core";
+import { useForm } from "@mantine/form";
+import { modals } from "@mantine/modals";
+import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { useFormats } from "../../formats.ts";
+import { hub, take } from "../../hub/client.ts";
+import { queries } from "../../hub/queries.ts";
+import type { components } from "../../hub/schema.d.ts";
+import { useAskRemoval } from "../../parts/ask-removal.tsx";
+import { Failed } from "../../parts/failed.tsx";
+import { SecretOnce } from "../../parts/secret-once.tsx";
+import { Waiting } from "../../parts/waiting.tsx";
+
+type Client = components["schemas"]["OauthClient"];
+type Wanted = components["schemas"]["OauthClientRequest"];
+const KEY = ["oauth-clients"];
+const SCOPES = ["devices", "devices.read", "scenes"] as const;
+const PAGE = 20;
+
+/** Programs that people link their account with. */
+export function OauthClients() {
+  const { t } = useTranslation("smart-homes");
+  const query = useInfiniteQuery({
+    queryKey: KEY,
+    queryFn: ({ pageParam }) =>
+      take(hub.GET("/api/v1/oauth-clients", { params: { query: { limit: PAGE, ...(pageParam === "" ? {} : { cursor: pageParam }) } } })),
+    initialPageParam: "",
+    getNextPageParam: ({ next_cursor: cursor }) => cursor,
+  });
+  const settled = { onSuccess: () => queries.invalidateQueries({ queryKey: KEY }) };
+  const make = useMutation({ mutationFn: (body: Wanted) => take(hub.POST("/api/v1/oauth-clients", { body })), ...settled });
+  const rotate = useMutation({
+    mutationFn: (id: string) => take(hub.POST("/api/v1/oauth-clients/{id}/rotate-secret", { params: { path: { id } } })),
+    ...settled,
+  });
+  const shown = rotate.data ?? make.data;
+  const done = (): void => {
+    make.reset();
+    rotate.reset();
+  };
+  const clients = query.data?.pages.flatMap(({ data }) => data);
+  return (
+    <Card withBorder>
+      <Stack gap="sm">
+        <Title order={2} size="h4">
+          {t("clients.title")}
+        </Title>
+        <Text size="sm">{t("clients.about")}</Text>
+        {query.isPending && <Waiting />}
+        {query.isError && <Failed error={query.error} onRetry={() => void query.refetch()} />}
+        {rotate.isError && <Failed error={rotate.error} />}
+        {shown && (
+          <SecretOnce
+            values={[
+              [t("clients.id"), shown.client.client_id],
+              [t("clients.secret"), shown.client_secret],
+            ]}
+            onDone={done}
+          >
+            {rotate.data && t("clients.both")}
+          </SecretOnce>
+        )}
+        {clients?.length === 0 && !shown && <Text size="sm">{t("clients.none")}</Text>}
+        {clients && clients.length > 0 && <ClientTable clients={clients} rotate={rotate.mutate} />}
+        {query.hasNextPage && (
+          <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
+            {t("shell:more")}
+          </Button>
+        )}
+        {clients && !shown && <NewClient isPending={make.isPending} error={make.error} onMake={(body) => make.mutate(body)} />}
+      </Stack>
+    </Card>
+  );
+}
+
+interface TableProps {
+  readonly clients: readonly Client[];
+  readonly rotate: (id: string) => void;
+}
+
+function ClientTable({ clients, rotate }: TableProps) {
+  const { t } = useTranslation("smart-homes");
+  const formats = useFormats();
+  const confirmRemoval = useAskRemoval();
+  const askRotate = ({ client_id: id, name }: Client): void =>
+    void modals.openConfirmModal({
+      title: t("clients.rotate_what", { name }),
+      closeButtonProps: { "aria-label": t("shell:close") },
+      children: <Text size="sm">{t("clients.rotate_about")}</Text>,
+      labels: { confirm: t("clients.rotate"), cancel: t("shell:cancel") },
+      onConfirm: () => rotate(id),
+    });
+  const askRemove = ({ client_id: id, name }: Client): void =>
+    confirmRemoval({
+      name,
+      about: t("clients.remove_about"),
+      async onConfirm() {
+        await take(hub.DELETE("/api/v1/oauth-clients/{id}", { params: { path: { id } } }));
+        await queries.invalidateQueries({ queryKey: KEY });
+      },
+    });
+  return (
+    <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("clients.title"), tabIndex: 0 }}>
+      <Table>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>{t("clients.name")}</Table.Th>
+            <Table.Th>{t("clients.scopes")}</Table.Th>
+            <Table.Th>{t("clients.links")}</Table.Th>
+            <Table.Th>{t("clients.doings")}</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {clients.map((client) => (
+            <Table.Tr key={client.client_id}>
+              <Table.Td>{client.name}</Table.Td>
+              <Table.Td>{formats.list(client.scopes)}</Table.Td>
+              <Table.Td>{formats.number(client.links)}</Table.Td>
+              <Table.Td>
+                <Group gap="xs" wrap="nowrap">
+                  <Button
+                    size="xs"
+                    variant="default"
+                    aria-label={t("clients.rotate_what", { name: client.name })}
+                    onClick={() => askRotate(client)}
+                  >
+                    {t("clients.rotate")}
+                  </Button>
+                  <Button
+                    size="xs"
+                    variant="default"
+                    aria-label={t("shell:removal.title", { name: client.name })}
+                    onClick={() => askRemove(client)}
+                  >
+                    {t("shell:remove")}
+                  </Button>
+                </Group>
+              </Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
+  );
+}
+
+interface NewProps {
+  readonly isPending: boolean;
+  readonly error: unknown;
+  readonly onMake: (body: Wanted) => void;
+}
+
+function NewClient({ isPending, error, onMake }: NewProps) {
+  const { t } = useTranslation("smart-homes");
+  const form = useForm<{ name: string; uris: string; scopes: string[] }>({
+    initialValues: { name: "Alexa", uris: "", scopes: ["devices", "scenes"] },
+    validate: { scopes: (scopes) => (scopes.length === 0 ? t("clients.scope_needed") : null) },
+  });
+  const submit = form.onSubmit(({ name, uris, scopes }) =>
+    onMake({ name, redirect_uris: uris.split(/\s+/).filter((uri) => uri !== ""), scopes: SCOPES.filter((one) => scopes.includes(one)) }),
+  );
+  return (
+    <form onSubmit={submit}>
+      <Stack gap="sm" maw={560}>
+        {error !== null && <Failed error={error} />}
+        <TextInput label={t("clients.name")} required maxLength={60} {...form.getInputProps("name")} />
+        <Textarea
+          label={t("clients.uris")}
+          description={t("clients.uris_about")}
+          required
+          autosize
+          minRows={2}
+          {...form.getInputProps("uris")}
+        />
+        <Checkbox.Group label={t("clients.scopes")} {...form.getInputProps("scopes")}>
+          <Stack gap="xs" mt="xs">
+            {SCOPES.map((scope) => (
+              <Checkbox key={scope} value={scope} label={t(`clients.scope.${scope.replace(".", "_")}`)} />
+            ))}
+          </Stack>
+        </Checkbox.Group>
+        <Button type="submit" loading={isPending} style={{ alignSelf: "flex-start" }}>
+          {t("clients.create")}
+        </Button>
+      </Stack>
+    </form>
+  );
+}

@@ -1,0 +1,134 @@
+import { Button, Group, Stack, Table, Text } from "@mantine/core";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { useFormats } from "../../formats.ts";
+import { hub, take } from "../../hub/client.ts";
+import type { components } from "../../hub/schema.d.ts";
+import { Choice } from "../../parts/choice.tsx";
+import { DeviceFilter } from "../../parts/device-filter.tsx";
+import { Empty } from "../../parts/empty.tsx";
+import { LinkButton } from "../../parts/link-button.tsx";
+import { Page } from "../../parts/page.tsx";
+import { BY_CURSOR, cursorOf, PagedRows } from "../../parts/paged-rows.tsx";
+import { TextLink } from "../../parts/text-link.tsx";
+import { TypedFilter } from "../../parts/typed-filter.tsx";
+import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
+import { EVERY_MS, FILTERS, TaskStatus } from "./task-status.tsx";
+
+type Task = components["schemas"]["Task"];
+const PAGE = 50;
+
+export function TasksPage() {
+  const { t } = useTranslation("tasks");
+  const { filters, set } = useUrlFilters();
+  const status = oneOf(FILTERS, filters["status"]);
+  const { device, tag } = filters;
+  const asked = { ...(status && { status }), ...(device && { device }), ...(tag && { tag }) };
+  const query = useInfiniteQuery({
+    queryKey: ["tasks", "list", asked],
+    queryFn: ({ pageParam }) => take(hub.GET("/api/v1/tasks", { params: { query: { ...asked, ...cursorOf(pageParam), limit: PAGE } } })),
+    refetchInterval: EVERY_MS,
+    ...BY_CURSOR,
+  });
+  const isFiltered = Object.keys(asked).length > 0;
+  return (
+    <Page title={t("title")} about={t("about")} actions={<InboxButton />}>
+      <Group align="flex-end">
+        <Choice
+          label={t("status")}
+          values={FILTERS.map((value) => ({ value, label: t(`statuses.${value}`) }))}
+          value={status}
+          onChange={(value) => set({ status: value })}
+        />
+        <DeviceFilter
+          label={t("device")}
+          placeholder={t("shell:all")}
+          clearLabel={t("shell:all")}
+          value={device ?? ""}
+          onChange={(uid) => set({ device: uid })}
+        />
+        <TypedFilter label={t("tag")} value={tag} onChange={(value) => set({ tag: value })} />
+      </Group>
+      <PagedRows
+        query={query}
+        empty={
+          <Empty
+            title={t(isFiltered ? "none_matches" : "none")}
+            action={
+              isFiltered ? (
+                <Button variant="default" onClick={() => set({ status: "", device: "", tag: "" })}>
+                  {t("all_tasks")}
+                </Button>
+              ) : (
+                <LinkButton to="/devices">{t("to_devices")}</LinkButton>
+              )
+            }
+          >
+            {t("none_about")}
+          </Empty>
+        }
+      >
+        {(tasks) => <TaskTable tasks={tasks} />}
+      </PagedRows>
+    </Page>
+  );
+}
+
+function InboxButton() {
+  const { t } = useTranslation("tasks");
+  const { data } = useQuery({
+    queryKey: ["tasks", "counts"],
+    queryFn: () => take(hub.GET("/api/v1/tasks/metrics")),
+    refetchInterval: EVERY_MS,
+  });
+  const count = data?.data.find(({ status }) => status === "awaiting_confirmation")?.count ?? 0;
+  return (
+    <LinkButton to="/tasks/inbox" variant={count > 0 ? "filled" : "default"}>
+      {count > 0 ? t("inbox_of", { count }) : t("inbox")}
+    </LinkButton>
+  );
+}
+
+function TaskTable({ tasks }: { readonly tasks: readonly Task[] }) {
+  const { t } = useTranslation("tasks");
+  const formats = useFormats();
+  return (
+    <Table.ScrollContainer minWidth={640} type="native" scrollAreaProps={{ "aria-label": t("title"), tabIndex: 0 }}>
+      <Table highlightOnHover>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>{t("task")}</Table.Th>
+            <Table.Th>{t("device")}</Table.Th>
+            <Table.Th>{t("status")}</Table.Th>
+            <Table.Th>{t("attempts")}</Table.Th>
+            <Table.Th>{t("made")}</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {tasks.map((task) => (
+            <Table.Tr key={task.id}>
+              <Table.Td>
+                <TextLink to="/tasks/$id" params={{ id: task.id }} size="sm">
+                  {task.name}
+                </TextLink>
+              </Table.Td>
+              <Table.Td>
+                <TextLink to="/devices/$id" params={{ id: task.device_uid }} size="sm">
+                  {task.device_uid}
+                </TextLink>
+              </Table.Td>
+              <Table.Td>
+                <Stack gap={0} align="flex-start">
+                  <TaskStatus status={task.status} />
+                  {task.error !== null && <Text size="xs">{task.error}</Text>}
+                </Stack>
+              </Table.Td>
+              <Table.Td>{formats.number(task.attempt)}</Table.Td>
+              <Table.Td>{formats.ago(task.created_at)}</Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
+  );
+}

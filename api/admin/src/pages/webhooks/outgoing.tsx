@@ -1,0 +1,153 @@
+import { Anchor, Badge, Button, Card, Stack, Table, TagsInput, TextInput, Title } from "@mantine/core";
+import { useForm } from "@mantine/form";
+import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import { useFormats } from "../../formats.ts";
+import { hub, take } from "../../hub/client.ts";
+import { queries } from "../../hub/queries.ts";
+import type { components } from "../../hub/schema.d.ts";
+import { Empty } from "../../parts/empty.tsx";
+import { Failed } from "../../parts/failed.tsx";
+import { SecretOnce } from "../../parts/secret-once.tsx";
+import { Waiting } from "../../parts/waiting.tsx";
+
+type Webhook = components["schemas"]["Webhook"];
+const KEY = ["webhooks", "list"];
+const PAGE = 50;
+/** Proposals: the hub knows the rest. */
+const PATTERNS = [
+  "*",
+  "device.*",
+  "device.online",
+  "device.offline",
+  "sensor.*",
+  "command.*",
+  "command.failed",
+  "automation.*",
+  "schedule.*",
+  "alert.*",
+  "alert.raised",
+  "alert.resolved",
+  "bridge.*",
+  "scene.*",
+  "task.*",
+  "custom.*",
+];
+
+/** Where events are sent to. */
+export function Outgoing() {
+  const { t } = useTranslation("webhooks");
+  const query = useInfiniteQuery({
+    queryKey: KEY,
+    queryFn: ({ pageParam }) =>
+      take(hub.GET("/api/v1/webhooks", { params: { query: { limit: PAGE, ...(pageParam === "" ? {} : { cursor: pageParam }) } } })),
+    initialPageParam: "",
+    getNextPageParam: ({ next_cursor: cursor }) => cursor,
+  });
+  const webhooks = query.data?.pages.flatMap(({ data }) => data);
+  return (
+    <Stack>
+      {query.isPending && <Waiting />}
+      {query.isError && <Failed error={query.error} onRetry={() => void query.refetch()} />}
+      {webhooks?.length === 0 && <Empty title={t("none")}>{t("none_about")}</Empty>}
+      {webhooks && webhooks.length > 0 && <WebhookTable webhooks={webhooks} />}
+      {query.hasNextPage && (
+        <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
+          {t("shell:more")}
+        </Button>
+      )}
+      {webhooks && <NewWebhook />}
+    </Stack>
+  );
+}
+
+function WebhookTable({ webhooks }: { readonly webhooks: readonly Webhook[] }) {
+  const { t } = useTranslation("webhooks");
+  const formats = useFormats();
+  return (
+    <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("tab.out"), tabIndex: 0 }}>
+      <Table highlightOnHover>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>{t("name")}</Table.Th>
+            <Table.Th>{t("goes_to")}</Table.Th>
+            <Table.Th>{t("events")}</Table.Th>
+            <Table.Th>{t("state")}</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {webhooks.map((webhook) => (
+            <Table.Tr key={webhook.id}>
+              <Table.Td>
+                <Anchor component={Link} to="/webhooks/$id" params={{ id: webhook.id } as never}>
+                  {webhook.name}
+                </Anchor>
+              </Table.Td>
+              <Table.Td>{URL.parse(webhook.url)?.host ?? webhook.url}</Table.Td>
+              <Table.Td>{formats.list(webhook.events)}</Table.Td>
+              <Table.Td>
+                <WebhookState webhook={webhook} />
+              </Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
+  );
+}
+
+export function WebhookState({ webhook }: { readonly webhook: Webhook }) {
+  const { t } = useTranslation("webhooks");
+  const state = webhook.is_active ? (webhook.failing_since === null ? "on" : "failing") : "off";
+  return (
+    <Badge variant="dot" color={{ on: "teal", failing: "red", off: "gray" }[state]}>
+      {t(`states.${state}`)}
+    </Badge>
+  );
+}
+
+function NewWebhook() {
+  const { t } = useTranslation("webhooks");
+  const form = useForm<{ name: string; url: string; events: string[] }>({
+    initialValues: { name: "", url: "", events: [] },
+    validate: { events: (events) => (events.length === 0 ? t("event_needed") : null) },
+  });
+  const make = useMutation({
+    mutationFn: (body: typeof form.values) => take(hub.POST("/api/v1/webhooks", { body })),
+    async onSuccess() {
+      form.reset();
+      await queries.invalidateQueries({ queryKey: KEY });
+    },
+  });
+  return (
+    <Card withBorder maw={560}>
+      <form onSubmit={form.onSubmit((values) => make.mutate(values))}>
+        <Stack gap="sm">
+          <Title order={2} size="h4">
+            {t("make")}
+          </Title>
+          {make.isError && <Failed error={make.error} />}
+          {make.data && (
+            <SecretOnce values={[[t("secret"), make.data.secret]]} onDone={make.reset}>
+              {t("secret_about")}
+            </SecretOnce>
+          )}
+          <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />
+          <TextInput label={t("url")} description={t("url_about")} type="url" required maxLength={2_048} {...form.getInputProps("url")} />
+          <TagsInput
+            label={t("events")}
+            description={t("events_about")}
+            withAsterisk
+            data={PATTERNS}
+            acceptValueOnBlur
+            {...form.getInputProps("events")}
+          />
+          <Button type="submit" loading={make.isPending} style={{ alignSelf: "flex-start" }}>
+            {t("make")}
+          </Button>
+        </Stack>
+      </form>
+    </Card>
+  );
+}

@@ -1,0 +1,129 @@
+import { Alert, Button, Card, Group, Stack, Switch, Text, Title } from "@mantine/core";
+import { modals } from "@mantine/modals";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useNavigate, useParams } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import { useFormats } from "../../formats.ts";
+import { hub, take } from "../../hub/client.ts";
+import { queries } from "../../hub/queries.ts";
+import type { components } from "../../hub/schema.d.ts";
+import { Asked } from "../../parts/asked.tsx";
+import { useAskRemoval } from "../../parts/ask-removal.tsx";
+import { Copied } from "../../parts/copied.tsx";
+import { Failed } from "../../parts/failed.tsx";
+import { Page } from "../../parts/page.tsx";
+import { SecretOnce } from "../../parts/secret-once.tsx";
+import { Deliveries } from "./deliveries.tsx";
+import { WebhookState } from "./outgoing.tsx";
+
+type Webhook = components["schemas"]["Webhook"];
+const EVERY_MS = 5_000;
+/** One field alone is set, whatever the others are by now. */
+const WHATEVER = { "if-match": "*" };
+
+export function WebhookPage() {
+  const { id } = useParams({ from: "/shell/webhooks/$id" });
+  const query = useQuery({
+    queryKey: ["webhooks", "one", id],
+    queryFn: async () => (await take(hub.GET("/api/v1/webhooks/{id}", { params: { path: { id } } }))).webhook,
+    refetchInterval: EVERY_MS,
+  });
+  return <Asked query={query}>{(webhook) => <Shown webhook={webhook} />}</Asked>;
+}
+
+function Shown({ webhook }: { readonly webhook: Webhook }) {
+  const { t } = useTranslation("webhooks");
+  const formats = useFormats();
+  return (
+    <Page title={webhook.name} about={formats.list(webhook.events)} actions={<WebhookState webhook={webhook} />}>
+      <Stack>
+        <Card withBorder>
+          <Stack gap="sm">
+            <Title order={2} size="h4">
+              {t("sending")}
+            </Title>
+            <Copied label={t("url")} value={webhook.url} />
+            <Troubles webhook={webhook} />
+            <Doings webhook={webhook} />
+          </Stack>
+        </Card>
+        <Deliveries webhook={webhook} />
+      </Stack>
+    </Page>
+  );
+}
+
+function Troubles({ webhook }: { readonly webhook: Webhook }) {
+  const { t } = useTranslation("webhooks");
+  const formats = useFormats();
+  const told = [
+    webhook.disabled_reason !== null && t(`disabled.${webhook.disabled_reason}`),
+    webhook.failing_since !== null && t("failing", { count: webhook.failure_count, when: formats.ago(webhook.failing_since) }),
+    webhook.dropped > 0 && t("dropped", { number: formats.number(webhook.dropped) }),
+  ].filter((text) => text !== false);
+  return told.map((text) => (
+    <Alert key={text} color="yellow" role="status">
+      {text}
+    </Alert>
+  ));
+}
+
+function Doings({ webhook: { id, name, is_active: isActive } }: { readonly webhook: Webhook }) {
+  const { t } = useTranslation("webhooks");
+  const navigate = useNavigate();
+  const confirmRemoval = useAskRemoval();
+  const onSettled = () => queries.invalidateQueries({ queryKey: ["webhooks"] });
+  const path = { path: { id } };
+  const toggle = useMutation({
+    mutationFn: (wanted: boolean) =>
+      take(hub.PATCH("/api/v1/webhooks/{id}", { params: { ...path, header: WHATEVER }, body: { is_active: wanted } })),
+    onSettled,
+  });
+  const test = useMutation({ mutationFn: () => take(hub.POST("/api/v1/webhooks/{id}/test", { params: path })), onSettled });
+  const rotate = useMutation({ mutationFn: () => take(hub.POST("/api/v1/webhooks/{id}/rotate-secret", { params: path })), onSettled });
+  const askRotate = (): void =>
+    void modals.openConfirmModal({
+      title: t("rotate"),
+      closeButtonProps: { "aria-label": t("shell:close") },
+      children: <Text size="sm">{t("rotate_about")}</Text>,
+      labels: { confirm: t("rotate"), cancel: t("shell:cancel") },
+      onConfirm: () => rotate.mutate(),
+    });
+  const askRemove = (): void =>
+    confirmRemoval({
+      name,
+      about: t("remove_about"),
+      async onConfirm() {
+        await take(hub.DELETE("/api/v1/webhooks/{id}", { params: { ...path, header: WHATEVER } }));
+        await navigate({ to: "/webhooks" });
+      },
+    });
+  const failed = [toggle, test, rotate].find(({ isError }) => isError);
+  return (
+    <>
+      {failed && <Failed error={failed.error} />}
+      {rotate.data && (
+        <SecretOnce values={[[t("secret"), rotate.data.secret]]} onDone={rotate.reset}>
+          {t("both")}
+        </SecretOnce>
+      )}
+      <Group gap="sm">
+        <Switch
+          label={t("active")}
+          checked={toggle.isPending ? toggle.variables : isActive}
+          disabled={toggle.isPending}
+          onChange={({ currentTarget }) => toggle.mutate(currentTarget.checked)}
+        />
+        <Button size="xs" loading={test.isPending} disabled={!isActive} onClick={() => test.mutate()}>
+          {t("test")}
+        </Button>
+        <Button size="xs" variant="default" loading={rotate.isPending} onClick={askRotate}>
+          {t("rotate")}
+        </Button>
+        <Button size="xs" variant="default" onClick={askRemove}>
+          {t("shell:remove")}
+        </Button>
+      </Group>
+    </>
+  );
+}

@@ -1,0 +1,24 @@
+import { useNavigate, useSearch } from "@tanstack/react-router";
+
+export interface UrlFilters {
+  readonly filters: Readonly<Record<string, string | undefined>>;
+  readonly set: (change: Readonly<Record<string, string | undefined>>) => void;
+}
+
+/** In the URL: a page that is sent to somebody shows the same. What is "" is not asked for. */
+export function useUrlFilters(): UrlFilters {
+  const filters = useSearch({ strict: false }) as Record<string, string | undefined>;
+  const navigate = useNavigate();
+  return {
+    filters,
+    set(change) {
+      const changed = (before: object): object =>
+        Object.fromEntries(Object.entries({ ...before, ...change }).filter(([, value]) => value !== "" && value !== undefined));
+      void navigate({ to: ".", search: changed as never, replace: true });
+    },
+  };
+}
+
+/** One of those that there are; what somebody has typed into the URL else is none. */
+export const oneOf = <T extends string>(values: readonly T[], value: string | undefined): T | undefined =>
+  values.find((one) => one === value);

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { assertAccessible, startConsole, type TestConsole } from "../../support/console.ts";
+import { chromiumMissing } from "../../support/services.ts";
+
+const FLIPPER = `Filetype: IR signals file
+Version: 1
+#
+name: Power
+type: parsed
+protocol: NEC
+address: 04 00 00 00
+command: 08 00 00 00
+`;
+
+describe("one device in the console", { skip: chromiumMissing() }, () => {
+  let console: TestConsole;
+  let uid: string;
+  before(async () => {
+    console = await startConsole();
+    const capabilities = { ir: true, relays: 1, sensors: [{ key: "temperature", unit: "°C" }] };
+    ({ uid } = await console.hub.api.addDevice({ name: "Lounge", device_class: "hybrid", capabilities }));
+  });
+  after(() => console[Symbol.asyncDispose]());
+
+  for (const look of [{}, { language: "de", scheme: "dark", width: 320, height: 640 }] as const)
+    test(`each part holds, ${"scheme" in look ? "dark on a small phone" : "light on a desk"}`, async () => {
+      await using visit = await console.open(`/devices/${uid}`, look);
+      const { page } = visit;
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      const tabs = page.getByRole("tab");
+      for (let at = 0; at < (await tabs.count()); at++) {
+        await tabs.nth(at).click();
+        await page.getByRole("tabpanel").getByRole("heading", { level: 2 }).first().waitFor();
+        await assertAccessible(page);
+        await visit.assertFits();
+      }
+    });
+
+  test("is renamed", async () => {
+    await using visit = await console.open(`/devices/${uid}?tab=settings`);
+    const { page } = visit;
+    await page.getByRole("textbox", { name: "Name" }).fill("Salon");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("heading", { level: 1, name: "Salon" }).waitFor();
+    const switched = page.waitForResponse((answer) => answer.url().endsWith("/exposure") && answer.request().method() === "PATCH");
+    await page.getByRole("switch", { name: "HomeKit" }).click({ force: true });
+    assert.equal((await switched).status(), 200);
+  });
+
+  test("says what a sensor measures in", async () => {
+    await using visit = await console.open(`/devices/${uid}?tab=units`);
+    const { page } = visit;
+    await page.getByRole("button", { name: "Change temperature" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("textbox", { name: "Name" }).fill("By the window");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("cell", { name: "By the window" }).waitFor();
+  });
+
+  test("takes over a file of infrared codes, and loses one that is removed", async () => {
+    await using visit = await console.open(`/devices/${uid}?tab=infrared`);
+    const { page } = visit;
+    await page.locator("input[type=file]").setInputFiles({ name: "tv.ir", mimeType: "text/plain", buffer: Buffer.from(FLIPPER) });
+    await page.getByRole("cell", { name: "Power", exact: true }).waitFor();
+    await page.getByRole("button", { name: "Remove Power" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Remove", exact: true }).click();
+    await page.getByText("It has no code yet.").waitFor();
+  });
+
+  test("shows a new token once, and revokes it", async () => {
+    await using visit = await console.open(`/devices/${uid}?tab=access`);
+    const { page } = visit;
+    await page.getByRole("button", { name: "Give it a new token" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Give it a new token" }).click();
+    await page.getByRole("dialog", { name: "New credentials" }).getByRole("button", { name: "Copy Token" }).waitFor();
+    await page.keyboard.press("Escape");
+    const valid = page.getByRole("row", { name: /Token Valid/ });
+    await valid.getByRole("button", { name: "Revoke" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+    await valid.waitFor({ state: "detached" });
+  });
+
+  test("is removed when its name was typed", async () => {
+    const { uid: other } = await console.hub.api.addDevice({ name: "Shed" });
+    await using visit = await console.open(`/devices/${other}?tab=settings`);
+    const { page } = visit;
+    await page.getByRole("button", { name: "Remove the device" }).click();
+    const remove = page.getByRole("dialog").getByRole("button", { name: "Remove", exact: true });
+    assert.equal(await remove.isDisabled(), true);
+    await page.getByRole("textbox", { name: "Type Shed to remove it" }).fill("Shed");
+    await remove.click();
+    await page.getByRole("heading", { level: 1, name: "Devices" }).waitFor();
+    assert.equal((await console.hub.api.call("GET", `/api/v1/devices/${other}`)).status, 404);
+  });
+});
