@@ -40,6 +40,8 @@ const minutes = times.chain((some) =>
     .map((rows) =>
       sorted(some).map((ts, index): Period => {
         const [v_n, more, v_min, v_max, v_sum, [first_v, first_json], [last_v, last_json]] = rows[index] as (typeof rows)[number];
+        // Of one reading, first and last are that one.
+        if (v_n + more === 1) return reading(ts, v_n === 1 ? v_min : first_json);
         const numbers = v_n === 0 ? { v_min: null, v_max: null, v_sum: null } : { v_min, v_max, v_sum };
         return { ts, n: v_n + more, v_n, ...numbers, first_v, first_json, last_v, last_json };
       }),
