@@ -53,7 +53,11 @@ async function main(): Promise<number> {
   const interrupted = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => interrupted.abort(name));
   try {
-    const job = { limits: limitsOf(options), env: testEnvironment(scratch, options.minutes), signal: interrupted.signal };
+    const job = {
+      limits: limitsOf(options),
+      env: testEnvironment(scratch, options.soak ? options.minutes : undefined),
+      signal: interrupted.signal,
+    };
     await using databases = files.length > MANY_FILES ? await openDatabases() : undefined;
     const results = await runAll(files, options.concurrency, { job, databases });
     const failed = summarise(results, { ...options, totalMs: performance.now() - startedAt });
@@ -120,7 +124,7 @@ function limitsOf({ soak, minutes, limitS }: Options): FileLimits {
 }
 
 /** Nothing of the developer's own hub reaches the tests; `node` is the one that runs this. */
-function testEnvironment(scratch: string, minutes: number): NodeJS.ProcessEnv {
+function testEnvironment(scratch: string, minutes: number | undefined): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(
     ([name]) => !/^(HEXA_|DATABASE_URL|JWT_SECRET|DEVICE_PROVISION_KEY|ENFORCE_HTTPS|TRUST_PROXY|NODE_TEST)/.test(name),
   );
@@ -129,7 +133,7 @@ function testEnvironment(scratch: string, minutes: number): NodeJS.ProcessEnv {
     ...Object.fromEntries(own),
     PATH: folders.join(path.delimiter),
     TMPDIR: scratch,
-    SOAK_MINUTES: String(minutes),
+    ...(minutes === undefined ? {} : { SOAK_MINUTES: String(minutes) }),
     NO_COLOR: "1",
     NODE_COMPILE_CACHE: COMPILE_CACHE,
   };

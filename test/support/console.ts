@@ -61,11 +61,11 @@ export async function assertAccessible(page: Page): Promise<void> {
 }
 
 /**
- * Nothing that a program can find is wrong with the page: dark, in German, on a small phone; with HEXA_TEST_LOOKS=all also light, in English, on a
+ * Nothing that a program can find is wrong with the page: dark, in German, on a small phone; in a soak also light, in English, on a
  * desk, and with texts that are longer than any. `until` resolves when it is there.
  */
 export async function assertPageHolds(console: TestConsole, path: string, until: (page: Page) => Promise<unknown>): Promise<void> {
-  for (const { language, scheme, ...size } of process.env["HEXA_TEST_LOOKS"] === "all" ? LOOKS : LOOKS.slice(0, 1)) {
+  for (const { language, scheme, ...size } of process.env["SOAK_MINUTES"] === undefined ? LOOKS.slice(0, 1) : LOOKS) {
     await using visit = await console.open(path, { language, scheme, ...size });
     await until(visit.page);
     await assertAccessible(visit.page);
