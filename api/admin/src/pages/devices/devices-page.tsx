@@ -123,7 +123,7 @@ function DeviceTable({ devices }: { readonly devices: readonly Device[] }) {
   const { t } = useTranslation("devices");
   const formats = useFormats();
   return (
-    <Table.ScrollContainer minWidth={520} type="native" scrollAreaProps={{ "aria-label": t("table") }}>
+    <Table.ScrollContainer minWidth={520} type="native" role="region" aria-label={t("table")} tabIndex={0}>
       <Table highlightOnHover stickyHeader>
         <Table.Thead>
           <Table.Tr>
