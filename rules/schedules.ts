@@ -39,6 +39,8 @@ interface TimerPayload {
   readonly scheduled_for: string;
 }
 
+/** A node's clock, and the time that its transaction waits for the database, make its `now` this much older than another's at most. */
+const BEHIND_MS = 5_000;
 /** Whoever changes a schedule is done by then. */
 const BUSY_MS = 250;
 const PAGE = 200;
@@ -96,8 +98,11 @@ class WaitingSchedules implements ScheduleControl<Db> {
       const page = await waitingSchedules(trx, { now, after, limit: PAGE });
       const moved = page.items.flatMap((stored) => {
         const planned = this.#read(stored);
-        const next = planned && nextTime(planned, now);
-        return planned && next !== undefined && next !== timeOf(stored.nextRunAt) ? [{ planned, next }] : [];
+        const awaited = timeOf(stored.nextRunAt);
+        // Another node may have run the times of the last moment already: they stay as they are, and are not run again.
+        const isLate = planned && awaited !== undefined && (nextTime(planned, now + BEHIND_MS) ?? awaited) < awaited;
+        const next = isLate ? nextTime(planned, now) : undefined;
+        return planned && next !== undefined ? [{ planned, next }] : [];
       });
       const freed = moved.filter(({ planned }) => followsRealTime(planned.recurrence)).map(({ planned }) => planned.id);
       await freeTimes(trx, freed, now);

@@ -58,6 +58,8 @@ export class Link implements AsyncDisposable {
   readonly #readUntil = new Map<string, number>();
   readonly #running: Promise<void>;
   #told: Map<string, ToldEndpoint> | undefined;
+  /** Devices that are being told of: they wait until Amazon has them. */
+  #underWay = 0;
   #isSynced = false;
   #rights: Access = organizationAccess("", NO_PERMISSIONS);
   #following: Following | undefined;
@@ -119,7 +121,7 @@ export class Link implements AsyncDisposable {
     const { grant } = this;
     if (grant.status === "failed" && grant.error?.code !== CLIENT_REFUSED) return;
     const { signal } = this.#closing;
-    using _queue = this.#context.watch.queue("alexa", () => this.#dirty.size);
+    using _queue = this.#context.watch.queue("alexa", () => this.#dirty.size + this.#underWay);
     using following = await this.#context.homes.follow(grant.organizationId, (change) => this.#homeChanged(change));
     this.#following = following;
     for (const id of following.home.keys()) this.note(id);
@@ -170,11 +172,13 @@ export class Link implements AsyncDisposable {
     const now = performance.now();
     const due = [...this.#dirty].filter(([, at]) => at <= now).slice(0, AT_ONCE);
     for (const [id] of due) this.#dirty.delete(id);
+    this.#underWay = due.length;
     const done = await Promise.allSettled(due.map(([id]) => this.#report(id)));
     const failed = done.flatMap((one, index) =>
       one.status === "rejected" ? [{ reason: one.reason as unknown, id: due[index]?.[0] }] : [],
     );
     for (const { id } of failed) if (id !== undefined && !this.#dirty.has(id)) this.#dirty.set(id, now);
+    this.#underWay = 0;
     const worst = failed.find(({ reason }) => reason instanceof AmazonError && reason.kind === "ended") ?? failed[0];
     if (worst) throw worst.reason;
     return due.length > 0;

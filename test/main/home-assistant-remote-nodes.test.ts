@@ -95,13 +95,14 @@ describe("a broker elsewhere and two nodes", { skip: clusterMissing() ?? mosquit
     const gone = await hub.api.addDevice({ name: "Gone", capabilities: RELAY });
     await until(() => discoveryOf(gone.uid) && discoveryOf(lamp.uid), { what: "both told" });
 
-    // Its acknowledgement is on the way when the line breaks and the node dies.
+    // Its acknowledgement is on the way when the node dies, and the line with it.
     line.slow({ delayMs: 1_000 });
     await set("TOGGLE");
     await until(() => device.executed.length === 1, { what: "the command" });
+    const killed = dying.kill9();
     line.refuse();
     line.cut();
-    await dying.kill9();
+    await killed;
     await until(() => said.at(-1) === "offline", { what: "the last will" });
     const { status, last_error: error } = await bridgeAt(hub.api);
     assert.deepEqual([status, error?.code], ["waiting", "unavailable"]);

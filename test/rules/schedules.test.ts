@@ -290,4 +290,22 @@ forEachEngine(({ engine, test }) => {
     second.timers.begin();
     await ended(second, id, length + 2);
   });
+
+  test("a hub that starts a moment behind another does not run again what that has run", async (db) => {
+    const clock = { aheadMs: 0 };
+    const id = await (async () => {
+      await using first = await startScene(db, () => Date.now() + clock.aheadMs);
+      const made = await first.make({ recurrence: EVERY_SECOND });
+      first.timers.begin();
+      await ended(first, made, 2);
+      clock.aheadMs = Date.parse((await first.find(made)).nextRunAt ?? "") - 1_100 - Date.now();
+      return made;
+    })();
+    await using second = await startScene(db, () => Date.now() + clock.aheadMs);
+    const { length } = await second.runs(id);
+    second.timers.begin();
+    const times = (await ended(second, id, length + 2)).map(({ scheduledFor }) => scheduledFor);
+    assert.ok(!times.includes(null));
+    assert.equal(new Set(times).size, times.length);
+  });
 });
