@@ -227,11 +227,16 @@ test("a claim that Redis took and whose answer was lost ends the former connecti
     await a.connect(clientId, round);
     // What is asked now is still executed; no byte of an answer comes back.
     line.tear(0);
+    const { nodeId } = b.node.cluster;
+    // On a machine that is busy for seconds the others declare it dead meanwhile: all that it had claimed is void then.
+    const isDead = (): boolean => b.node.cluster.nodeId !== nodeId;
     await b.connect(clientId, round);
-    isLost = (await askRedis(own, `GET hexa:session:${clientId}`)).includes(b.node.cluster.nodeId);
+    const isTaken = (await askRedis(own, `GET hexa:session:${clientId}`)).includes(nodeId);
     line.mend();
-    await until(() => !a.open.has(clientId), { what: "the former connection to end" });
+    await until(() => !a.open.has(clientId) || isDead(), { what: "the former connection to end" });
+    if (isDead()) continue;
     assert.equal(b.open.get(clientId)?.claim.isCurrent, true);
+    isLost = isTaken;
   }
   assert.ok(isLost, "an answer was lost");
 });
