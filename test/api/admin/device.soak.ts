@@ -85,10 +85,10 @@ describe("one device in the console", { skip: chromiumMissing() }, () => {
     const { uid: other } = await console.hub.api.addDevice({ name: "Shed" });
     await using visit = await console.open(`/devices/${other}?tab=settings`);
     const { page } = visit;
-    await page.getByRole("button", { name: "Remove the device" }).click();
+    await page.getByRole("button", { name: "Remove Shed?" }).click();
     const remove = page.getByRole("dialog").getByRole("button", { name: "Remove", exact: true });
     assert.equal(await remove.isDisabled(), true);
-    await page.getByRole("textbox", { name: "Type Shed to remove it" }).fill("Shed");
+    await page.getByRole("textbox", { name: "Type Shed to confirm" }).fill("Shed");
     await remove.click();
     await page.getByRole("heading", { level: 1, name: "Devices" }).waitFor();
     assert.equal((await console.hub.api.call("GET", `/api/v1/devices/${other}`)).status, 404);

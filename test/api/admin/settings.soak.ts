@@ -26,7 +26,7 @@ describe("settings in the console", { skip: chromiumMissing() }, () => {
     await page.getByRole("textbox", { name: "Name" }).fill("Pantry");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByRole("list", { name: "Rooms of Home" }).getByText("Pantry").waitFor();
-    await page.getByRole("button", { name: "Remove: Pantry" }).click();
+    await page.getByRole("button", { name: "Remove Pantry?" }).click();
     await page.getByRole("textbox").fill("Pantry");
     await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
     await page.getByText("There is no room yet.").waitFor();

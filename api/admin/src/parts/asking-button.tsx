@@ -1,7 +1,7 @@
-import { Button, Group, Modal, Stack, TextInput } from "@mantine/core";
+import { Button, Group, Modal, Stack } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useMutation } from "@tanstack/react-query";
-import { type ReactNode, useState } from "react";
+import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Failed } from "./failed.tsx";
 
@@ -10,8 +10,6 @@ interface AskingButtonProps {
   readonly label: string;
   /** What it is, where a column of buttons has the same label. */
   readonly what: string;
-  /** Has to be typed: for what does not come back. */
-  readonly typed?: string;
   readonly onRemove: () => Promise<unknown>;
   /** What follows from it. */
   readonly children: ReactNode;
@@ -40,9 +38,8 @@ export function AskingButton(props: AskingButtonProps) {
   );
 }
 
-function Question({ label, typed, onRemove, children, onClose }: AskingButtonProps & { readonly onClose: () => void }) {
+function Question({ label, onRemove, children, onClose }: AskingButtonProps & { readonly onClose: () => void }) {
   const { t } = useTranslation();
-  const [text, setText] = useState("");
   const removal = useMutation({ mutationFn: onRemove, onSuccess: onClose });
   return (
     <form
@@ -53,21 +50,12 @@ function Question({ label, typed, onRemove, children, onClose }: AskingButtonPro
     >
       <Stack>
         <div>{children}</div>
-        {typed !== undefined && (
-          <TextInput
-            label={t("type_name", { name: typed })}
-            value={text}
-            autoComplete="off"
-            data-autofocus
-            onChange={({ currentTarget }) => setText(currentTarget.value)}
-          />
-        )}
         {removal.isError && <Failed error={removal.error} />}
         <Group justify="flex-end">
           <Button variant="default" onClick={onClose}>
             {t("cancel")}
           </Button>
-          <Button type="submit" color="red" loading={removal.isPending} disabled={typed !== undefined && text.trim() !== typed}>
+          <Button type="submit" color="red" loading={removal.isPending}>
             {label}
           </Button>
         </Group>

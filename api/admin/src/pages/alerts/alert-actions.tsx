@@ -37,7 +37,9 @@ export function AlertActions({ alert: { id, title, status } }: { readonly alert:
         size="compact-sm"
         variant="default"
         loading={resolve.isPending}
-        onClick={() => confirm({ title: t("resolve"), about: t("resolve_about", { title }), onYes: () => resolve.mutate(undefined) })}
+        onClick={() =>
+          confirm({ title: t("resolve"), about: t("resolve_about", { title }), color: "red", onYes: () => resolve.mutate(undefined) })
+        }
         aria-label={t("resolve_it", { title })}
       >
         {t("resolve")}

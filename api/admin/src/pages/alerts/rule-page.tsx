@@ -8,9 +8,9 @@ import { ifMatch, takeTagged } from "../../hub/tagged.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
 import { Page } from "../../parts/page.tsx";
 import { useChange } from "../../parts/change.tsx";
+import { Removal } from "../../parts/removal.tsx";
 import { RestoreButton } from "../../parts/restore-button.tsx";
 import { inWords } from "./condition.ts";
 import { RuleForm } from "./rule-form.tsx";
@@ -68,9 +68,7 @@ function Shown({ rule, tag }: ShownProps) {
     <Page
       title={rule.name}
       about={inWords(t, rule.condition)}
-      actions={
-        <ConfirmRemoval name={rule.name} remove={() => take(hub.DELETE("/api/v1/alert-rules/{id}", path))} onRemoved={() => void leave()} />
-      }
+      actions={<Removal name={rule.name} remove={() => take(hub.DELETE("/api/v1/alert-rules/{id}", path))} onRemoved={leave} />}
     >
       <Stack>
         <RuleForm key={rule.version} initial={valuesOf(rule)} error={save.error} isPending={save.isPending} onSave={save.mutate} />

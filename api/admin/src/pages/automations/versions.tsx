@@ -1,5 +1,4 @@
 import { Badge, Button, Card, Code, Group, Stack, Table, Text, Title } from "@mantine/core";
-import { modals } from "@mantine/modals";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
@@ -10,6 +9,7 @@ import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { ifMatch } from "../../hub/tagged.ts";
 import { Asked } from "../../parts/asked.tsx";
+import { useConfirm } from "../../parts/confirm.tsx";
 import { Failed, useErrorWords } from "../../parts/failed.tsx";
 import { Waiting } from "../../parts/waiting.tsx";
 import type { One } from "./automation.ts";
@@ -101,6 +101,7 @@ function VersionTable({ id, tag, versions, present }: VersionTableProps) {
 function VersionDoings({ id, tag, version }: { readonly id: string; readonly tag: string; readonly version: number }) {
   const { t } = useTranslation("automations");
   const words = useErrorWords();
+  const confirm = useConfirm();
   const navigate = useNavigate({ from: "/automations/$id" });
   const restore = useMutation({
     mutationFn: () =>
@@ -115,13 +116,7 @@ function VersionDoings({ id, tag, version }: { readonly id: string; readonly tag
     onSettled: () => queries.invalidateQueries({ queryKey: ["automations"] }),
   });
   const ask = () =>
-    modals.openConfirmModal({
-      title: t("restore_version", { version }),
-      children: <Text size="sm">{t("restore_about")}</Text>,
-      labels: { confirm: t("restore"), cancel: t("shell:cancel") },
-      closeButtonProps: { "aria-label": t("shell:close") },
-      onConfirm: () => restore.mutate(),
-    });
+    confirm({ title: t("restore_version", { version }), about: t("restore_about"), label: t("restore"), onYes: () => restore.mutate() });
   return (
     <Group gap="xs" wrap="nowrap">
       <Button

@@ -1,5 +1,4 @@
 import { Badge, Button, Card, Group, Modal, Stack, Table, Text, Title } from "@mantine/core";
-import { modals } from "@mantine/modals";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
@@ -7,6 +6,7 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
+import { useConfirm } from "../../parts/confirm.tsx";
 import { Copied } from "../../parts/copied.tsx";
 import { Failed } from "../../parts/failed.tsx";
 
@@ -16,6 +16,7 @@ type Rotated = components["schemas"]["Rotated"];
 /** What it logs in with; a secret is shown once, when it is made. */
 export function Credentials({ uid }: { readonly uid: string }) {
   const { t } = useTranslation("device");
+  const confirm = useConfirm();
   const key = ["devices", "one", uid, "credentials"];
   const query = useQuery({
     queryKey: key,
@@ -31,15 +32,7 @@ export function Credentials({ uid }: { readonly uid: string }) {
       take(hub.POST("/api/v1/devices/{id}/revoke", { params: { path: { id: uid } }, body: { credential_id: credential } })),
     onSettled: again,
   });
-  const ask = (what: "rotate" | "revoke", onConfirm: () => void) =>
-    modals.openConfirmModal({
-      title: t(what),
-      children: <Text size="sm">{t(`${what}_about`)}</Text>,
-      labels: { confirm: t(what), cancel: t("shell:cancel") },
-      confirmProps: { color: "red" },
-      closeButtonProps: { "aria-label": t("shell:close") },
-      onConfirm,
-    });
+  const ask = (what: "rotate" | "revoke", onYes: () => void) => confirm({ title: t(what), about: t(`${what}_about`), color: "red", onYes });
   return (
     <Card withBorder>
       <Group justify="space-between" mb="sm">

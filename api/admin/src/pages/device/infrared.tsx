@@ -1,11 +1,11 @@
 import { Anchor, Button, Card, FileButton, Group, Stack, Table, Text, Title } from "@mantine/core";
-import { modals } from "@mantine/modals";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { useConfirm } from "../../parts/confirm.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { Waiting } from "../../parts/waiting.tsx";
 
@@ -133,6 +133,7 @@ function CodeTable({ uid, codes }: { readonly uid: string; readonly codes: reado
 
 function CodeRow({ uid, code }: { readonly uid: string; readonly code: Code }) {
   const { t } = useTranslation("device");
+  const confirm = useConfirm();
   const path = { id: uid, code: code.id };
   const sending = useMutation({
     mutationFn: () => take(hub.POST("/api/v1/devices/{id}/ir-codes/{code}/send", { params: { path }, body: {} })),
@@ -144,13 +145,12 @@ function CodeRow({ uid, code }: { readonly uid: string; readonly code: Code }) {
     onSettled: () => again(uid),
   });
   const askRemoval = () =>
-    modals.openConfirmModal({
+    confirm({
       title: t("remove_code", { name: code.name }),
-      children: <Text size="sm">{t("remove_code_about")}</Text>,
-      labels: { confirm: t("shell:remove"), cancel: t("shell:cancel") },
-      confirmProps: { color: "red" },
-      closeButtonProps: { "aria-label": t("shell:close") },
-      onConfirm: () => removing.mutate(),
+      about: t("remove_code_about"),
+      label: t("shell:remove"),
+      color: "red",
+      onYes: () => removing.mutate(),
     });
   const refusal = sending.error ?? removing.error;
   return (

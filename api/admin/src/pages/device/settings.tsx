@@ -8,8 +8,8 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { RemovalDialog } from "../../parts/removal-dialog.tsx";
 import { Failed } from "../../parts/failed.tsx";
+import { Removal } from "../../parts/removal.tsx";
 
 type Device = components["schemas"]["Device"];
 type Patch = components["schemas"]["DevicePatch"];
@@ -24,7 +24,7 @@ export function Settings({ device }: { readonly device: Device }) {
     <Stack>
       <Names key={device.updated_at} device={device} />
       <Homes uid={device.uid} />
-      <Removal device={device} />
+      <RemovalCard device={device} />
     </Stack>
   );
 }
@@ -137,20 +137,15 @@ function Homes({ uid }: { readonly uid: string }) {
   );
 }
 
-function Removal({ device }: { readonly device: Device }) {
+function RemovalCard({ device: { uid, name } }: { readonly device: Device }) {
   const { t } = useTranslation("device");
   const navigate = useNavigate();
-  const [isOpen, setOpen] = useState(false);
-  const removing = useMutation({
-    mutationKey: REMOVAL,
-    mutationFn: () => take(hub.DELETE("/api/v1/devices/{id}", { params: { path: { id: device.uid } } })),
-    async onSuccess() {
-      notifications.show({ message: t("removed", { name: device.name }) });
-      await navigate({ to: "/devices" });
-      queries.removeQueries({ queryKey: ["devices", "one", device.uid] });
-      await queries.invalidateQueries({ queryKey: ["devices", "list"] });
-    },
-  });
+  const leave = async (): Promise<void> => {
+    notifications.show({ message: t("removed", { name }) });
+    await navigate({ to: "/devices" });
+    queries.removeQueries({ queryKey: ["devices", "one", uid] });
+    await queries.invalidateQueries({ queryKey: ["devices", "list"] });
+  };
   return (
     <Card withBorder>
       <Title order={2} size="h4" mb="sm">
@@ -158,25 +153,21 @@ function Removal({ device }: { readonly device: Device }) {
       </Title>
       <Stack align="flex-start">
         <Text size="sm">{t("removal_about")}</Text>
-        <Button color="red" variant="outline" onClick={() => setOpen(true)}>
-          {t("remove_device")}
-        </Button>
+        <Removal
+          name={name}
+          button={{ color: "red", variant: "outline" }}
+          mutationKey={REMOVAL}
+          remove={() => take(hub.DELETE("/api/v1/devices/{id}", { params: { path: { id: uid } } }))}
+          onRemoved={leave}
+        >
+          {t("removes")}
+          <List size="sm">
+            {["readings", "commands", "credentials", "ir", "homes"].map((what) => (
+              <List.Item key={what}>{t(`removes_what.${what}`)}</List.Item>
+            ))}
+          </List>
+        </Removal>
       </Stack>
-      <RemovalDialog
-        name={device.name}
-        isOpen={isOpen}
-        isPending={removing.isPending}
-        error={removing.error}
-        onClose={() => setOpen(false)}
-        onRemove={() => removing.mutate()}
-      >
-        {t("removes")}
-        <List size="sm">
-          {["readings", "commands", "credentials", "ir", "homes"].map((what) => (
-            <List.Item key={what}>{t(`removes_what.${what}`)}</List.Item>
-          ))}
-        </List>
-      </RemovalDialog>
     </Card>
   );
 }

@@ -6,9 +6,9 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { me } from "../../hub/session.ts";
-import { AskingButton } from "../../parts/asking-button.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { Paged } from "../../parts/paged.tsx";
+import { Removal } from "../../parts/removal.tsx";
 import { GUEST, RoleField, roleOf } from "./roles.tsx";
 
 type Member = components["schemas"]["Member"];
@@ -74,14 +74,14 @@ function MemberRow({ member, organization }: { readonly member: Member; readonly
           >
             {(form) => <RoleField {...form.getInputProps("role")} value={form.values.role} />}
           </FormDialog>
-          <AskingButton
+          <Removal
+            name={member.email}
             label={t("remove_member")}
-            what={member.email}
-            typed={member.email}
-            onRemove={() => changed(take(hub.DELETE("/api/v1/organizations/{id}/members/{user_id}", { params: { path } })))}
+            button={{ size: "compact-sm" }}
+            remove={() => changed(take(hub.DELETE("/api/v1/organizations/{id}/members/{user_id}", { params: { path } })))}
           >
             {t("remove_member_about")}
-          </AskingButton>
+          </Removal>
         </Group>
       </Table.Td>
     </Table.Tr>

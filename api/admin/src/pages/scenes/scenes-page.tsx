@@ -8,11 +8,11 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { ifMatch } from "../../hub/tagged.ts";
-import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
 import { Page } from "../../parts/page.tsx";
+import { Removal } from "../../parts/removal.tsx";
 import { Waiting } from "../../parts/waiting.tsx";
 import { commandWords } from "../definition/command-fields.tsx";
 import { useDeviceName } from "../definition/devices.tsx";
@@ -117,7 +117,7 @@ function SceneCard({ scene: { id, name, description, commands } }: { readonly sc
             >
               {t("activate")}
             </Button>
-            <ConfirmRemoval name={name} remove={remove} onRemoved={() => void queries.invalidateQueries({ queryKey: ["scenes"] })} />
+            <Removal name={name} remove={remove} onRemoved={() => queries.invalidateQueries({ queryKey: ["scenes"] })} />
           </Group>
         </Group>
         <List size="sm">

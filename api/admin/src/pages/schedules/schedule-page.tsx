@@ -1,5 +1,4 @@
-import { Alert, Button, Stack, Tabs, Text } from "@mantine/core";
-import { modals } from "@mantine/modals";
+import { Alert, Button, Stack, Tabs } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
@@ -10,9 +9,10 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import { ifMatch, takeTagged } from "../../hub/tagged.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
+import { useConfirm } from "../../parts/confirm.tsx";
 import { useErrorWords } from "../../parts/failed.tsx";
 import { Page } from "../../parts/page.tsx";
+import { Removal } from "../../parts/removal.tsx";
 import { isSame, patchBetween } from "../definition/merge-patch.ts";
 import { RunList, type RunsAsked } from "../definition/run-list.tsx";
 import { useRecurrenceWords } from "../definition/words.ts";
@@ -66,6 +66,7 @@ function Doings({ schedule }: { readonly schedule: Schedule }) {
   const { t } = useTranslation("schedules");
   const navigate = useNavigate();
   const words = useErrorWords();
+  const confirm = useConfirm();
   const { id, name } = schedule;
   const run = useMutation({
     mutationFn: () => take(hub.POST("/api/v1/schedules/{id}/run", { params: { path: { id } } })),
@@ -73,14 +74,7 @@ function Doings({ schedule }: { readonly schedule: Schedule }) {
     onError: (error) => notifications.show({ color: "red", title: t("refused"), message: words(error) }),
     onSettled: () => queries.invalidateQueries({ queryKey: ["schedules"] }),
   });
-  const ask = () =>
-    modals.openConfirmModal({
-      title: t("run_now"),
-      children: <Text size="sm">{t("run_about")}</Text>,
-      labels: { confirm: t("run_now"), cancel: t("shell:cancel") },
-      closeButtonProps: { "aria-label": t("shell:close") },
-      onConfirm: () => run.mutate(),
-    });
+  const ask = () => confirm({ title: t("run_now"), about: t("run_about"), onYes: () => run.mutate() });
   const remove = () => take(hub.DELETE("/api/v1/schedules/{id}", { params: { path: { id } }, headers: ifMatch("*") }));
   const onRemoved = async (): Promise<void> => {
     await navigate({ to: "/schedules" });
@@ -93,7 +87,7 @@ function Doings({ schedule }: { readonly schedule: Schedule }) {
       <Button variant="default" leftSection={<Play size={16} aria-hidden />} loading={run.isPending} onClick={ask}>
         {t("run_now")}
       </Button>
-      <ConfirmRemoval name={name} remove={remove} onRemoved={() => void onRemoved()} />
+      <Removal name={name} remove={remove} onRemoved={onRemoved} />
     </>
   );
 }

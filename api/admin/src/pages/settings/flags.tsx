@@ -8,10 +8,10 @@ import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { tagOf } from "../../hub/tagged.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { AskingButton } from "../../parts/asking-button.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
+import { Removal } from "../../parts/removal.tsx";
 import { JsonField, jsonText, parseJson } from "./json-field.tsx";
 
 type Flag = components["schemas"]["FeatureFlag"];
@@ -94,17 +94,14 @@ function FlagRow({ flag }: { readonly flag: Flag }) {
             }}
             onSend={async (body) => take(hub.PATCH("/api/v1/feature-flags/{id}", { params: await params(), body }))}
           />
-          <AskingButton
-            label={t("shell:remove")}
-            what={flag.name}
-            typed={flag.name}
-            onRemove={async () => {
-              await take(hub.DELETE("/api/v1/feature-flags/{id}", { params: await params() }));
-              await changed();
-            }}
+          <Removal
+            name={flag.name}
+            button={{ size: "compact-sm" }}
+            remove={async () => take(hub.DELETE("/api/v1/feature-flags/{id}", { params: await params() }))}
+            onRemoved={changed}
           >
             {t("remove_flag_about")}
-          </AskingButton>
+          </Removal>
         </Group>
       </Table.Td>
     </Table.Tr>

@@ -5,10 +5,10 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { AskingButton } from "../../parts/asking-button.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { Paged } from "../../parts/paged.tsx";
+import { Removal } from "../../parts/removal.tsx";
 
 type Site = components["schemas"]["Site"];
 type Room = components["schemas"]["Room"];
@@ -77,10 +77,6 @@ function Organization() {
 function SiteCard({ site }: { readonly site: Site }) {
   const { t } = useTranslation("settings");
   const path = { id: site.id };
-  const remove = async () => {
-    await take(hub.DELETE("/api/v1/sites/{id}", { params: { path } }));
-    await queries.invalidateQueries({ queryKey: ["sites"] });
-  };
   return (
     <Card withBorder>
       <Group justify="space-between" mb="sm">
@@ -99,9 +95,14 @@ function SiteCard({ site }: { readonly site: Site }) {
             initial={{ name: site.name, zone: site.time_zone }}
             onSend={({ name, zone }) => take(hub.PATCH("/api/v1/sites/{id}", { params: { path }, body: { name, time_zone: zone } }))}
           />
-          <AskingButton label={t("shell:remove")} what={site.name} typed={site.name} onRemove={remove}>
+          <Removal
+            name={site.name}
+            button={{ size: "compact-sm" }}
+            remove={() => take(hub.DELETE("/api/v1/sites/{id}", { params: { path } }))}
+            onRemoved={() => queries.invalidateQueries({ queryKey: ["sites"] })}
+          >
             {t("remove_site_about")}
-          </AskingButton>
+          </Removal>
         </Group>
       </Group>
       <Rooms site={site} />
@@ -198,17 +199,14 @@ function RoomItem({ room }: { readonly room: Room }) {
         >
           {(form) => <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />}
         </FormDialog>
-        <AskingButton
-          label={t("shell:remove")}
-          what={room.name}
-          typed={room.name}
-          onRemove={async () => {
-            await take(hub.DELETE("/api/v1/rooms/{id}", { params: { path } }));
-            await roomsChanged();
-          }}
+        <Removal
+          name={room.name}
+          button={{ size: "compact-sm" }}
+          remove={() => take(hub.DELETE("/api/v1/rooms/{id}", { params: { path } }))}
+          onRemoved={roomsChanged}
         >
           {t("remove_room_about")}
-        </AskingButton>
+        </Removal>
       </Group>
     </List.Item>
   );

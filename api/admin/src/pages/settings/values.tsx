@@ -7,9 +7,9 @@ import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { tagOf } from "../../hub/tagged.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { AskingButton } from "../../parts/asking-button.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
+import { Removal } from "../../parts/removal.tsx";
 import { JsonField, jsonText, parseJson } from "./json-field.tsx";
 
 type Setting = components["schemas"]["EffectiveSetting"];
@@ -119,17 +119,14 @@ function ValueRow({ owner, setting }: { readonly owner: Owner; readonly setting:
             {(form) => <JsonField label={t("value")} {...form.getInputProps("value")} />}
           </FormDialog>
           {isOwn && (
-            <AskingButton
-              label={t("shell:remove")}
-              what={setting.key}
-              typed={setting.key}
-              onRemove={async () => {
-                await owner.remove(setting.key, await tag());
-                await changed();
-              }}
+            <Removal
+              name={setting.key}
+              button={{ size: "compact-sm" }}
+              remove={async () => owner.remove(setting.key, await tag())}
+              onRemoved={changed}
             >
               {t(`remove_value_about.${owner.name}`)}
-            </AskingButton>
+            </Removal>
           )}
         </Group>
       </Table.Td>

@@ -1,5 +1,4 @@
 import { Badge, Button, Card, Code, Group, Stack, Text, Title } from "@mantine/core";
-import { modals } from "@mantine/modals";
 import { notifications } from "@mantine/notifications";
 import { type UseQueryResult, useMutation, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
@@ -7,6 +6,7 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { useConfirm } from "../../parts/confirm.tsx";
 import { useErrorWords } from "../../parts/failed.tsx";
 
 export type Bridge = components["schemas"]["Bridge"];
@@ -79,6 +79,7 @@ export function Trouble({ error }: { readonly error: Bridge["last_error"] }) {
 function Doings({ name }: { readonly name: BridgeName }) {
   const { t } = useTranslation("smart-homes");
   const words = useErrorWords();
+  const confirm = useConfirm();
   const path = { path: { bridge: name } };
   const outcome = (message: string) => ({
     onSuccess: () => void notifications.show({ message }),
@@ -93,15 +94,7 @@ function Doings({ name }: { readonly name: BridgeName }) {
     mutationFn: () => take(hub.DELETE("/api/v1/bridges/{bridge}", { params: path })),
     ...outcome(t("unlinked")),
   });
-  const ask = (): void =>
-    void modals.openConfirmModal({
-      title: t("unlink"),
-      closeButtonProps: { "aria-label": t("shell:close") },
-      children: <Text size="sm">{t(`unlink_about.${name}`)}</Text>,
-      labels: { confirm: t("unlink"), cancel: t("shell:cancel") },
-      confirmProps: { color: "red" },
-      onConfirm: () => unlink.mutate(),
-    });
+  const ask = (): void => confirm({ title: t("unlink"), about: t(`unlink_about.${name}`), color: "red", onYes: () => unlink.mutate() });
   return (
     <Group gap="xs">
       <Button size="xs" variant="default" loading={resend.isPending} onClick={() => resend.mutate()}>

@@ -1,11 +1,11 @@
 import { Anchor, Button, Card, List, Select, Stack, Text, Title } from "@mantine/core";
-import { modals } from "@mantine/modals";
 import { useMutation } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
+import { useConfirm } from "../../parts/confirm.tsx";
 import { Copied } from "../../parts/copied.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { Page } from "../../parts/page.tsx";
@@ -51,18 +51,13 @@ export function HomeAssistantPage() {
 
 function Account({ details: { username, form } }: { readonly details: Details }) {
   const { t } = useTranslation("smart-homes");
+  const confirm = useConfirm();
   const make = useMutation({
     mutationFn: () => take(hub.POST("/api/v1/bridges/home_assistant/account", { body: {} })),
     onSuccess: () => queries.invalidateQueries({ queryKey: ["bridges"] }),
   });
   const again = (): void =>
-    void modals.openConfirmModal({
-      title: t("home_assistant.renew"),
-      closeButtonProps: { "aria-label": t("shell:close") },
-      children: <Text size="sm">{t("home_assistant.renew_about")}</Text>,
-      labels: { confirm: t("home_assistant.renew"), cancel: t("shell:cancel") },
-      onConfirm: () => make.mutate(),
-    });
+    confirm({ title: t("home_assistant.renew"), about: t("home_assistant.renew_about"), onYes: () => make.mutate() });
   return (
     <Card withBorder>
       <Stack gap="sm" align="stretch">

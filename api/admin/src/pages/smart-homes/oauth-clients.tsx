@@ -1,14 +1,14 @@
 import { Button, Card, Checkbox, Group, Stack, Table, Text, Textarea, TextInput, Title } from "@mantine/core";
 import { useForm } from "@mantine/form";
-import { modals } from "@mantine/modals";
 import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
-import { useAskRemoval } from "../../parts/ask-removal.tsx";
+import { useConfirm } from "../../parts/confirm.tsx";
 import { Failed } from "../../parts/failed.tsx";
+import { Removal } from "../../parts/removal.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
 import { Waiting } from "../../parts/waiting.tsx";
 
@@ -82,23 +82,13 @@ interface TableProps {
 function ClientTable({ clients, rotate }: TableProps) {
   const { t } = useTranslation("smart-homes");
   const formats = useFormats();
-  const confirmRemoval = useAskRemoval();
+  const confirm = useConfirm();
   const askRotate = ({ client_id: id, name }: Client): void =>
-    void modals.openConfirmModal({
+    confirm({
       title: t("clients.rotate_what", { name }),
-      closeButtonProps: { "aria-label": t("shell:close") },
-      children: <Text size="sm">{t("clients.rotate_about")}</Text>,
-      labels: { confirm: t("clients.rotate"), cancel: t("shell:cancel") },
-      onConfirm: () => rotate(id),
-    });
-  const askRemove = ({ client_id: id, name }: Client): void =>
-    confirmRemoval({
-      name,
-      about: t("clients.remove_about"),
-      async onConfirm() {
-        await take(hub.DELETE("/api/v1/oauth-clients/{id}", { params: { path: { id } } }));
-        await queries.invalidateQueries({ queryKey: KEY });
-      },
+      about: t("clients.rotate_about"),
+      label: t("clients.rotate"),
+      onYes: () => rotate(id),
     });
   return (
     <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("clients.title"), tabIndex: 0 }}>
@@ -127,14 +117,14 @@ function ClientTable({ clients, rotate }: TableProps) {
                   >
                     {t("clients.rotate")}
                   </Button>
-                  <Button
-                    size="xs"
-                    variant="default"
-                    aria-label={t("shell:removal.title", { name: client.name })}
-                    onClick={() => askRemove(client)}
+                  <Removal
+                    name={client.name}
+                    button={{ size: "xs" }}
+                    remove={() => take(hub.DELETE("/api/v1/oauth-clients/{id}", { params: { path: { id: client.client_id } } }))}
+                    onRemoved={() => queries.invalidateQueries({ queryKey: KEY })}
                   >
-                    {t("shell:remove")}
-                  </Button>
+                    {t("clients.remove_about")}
+                  </Removal>
                 </Group>
               </Table.Td>
             </Table.Tr>

@@ -9,10 +9,10 @@ import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { useChange } from "../../parts/change.tsx";
-import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
 import { useConfirm } from "../../parts/confirm.tsx";
 import { JsonBlock } from "../../parts/json-block.tsx";
 import { Page } from "../../parts/page.tsx";
+import { Removal } from "../../parts/removal.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
 import { Approval } from "./approval.tsx";
 import { Attempts, TaskLog } from "./task-history.tsx";
@@ -85,13 +85,15 @@ function Actions({ task: { id, name, status } }: { readonly task: Task }) {
         <Button
           variant="default"
           loading={cancel.isPending}
-          onClick={() => confirm({ title: t("give_up"), about: t("give_up_about", { name }), onYes: () => cancel.mutate(undefined) })}
+          onClick={() =>
+            confirm({ title: t("give_up"), about: t("give_up_about", { name }), color: "red", onYes: () => cancel.mutate(undefined) })
+          }
         >
           {t("give_up")}
         </Button>
       )}
       {(!isOpen(status) || status === "draft") && (
-        <ConfirmRemoval name={name} remove={() => take(hub.DELETE("/api/v1/tasks/{id}", path))} onRemoved={() => void onRemoved()} />
+        <Removal name={name} remove={() => take(hub.DELETE("/api/v1/tasks/{id}", path))} onRemoved={onRemoved} />
       )}
     </Group>
   );

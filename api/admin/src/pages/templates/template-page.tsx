@@ -10,9 +10,9 @@ import type { components } from "../../hub/schema.d.ts";
 import { ifMatch, takeTagged } from "../../hub/tagged.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { useChange } from "../../parts/change.tsx";
-import { ConfirmRemoval } from "../../parts/confirm-removal.tsx";
 import { JsonBlock } from "../../parts/json-block.tsx";
 import { Page } from "../../parts/page.tsx";
+import { Removal } from "../../parts/removal.tsx";
 import { RestoreButton } from "../../parts/restore-button.tsx";
 import { Preview } from "./preview.tsx";
 import { type NewTemplate, TemplateForm } from "./template-form.tsx";
@@ -84,10 +84,10 @@ function Actions({ template: { id, name, is_mine: isMine }, tag }: ShownProps) {
         {t("copy")}
       </Button>
       {isMine && (
-        <ConfirmRemoval
+        <Removal
           name={name}
           remove={() => take(hub.DELETE("/api/v1/templates/{id}", { params: { path: { id }, header: ifMatch(tag) } }))}
-          onRemoved={() => void leave()}
+          onRemoved={leave}
         />
       )}
     </>

@@ -1,14 +1,14 @@
-import { Button, Card, Group, Select, Stack, Switch, Table, Text, TextInput, Title } from "@mantine/core";
+import { Button, Card, Group, Select, Stack, Switch, Table, TextInput, Title } from "@mantine/core";
 import { useForm } from "@mantine/form";
-import { modals } from "@mantine/modals";
 import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
-import { useAskRemoval } from "../../parts/ask-removal.tsx";
+import { useConfirm } from "../../parts/confirm.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
+import { Removal } from "../../parts/removal.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
 import { Waiting } from "../../parts/waiting.tsx";
 
@@ -65,7 +65,7 @@ function HookSecret({ made: { hook, secret }, onDone }: { readonly made: WithSec
 
 function HookTable({ hooks }: { readonly hooks: readonly Hook[] }) {
   const { t } = useTranslation("webhooks");
-  const confirmRemoval = useAskRemoval();
+  const confirm = useConfirm();
   const toggle = useMutation({
     mutationFn: ({ id, wanted }: { id: string; wanted: boolean }) =>
       take(hub.PATCH("/api/v1/inbound-hooks/{id}", { params: { path: { id }, header: WHATEVER }, body: { is_active: wanted } })),
@@ -76,22 +76,7 @@ function HookTable({ hooks }: { readonly hooks: readonly Hook[] }) {
     ...settled,
   });
   const askRotate = ({ id, name }: Hook): void =>
-    void modals.openConfirmModal({
-      title: t("rotate_what", { name }),
-      closeButtonProps: { "aria-label": t("shell:close") },
-      children: <Text size="sm">{t("rotate_about")}</Text>,
-      labels: { confirm: t("rotate"), cancel: t("shell:cancel") },
-      onConfirm: () => rotate.mutate(id),
-    });
-  const askRemove = ({ id, name }: Hook): void =>
-    confirmRemoval({
-      name,
-      about: t("hook_remove_about"),
-      async onConfirm() {
-        await take(hub.DELETE("/api/v1/inbound-hooks/{id}", { params: { path: { id }, header: WHATEVER } }));
-        await queries.invalidateQueries({ queryKey: KEY });
-      },
-    });
+    confirm({ title: t("rotate_what", { name }), about: t("rotate_about"), label: t("rotate"), onYes: () => rotate.mutate(id) });
   const failed = [toggle, rotate].find(({ isError }) => isError);
   return (
     <>
@@ -114,7 +99,6 @@ function HookTable({ hooks }: { readonly hooks: readonly Hook[] }) {
                 isPending={toggle.isPending && toggle.variables.id === hook.id}
                 onToggle={(wanted) => toggle.mutate({ id: hook.id, wanted })}
                 onRotate={() => askRotate(hook)}
-                onRemove={() => askRemove(hook)}
               />
             ))}
           </Table.Tbody>
@@ -129,10 +113,9 @@ interface RowProps {
   readonly isPending: boolean;
   readonly onToggle: (wanted: boolean) => void;
   readonly onRotate: () => void;
-  readonly onRemove: () => void;
 }
 
-function HookRow({ hook, isPending, onToggle, onRotate, onRemove }: RowProps) {
+function HookRow({ hook, isPending, onToggle, onRotate }: RowProps) {
   const { t } = useTranslation("webhooks");
   return (
     <Table.Tr>
@@ -151,9 +134,14 @@ function HookRow({ hook, isPending, onToggle, onRotate, onRemove }: RowProps) {
           <Button size="xs" variant="default" aria-label={t("rotate_what", { name: hook.name })} onClick={onRotate}>
             {t("rotate")}
           </Button>
-          <Button size="xs" variant="default" aria-label={t("shell:removal.title", { name: hook.name })} onClick={onRemove}>
-            {t("shell:remove")}
-          </Button>
+          <Removal
+            name={hook.name}
+            button={{ size: "xs" }}
+            remove={() => take(hub.DELETE("/api/v1/inbound-hooks/{id}", { params: { path: { id: hook.id }, header: WHATEVER } }))}
+            onRemoved={() => queries.invalidateQueries({ queryKey: KEY })}
+          >
+            {t("hook_remove_about")}
+          </Removal>
         </Group>
       </Table.Td>
     </Table.Tr>

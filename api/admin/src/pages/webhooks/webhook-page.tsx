@@ -1,5 +1,4 @@
-import { Alert, Button, Card, Group, Stack, Switch, Text, Title } from "@mantine/core";
-import { modals } from "@mantine/modals";
+import { Alert, Button, Card, Group, Stack, Switch, Title } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
@@ -8,10 +7,11 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { useAskRemoval } from "../../parts/ask-removal.tsx";
+import { useConfirm } from "../../parts/confirm.tsx";
 import { Copied } from "../../parts/copied.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { Page } from "../../parts/page.tsx";
+import { Removal } from "../../parts/removal.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
 import { Deliveries } from "./deliveries.tsx";
 import { WebhookState } from "./outgoing.tsx";
@@ -71,7 +71,7 @@ function Troubles({ webhook }: { readonly webhook: Webhook }) {
 function Doings({ webhook: { id, name, is_active: isActive } }: { readonly webhook: Webhook }) {
   const { t } = useTranslation("webhooks");
   const navigate = useNavigate();
-  const confirmRemoval = useAskRemoval();
+  const confirm = useConfirm();
   const onSettled = () => queries.invalidateQueries({ queryKey: ["webhooks"] });
   const path = { path: { id } };
   const toggle = useMutation({
@@ -81,23 +81,12 @@ function Doings({ webhook: { id, name, is_active: isActive } }: { readonly webho
   });
   const test = useMutation({ mutationFn: () => take(hub.POST("/api/v1/webhooks/{id}/test", { params: path })), onSettled });
   const rotate = useMutation({ mutationFn: () => take(hub.POST("/api/v1/webhooks/{id}/rotate-secret", { params: path })), onSettled });
-  const askRotate = (): void =>
-    void modals.openConfirmModal({
-      title: t("rotate"),
-      closeButtonProps: { "aria-label": t("shell:close") },
-      children: <Text size="sm">{t("rotate_about")}</Text>,
-      labels: { confirm: t("rotate"), cancel: t("shell:cancel") },
-      onConfirm: () => rotate.mutate(),
-    });
-  const askRemove = (): void =>
-    confirmRemoval({
-      name,
-      about: t("remove_about"),
-      async onConfirm() {
-        await take(hub.DELETE("/api/v1/webhooks/{id}", { params: { ...path, header: WHATEVER } }));
-        await navigate({ to: "/webhooks" });
-      },
-    });
+  const askRotate = (): void => confirm({ title: t("rotate"), about: t("rotate_about"), onYes: () => rotate.mutate() });
+  const leave = async (): Promise<void> => {
+    await navigate({ to: "/webhooks" });
+    queries.removeQueries({ queryKey: ["webhooks", "one", id] });
+    await queries.invalidateQueries({ queryKey: ["webhooks"] });
+  };
   const failed = [toggle, test, rotate].find(({ isError }) => isError);
   return (
     <>
@@ -120,9 +109,14 @@ function Doings({ webhook: { id, name, is_active: isActive } }: { readonly webho
         <Button size="xs" variant="default" loading={rotate.isPending} onClick={askRotate}>
           {t("rotate")}
         </Button>
-        <Button size="xs" variant="default" onClick={askRemove}>
-          {t("shell:remove")}
-        </Button>
+        <Removal
+          name={name}
+          button={{ size: "xs" }}
+          remove={() => take(hub.DELETE("/api/v1/webhooks/{id}", { params: { ...path, header: WHATEVER } }))}
+          onRemoved={leave}
+        >
+          {t("remove_about")}
+        </Removal>
       </Group>
     </>
   );
