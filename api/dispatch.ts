@@ -16,7 +16,7 @@ import { readBody, readIncoming } from "./body.ts";
 import type { ApiContext } from "./context.ts";
 import { asHubError, envelopeOf } from "./errors.ts";
 import { type AnswerSlot, beginAttempt, checkIdempotencyKey, repetitionIdOf, type StoredAnswer } from "./idempotency.ts";
-import { type Precondition, preconditionOf } from "./preconditions.ts";
+import { type Precondition, preconditionOf, requiresMatch } from "./preconditions.ts";
 import type { Remote } from "./remote.ts";
 import { addressKey } from "./rate-limits.ts";
 import { noteRefusal, type RefusedRequest } from "./refusals.ts";
@@ -59,7 +59,7 @@ export function dispatch(context: ApiContext, route: Route, remoteOf: (request: 
       const found = await run(callOf(context, { ...from, condition: NO_CONDITION }));
       return found.stream ? await sendStream(ctx, found.stream, principal) : send(ctx, readAnswer(ctx, found));
     }
-    const condition = preconditionOf(ctx.req.headers, route.match === "required");
+    const condition = preconditionOf(ctx.req.headers, requiresMatch(route));
     if (condition.isGiven && route.match === undefined)
       throw new HubError("precondition_failed", "what this changes has no versions: leave If-Match and If-None-Match out");
     const key = ctx.get("idempotency-key");

@@ -21,9 +21,13 @@ export function headerReferences(names: readonly string[]): Json {
   return Object.fromEntries([...names, ...ALWAYS].map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 }
 
+const MATCH = "The ETag of what you have read: 412 when somebody changed it since";
+
 export const PARAMETERS: Readonly<Record<string, Json>> = {
   IfNoneMatch: parameter("if-none-match", 4_096, "The ETag of what you have: 304 when it is still that"),
-  IfMatch: parameter("if-match", 4_096, "The ETag of what you have read: 412 when somebody changed it since"),
+  IfMatch: parameter("if-match", 4_096, `${MATCH}; without it, whatever is there`),
+  IfMatchRequired: { ...parameter("if-match", 4_096, `${MATCH}; \`*\` for whatever is there. Without it 428`), required: true },
+  IfMatchOfExisting: parameter("if-match", 4_096, `${MATCH}; 428 without it where something is there already`),
   IdempotencyKey: parameter(
     "idempotency-key",
     255,

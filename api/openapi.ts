@@ -6,6 +6,7 @@ import { MERGE_PATCH } from "./body.ts";
 import { ErrorEnvelope, headersOf as headersOfError } from "./errors.ts";
 import { headerReferences, HEADERS, PARAMETERS } from "./openapi-headers.ts";
 import { hoist } from "./openapi-schemas.ts";
+import { requiresMatch } from "./preconditions.ts";
 import { type Reply, type Route, type RouteAccess, takesIdempotencyKey } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 
@@ -66,6 +67,8 @@ const SECURITY: Readonly<Partial<Record<RouteAccess, readonly Json[]>>> = {
   device: [{ deviceUid: [], deviceToken: [] }],
 };
 
+const MATCHES = { optional: "IfMatch", required: "IfMatchRequired", required_if_there: "IfMatchOfExisting" } as const;
+
 const problem: Json = {
   type: "object",
   description: "RFC 9457, for requests that accept application/problem+json",
@@ -87,7 +90,7 @@ function operationOf(route: Route, components: Map<string, unknown>): Json {
     ...parametersIn("query", route.query, components),
     ...(takesIdempotencyKey(route) ? [{ $ref: "#/components/parameters/IdempotencyKey" }] : []),
     ...(isTagged(route) ? [{ $ref: "#/components/parameters/IfNoneMatch" }] : []),
-    ...(route.match === undefined ? [] : [{ $ref: "#/components/parameters/IfMatch" }]),
+    ...(route.match === undefined ? [] : [{ $ref: `#/components/parameters/${MATCHES[route.match]}` }]),
   ];
   const replies = Object.entries(route.replies).map(([status, reply]) => [
     status,
@@ -175,7 +178,7 @@ function errorsOf(route: Route): ErrorCode[] {
   if (route.method !== "GET") implied.push("bad_json", "payload_too_large", "unsupported_media_type");
   if (takesIdempotencyKey(route)) implied.push("idempotency_conflict", "idempotency_in_progress");
   if (route.method !== "GET") implied.push("precondition_failed");
-  if (route.match === "required") implied.push("precondition_required");
+  if (requiresMatch(route)) implied.push("precondition_required");
   implied.push("rate_limited", "https_required", "internal_error");
   return [...new Set([...implied, ...(route.errors ?? [])])];
 }

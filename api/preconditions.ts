@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { HubError } from "../core/errors.ts";
+import type { Route } from "./route.ts";
 
 /**
  * The tag of a representation: what people change of it, before the dot, is what If-Match compares; after it comes what
@@ -16,6 +17,9 @@ export function isKnown(headers: IncomingHttpHeaders, tag: string): boolean {
   const wanted = tagsOf(headers["if-none-match"], "if-none-match");
   return wanted !== undefined && (wanted === "*" || wanted.some((one) => one.replace(/^W\//, "") === tag));
 }
+
+/** Whether what is there already changes only for who has read it. */
+export const requiresMatch = ({ match }: Pick<Route, "match">): boolean => match === "required" || match === "required_if_there";
 
 export interface Precondition {
   /** Whether somebody has asked {@link check}. */

@@ -124,8 +124,8 @@ interface Description {
   readonly errors?: readonly ErrorCode[];
   /** Mutations take an idempotency key unless this says false. */
   readonly idempotent?: boolean;
-  /** A change of something with a version, which may or has to come with If-Match. */
-  readonly match?: "optional" | "required";
+  /** A change of something with a version, which may or has to come with If-Match: always, or where there is something already. */
+  readonly match?: "optional" | "required" | "required_if_there";
   readonly bodyExample?: unknown;
   /**
    * The body is not JSON, or not only: the route reads it by itself, piece by piece where it is too large for the memory. These are the types

@@ -44,7 +44,7 @@ export const put = defineRoute({
   summary: "Set a value for your organisation",
   description: "One that is there already is changed with If-Match. It comes before the platform's value, and holds at once on every node.",
   access: "organization.manage",
-  match: "required",
+  match: "required_if_there",
   params: SettingParams,
   body: SettingValue,
   bodyExample: { value: { from: "22:00", to: "06:00" } },

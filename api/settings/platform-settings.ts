@@ -42,7 +42,7 @@ export const put = defineRoute({
   summary: "Set a value for all organisations that have none of their own",
   description: "One that is there already is changed with If-Match. It holds at once on every node.",
   access: "platform",
-  match: "required",
+  match: "required_if_there",
   params: SettingParams,
   body: SettingValue,
   bodyExample: { value: 90 },

@@ -101,3 +101,17 @@ test("a value that tells which schema it is has that schema", () => {
     }
   }
 });
+
+test("whoever has to say what a change is made from is told so", () => {
+  const wanted = { required: true, required_if_there: false, optional: false } as const;
+  for (const { method, path, match } of ROUTES) {
+    const operation = document.paths[path.replaceAll(/:(\w+)/g, "{$1}")]?.[method.toLowerCase()] ?? {};
+    const names = ((operation["parameters"] ?? []) as { $ref?: string }[]).map(({ $ref }) => $ref?.split("/").at(-1) ?? "");
+    const [name, ...more] = names.filter((one) => one.startsWith("IfMatch"));
+    assert.deepEqual(more, []);
+    const parameter = (document.components["parameters"] as Record<string, Json>)[name ?? ""];
+    assert.equal(parameter?.["required"], match && wanted[match], `${method} ${path}`);
+    const is428 = (operation["responses"] as Json)["428"] !== undefined;
+    assert.equal(is428, match === "required" || match === "required_if_there", `${method} ${path}`);
+  }
+});

@@ -92,7 +92,7 @@ function Doings({ automation }: { readonly automation: Automation }) {
     onSettled: () => queries.invalidateQueries({ queryKey: ["automations"] }),
   });
   const ask = () => confirm({ title: t("run_now"), about: t("run_about"), onYes: () => run.mutate() });
-  const remove = () => take(hub.DELETE("/api/v1/automations/{id}", { params: { path: { id } }, headers: ifMatch("*") }));
+  const remove = () => take(hub.DELETE("/api/v1/automations/{id}", { params: { path: { id }, header: ifMatch("*") } }));
   const onRemoved = async (): Promise<void> => {
     await navigate({ to: "/automations" });
     queries.removeQueries({ queryKey: ["automations", "one", id] });
@@ -120,8 +120,7 @@ function Edited({ one }: { readonly one: One }) {
     mutationFn: (draft: Draft) =>
       takeTagged(
         hub.PATCH("/api/v1/automations/{id}", {
-          params: { path: { id } },
-          headers: ifMatch(isOld ? base.tag : one.tag),
+          params: { path: { id }, header: ifMatch(isOld ? base.tag : one.tag) },
           body: patchBetween(initial, draft) as never,
         }),
       ),

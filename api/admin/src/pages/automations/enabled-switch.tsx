@@ -16,9 +16,8 @@ export function EnabledSwitch({ automation: { id, name, is_enabled: isEnabled } 
     mutationFn: (wanted: boolean) =>
       take(
         hub.PATCH("/api/v1/automations/{id}", {
-          params: { path: { id } },
           // Whatever else it says by now.
-          headers: ifMatch("*"),
+          params: { path: { id }, header: ifMatch("*") },
           body: { is_enabled: wanted },
         }),
       ),

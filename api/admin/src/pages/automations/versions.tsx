@@ -107,8 +107,7 @@ function VersionDoings({ id, tag, version }: { readonly id: string; readonly tag
     mutationFn: () =>
       take(
         hub.POST("/api/v1/automations/{id}/versions/{version}/restore", {
-          params: { path: { id, version: String(version) } },
-          headers: ifMatch(tag),
+          params: { path: { id, version: String(version) }, header: ifMatch(tag) },
         }),
       ),
     onSuccess: () => notifications.show({ message: t("restored", { version }) }),

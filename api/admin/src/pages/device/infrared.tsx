@@ -141,7 +141,7 @@ function CodeRow({ uid, code }: { readonly uid: string; readonly code: Code }) {
     onSettled: () => queries.invalidateQueries({ queryKey: ["devices", "one", uid, "commands"] }),
   });
   const removing = useMutation({
-    mutationFn: () => take(hub.DELETE("/api/v1/devices/{id}/ir-codes/{code}", { params: { path }, headers: { "if-match": "*" } })),
+    mutationFn: () => take(hub.DELETE("/api/v1/devices/{id}/ir-codes/{code}", { params: { path, header: { "if-match": "*" } } })),
     onSettled: () => again(uid),
   });
   const askRemoval = () =>

@@ -105,8 +105,7 @@ function Edit({ uid, sensor, onClose }: { readonly uid: string; readonly sensor:
     mutationFn: () =>
       take(
         hub.PATCH("/api/v1/devices/{id}/sensors/{key}", {
-          params: { path },
-          headers: { "if-match": version.data ?? "*" },
+          params: { path, header: { "if-match": version.data ?? "*" } },
           body: { name: name || null, unit_of_measurement: unit || null, display_precision: precision ?? null, hidden: isHidden },
         }),
       ),

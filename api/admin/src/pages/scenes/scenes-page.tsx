@@ -97,7 +97,7 @@ function SceneCard({ scene: { id, name, description, commands } }: { readonly sc
     mutationFn: () => take(hub.POST("/api/v1/scenes/{id}/activate", { params: { path: { id } } })),
     onSettled: () => queries.invalidateQueries({ queryKey: ["devices"] }),
   });
-  const remove = () => take(hub.DELETE("/api/v1/scenes/{id}", { params: { path: { id } }, headers: ifMatch("*") }));
+  const remove = () => take(hub.DELETE("/api/v1/scenes/{id}", { params: { path: { id }, header: ifMatch("*") } }));
   return (
     <Card withBorder>
       <Stack gap="sm">

@@ -16,9 +16,8 @@ export function ActiveSwitch({ schedule: { id, name, is_active: isActive } }: { 
     mutationFn: (wanted: boolean) =>
       take(
         hub.PATCH("/api/v1/schedules/{id}", {
-          params: { path: { id } },
           // Whatever else it says by now.
-          headers: ifMatch("*"),
+          params: { path: { id }, header: ifMatch("*") },
           body: { is_active: wanted },
         }),
       ),

@@ -75,7 +75,7 @@ function Doings({ schedule }: { readonly schedule: Schedule }) {
     onSettled: () => queries.invalidateQueries({ queryKey: ["schedules"] }),
   });
   const ask = () => confirm({ title: t("run_now"), about: t("run_about"), onYes: () => run.mutate() });
-  const remove = () => take(hub.DELETE("/api/v1/schedules/{id}", { params: { path: { id } }, headers: ifMatch("*") }));
+  const remove = () => take(hub.DELETE("/api/v1/schedules/{id}", { params: { path: { id }, header: ifMatch("*") } }));
   const onRemoved = async (): Promise<void> => {
     await navigate({ to: "/schedules" });
     queries.removeQueries({ queryKey: ["schedules", "one", id] });
@@ -107,8 +107,7 @@ function Edited({ one }: { readonly one: One }) {
       const written = isShort ? { ...rest, device: schedule.device, command: schedule.command } : draft;
       return takeTagged(
         hub.PATCH("/api/v1/schedules/{id}", {
-          params: { path: { id: schedule.id } },
-          headers: ifMatch(isOld ? base.tag : one.tag),
+          params: { path: { id: schedule.id }, header: ifMatch(isOld ? base.tag : one.tag) },
           body: patchBetween(writtenOf(schedule), written) as never,
         }),
       );

@@ -7,7 +7,7 @@ import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
-import { type Tagged, takeTagged } from "../../hub/tagged.ts";
+import { ifMatch, type Tagged, takeTagged } from "../../hub/tagged.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { JsonField, jsonText, parseJson } from "./json-field.tsx";
@@ -46,7 +46,7 @@ function PolicyForm({ policy: { data, tag } }: { readonly policy: Tagged<Policy>
   const save = useMutation({
     mutationFn: async ({ policy }: { readonly policy: string }) => {
       const body = parseJson(policy, t("no_json")) as components["schemas"]["RiskPolicyChange"];
-      return take(hub.PUT("/api/v1/risk-policy", { params: { header: tag === "" ? {} : { "if-match": tag } }, body }));
+      return take(hub.PUT("/api/v1/risk-policy", { params: { header: ifMatch(tag) }, body }));
     },
     onSuccess() {
       notifications.show({ message: t("saved") });
