@@ -1,5 +1,6 @@
 import Type from "typebox";
 import { newAudit } from "../../core/event.ts";
+import { type Access, permissionsIn } from "../../core/permissions.ts";
 import { SYSTEM } from "../../core/principal.ts";
 import { insertAudit } from "../../store/audit.ts";
 import { endSurplusLogins, openCookieLogin, openLogin } from "../../store/logins.ts";
@@ -9,6 +10,7 @@ import { findUser } from "../../store/users.ts";
 import { Email } from "../fields.ts";
 import { type Answer, defineRoute } from "../route.ts";
 import { cookieOf } from "../session-cookie.ts";
+import { PermissionField, permissionsOf } from "./organizations.ts";
 import { provePassword, wrongPassword } from "./prove-password.ts";
 import { CookieSession, Session, sessionJson, userJson, userVersion, UserView } from "./representation.ts";
 
@@ -93,8 +95,10 @@ export const me = defineRoute({
   method: "GET",
   path: "/api/v1/auth/me",
   tag: "Access",
-  summary: "Who the token speaks for",
+  summary: "Who the token speaks for, and what it may do",
   access: "self",
+  description:
+    "What may be done is told as it is now, by this credential: of a limited token what it leaves. Roles, grants and the organisation that one acts in change it.",
   replies: {
     200: {
       description: "The principal, and the user where it is one",
@@ -102,14 +106,20 @@ export const me = defineRoute({
         {
           kind: Type.Enum(["user", "service", "operator"]),
           id: Type.String(),
-          organization_id: Type.String(),
+          organization_id: Type.String({ description: "In which it acts" }),
           user: Type.Unsafe<unknown>({ anyOf: [UserView, { type: "null" }] }),
+          is_hub_administrator: Type.Boolean({ description: "Does what is for administrators of the hub, in every organisation" }),
+          permissions: Type.Array(PermissionField, { description: "In all of the organisation, by this credential" }),
+          device_permissions: Type.Array(
+            Type.Object({ device_id: Type.String(), permissions: Type.Array(PermissionField) }, { title: "DevicePermissions" }),
+            { description: "On single devices, beside those" },
+          ),
         },
         { title: "Me" },
       ),
     },
   },
-  async handler({ context, principal }) {
+  async handler({ context, principal, rights }) {
     const user = principal.kind === "user" ? await findUser(context.store.db, principal.id) : undefined;
     return {
       status: 200,
@@ -119,7 +129,15 @@ export const me = defineRoute({
         id: principal.id,
         organization_id: principal.organizationId,
         user: user === undefined ? null : userJson(user),
+        is_hub_administrator: rights.kind === "platform",
+        permissions: permissionsOf(rights),
+        device_permissions: devicePermissionsOf(rights),
       },
     };
   },
 });
+
+function devicePermissionsOf(access: Access): Record<string, unknown>[] {
+  if (access.kind === "platform") return [];
+  return [...access.onDevices].map(([id, set]) => ({ device_id: id, permissions: permissionsIn(set) }));
+}

@@ -22,6 +22,8 @@ export const NullableRole = Type.Unsafe<(typeof ROLES)[number] | null>({
   description: "null: only what is granted on single devices",
 });
 
+export const PermissionField = Type.Enum([...PERMISSIONS]);
+
 /**
  * The organisation, for somebody with the permission in it. Throws `not_found` when it is not theirs to see, and `forbidden`
  * when the permission is missing.
@@ -134,10 +136,7 @@ export const change = defineRoute({
   replies: {
     200: {
       description: "The organisation, and what you may do in it",
-      schema: Type.Object(
-        { organization: OrganizationView, permissions: Type.Array(Type.Enum([...PERMISSIONS])) },
-        { title: "OrganizationChosen" },
-      ),
+      schema: Type.Object({ organization: OrganizationView, permissions: Type.Array(PermissionField) }, { title: "OrganizationChosen" }),
     },
   },
   errors: ["not_found", "conflict"],
