@@ -57,7 +57,11 @@ export class Visit implements AsyncDisposable {
         this.#faults.push(`${message.type()}: ${message.text()} (${message.location().url})`);
     });
     context.on("weberror", (error) => this.#faults.push(`thrown: ${error.error().message}`));
-    context.on("requestfailed", (request) => this.#faults.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
+    context.on("requestfailed", (request) => {
+      const reason = request.failure()?.errorText;
+      // The page itself takes a question back when nobody waits for its answer any more.
+      if (reason !== "net::ERR_ABORTED" || request.method() !== "GET") this.#faults.push(`failed: ${request.url()} ${reason}`);
+    });
   }
 
   /** What went wrong so far: errors and warnings of the console, what scripts threw, requests without an answer. */
