@@ -20,6 +20,7 @@ const DEVICES = 2_000;
 const AT_ONCE = 20;
 const WHEELS = 150;
 const WHEEL_PX = 700;
+const LOOK_MS = 50;
 const CPU_SLOW_DOWN = 4;
 const LCP_WAIT_MS = 3_000;
 
@@ -143,12 +144,11 @@ async function list(console: TestConsole): Promise<Row[]> {
   const { page } = visit;
   await page.getByRole("table").waitFor();
   await watchTasks(page);
-  const more = page.getByRole("button", { name: "Show more" });
-  const rows = page.getByRole("row");
-  while ((await more.count()) > 0) {
-    const before = await rows.count();
-    await more.click();
-    await rows.nth(before).waitFor();
+  // The next ones are asked for near the end of those that are there.
+  const all = page.getByText(`${DEVICES + 1} devices shown`);
+  while ((await all.count()) === 0) {
+    await page.evaluate("scrollTo(0, document.documentElement.scrollHeight)");
+    await page.waitForTimeout(LOOK_MS);
   }
   const loading = await longestTask(page);
   await page.mouse.move(WINDOW.width / 2, WINDOW.height / 2);
@@ -157,8 +157,8 @@ async function list(console: TestConsole): Promise<Row[]> {
   for (let wheel = 0; wheel < WHEELS; wheel++) await page.mouse.wheel(0, WHEEL_PX);
   const scrolling = await longestTask(page);
   return [
-    { name: `longest task while ${await rows.count()} rows of devices scroll`, unit: "ms", hub: scrolling, goal: { atMost: 100 } },
-    { name: "  while the last of them are fetched", unit: "ms", hub: loading },
+    { name: `longest task while ${DEVICES} rows of devices scroll`, unit: "ms", hub: scrolling, goal: { atMost: 100 } },
+    { name: "  while the last of them are fetched", unit: "ms", hub: loading, goal: { atMost: 100 } },
   ];
 }
 

@@ -17,8 +17,12 @@ describe("devices in the console", { skip: chromiumMissing() }, () => {
   });
 
   test("filters stand in the URL", async () => {
-    await using visit = await console.open("/devices?search=kitchen");
-    await visit.page.getByRole("table").waitFor();
-    assert.equal(await visit.page.getByRole("textbox").first().inputValue(), "kitchen");
+    await using visit = await console.open("/devices?search=kitchen&status=nonsense");
+    const { page } = visit;
+    await page.getByText("1 device shown").waitFor();
+    assert.equal(await page.getByRole("textbox", { name: "Search" }).inputValue(), "kitchen");
+    await page.getByRole("textbox", { name: "Search" }).fill("bedroom");
+    await page.getByRole("link", { name: "Bedroom climate" }).waitFor();
+    assert.match(page.url(), /search=bedroom/);
   });
 });
