@@ -2,17 +2,26 @@ import { ActionIcon, Code, CopyButton, Group, Text } from "@mantine/core";
 import { Check, Copy } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
+interface CopiedProps {
+  readonly label?: string;
+  readonly value: string;
+  /** It has lines of its own; its label is for the button alone. */
+  readonly isBlock?: boolean;
+}
+
 /** A value to be taken along. */
-export function Copied({ label, value }: { readonly label?: string; readonly value: string }) {
+export function Copied({ label, value, isBlock = false }: CopiedProps) {
   const { t } = useTranslation();
   return (
-    <Group gap="xs" wrap="nowrap" align="center">
-      {label !== undefined && (
+    <Group gap="xs" wrap="nowrap" align={isBlock ? "flex-start" : "center"}>
+      {label !== undefined && !isBlock && (
         <Text size="sm" miw={120}>
           {label}
         </Text>
       )}
-      <Code style={{ overflowWrap: "anywhere", flex: 1 }}>{value}</Code>
+      <Code block={isBlock} style={{ overflowWrap: "anywhere", flex: 1, minWidth: 0, ...(isBlock ? { whiteSpace: "pre-wrap" } : {}) }}>
+        {value}
+      </Code>
       <CopyButton value={value}>
         {({ copied, copy }) => (
           <ActionIcon variant="subtle" onClick={copy} aria-label={copied ? t("copied") : t("copy", { what: label ?? "" })}>

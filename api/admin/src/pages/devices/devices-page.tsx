@@ -48,6 +48,8 @@ function DeviceList({ asked }: { readonly asked: Asked }) {
       ),
     initialPageParam: "",
     getNextPageParam: ({ next_cursor: cursor }) => cursor,
+    // To compare thousands of devices with what they were takes longer than to show the few that are in view.
+    structuralSharing: false,
   });
   const devices = useMemo(() => query.data?.pages.flatMap(({ data }) => data), [query.data]);
   const chosen = useChosen(devices);
