@@ -7,7 +7,7 @@ import type { components } from "../../hub/schema.d.ts";
 import { AskingButton } from "../../parts/asking-button.tsx";
 import { Copied } from "../../parts/copied.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
-import { Paged } from "../../parts/paged.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 
 type Token = components["schemas"]["AccessToken"];
 type Permission = NonNullable<Token["permissions"]>[number];
@@ -37,14 +37,18 @@ const changed = () => queries.invalidateQueries({ queryKey: ["tokens"] });
 
 export function Tokens() {
   const { t } = useTranslation("account");
+  const query = usePages({
+    queryKey: ["tokens"],
+    ask: (cursor) => take(hub.GET("/api/v1/access-tokens", { params: { query: cursor } })),
+  });
   return (
     <Stack>
       <Text size="sm">{t("tokens_about")}</Text>
       <div>
         <MakeToken />
       </div>
-      <Paged queryKey={["tokens"]} ask={(cursor) => take(hub.GET("/api/v1/access-tokens", { params: { query: cursor } }))}>
-        {(tokens) => (tokens.length === 0 ? <Text size="sm">{t("no_tokens")}</Text> : <TokenTable tokens={tokens} />)}
+      <Paged query={query} empty={<Text size="sm">{t("no_tokens")}</Text>}>
+        {(tokens) => <TokenTable tokens={tokens} />}
       </Paged>
     </Stack>
   );

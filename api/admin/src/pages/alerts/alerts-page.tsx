@@ -1,5 +1,4 @@
 import { Group, Select, Stack, Table, Text } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
@@ -9,7 +8,7 @@ import { DeviceFilter } from "../../parts/device-filter.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
 import { Page } from "../../parts/page.tsx";
-import { BY_CURSOR, cursorOf, PagedRows } from "../../parts/paged-rows.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
 import { AlertActions } from "./alert-actions.tsx";
@@ -26,10 +25,9 @@ export function AlertsPage() {
   const status = filters["status"] === "all" ? undefined : (oneOf(STATUSES, filters["status"]) ?? "open");
   const severity = oneOf(SEVERITIES, filters["severity"]);
   const asked = { ...(status && { status }), ...(severity && { severity }), ...(filters["device"] && { device: filters["device"] }) };
-  const query = useInfiniteQuery({
+  const query = usePages({
     queryKey: ["alerts", "list", asked],
-    queryFn: ({ pageParam }) => take(hub.GET("/api/v1/alerts", { params: { query: { ...asked, ...cursorOf(pageParam), limit: PAGE } } })),
-    ...BY_CURSOR,
+    ask: (cursor) => take(hub.GET("/api/v1/alerts", { params: { query: { ...asked, ...cursor, limit: PAGE } } })),
   });
   return (
     <Page
@@ -42,7 +40,7 @@ export function AlertsPage() {
       }
     >
       <Filters status={status ?? "all"} />
-      <PagedRows
+      <Paged
         query={query}
         empty={
           <Empty title={t(status === "open" ? "calm" : "empty")} action={<LinkButton to="/alerts/rules/new">{t("new_rule")}</LinkButton>}>
@@ -51,7 +49,7 @@ export function AlertsPage() {
         }
       >
         {(alerts) => <AlertTable alerts={alerts} />}
-      </PagedRows>
+      </Paged>
     </Page>
   );
 }

@@ -1,5 +1,4 @@
 import { Group, Stack, Switch, Table, Text } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
@@ -10,7 +9,7 @@ import { Choice } from "../../parts/choice.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
 import { Page } from "../../parts/page.tsx";
-import { BY_CURSOR, cursorOf, PagedRows } from "../../parts/paged-rows.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
 import { TypedFilter } from "../../parts/typed-filter.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
@@ -26,11 +25,9 @@ export function AlertRulesPage() {
   const { filters, set } = useUrlFilters();
   const enabled = oneOf(ENABLED, filters["is_enabled"]);
   const asked = { ...(filters["search"] && { search: filters["search"] }), ...(enabled && { is_enabled: enabled === "true" }) };
-  const query = useInfiniteQuery({
+  const query = usePages({
     queryKey: ["alert-rules", "list", asked],
-    queryFn: ({ pageParam }) =>
-      take(hub.GET("/api/v1/alert-rules", { params: { query: { ...asked, ...cursorOf(pageParam), limit: PAGE } } })),
-    ...BY_CURSOR,
+    ask: (cursor) => take(hub.GET("/api/v1/alert-rules", { params: { query: { ...asked, ...cursor, limit: PAGE } } })),
   });
   const make = (
     <LinkButton to="/alerts/rules/new" leftSection={<Plus size={16} aria-hidden />}>
@@ -48,7 +45,7 @@ export function AlertRulesPage() {
           onChange={(value) => set({ is_enabled: value })}
         />
       </Group>
-      <PagedRows query={query} empty={<Empty title={t("no_rules")}>{t("no_rules_about")}</Empty>}>
+      <Paged query={query} empty={<Empty title={t("no_rules")}>{t("no_rules_about")}</Empty>}>
         {(rules) => (
           <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("rules"), tabIndex: 0 }}>
             <Table>
@@ -68,7 +65,7 @@ export function AlertRulesPage() {
             </Table>
           </Table.ScrollContainer>
         )}
-      </PagedRows>
+      </Paged>
     </Page>
   );
 }

@@ -1,5 +1,4 @@
 import { Box, Button, Group, Stack, Table, Text } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
 import { Download } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
@@ -8,7 +7,7 @@ import type { components } from "../../hub/schema.d.ts";
 import { Empty } from "../../parts/empty.tsx";
 import { JsonBlock } from "../../parts/json-block.tsx";
 import { Page } from "../../parts/page.tsx";
-import { BY_CURSOR, cursorOf, PagedRows } from "../../parts/paged-rows.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 import { TypedFilter } from "../../parts/typed-filter.tsx";
 import { type UrlFilters, useUrlFilters } from "../../parts/url-filters.ts";
 import { Checkpoints } from "./checkpoints.tsx";
@@ -26,16 +25,15 @@ export function AuditPage() {
   const { t } = useTranslation("audit");
   const url = useUrlFilters();
   const asked = Object.fromEntries(NAMES.flatMap((name) => (url.filters[name] ? [[name, url.filters[name]]] : [])));
-  const query = useInfiniteQuery({
+  const query = usePages({
     queryKey: ["audit", "list", asked],
-    queryFn: ({ pageParam }) => take(hub.GET("/api/v1/audit", { params: { query: { ...asked, ...cursorOf(pageParam), limit: PAGE } } })),
-    ...BY_CURSOR,
+    ask: (cursor) => take(hub.GET("/api/v1/audit", { params: { query: { ...asked, ...cursor, limit: PAGE } } })),
   });
   const clear = (): void => url.set(Object.fromEntries(NAMES.map((name) => [name, ""])));
   return (
     <Page title={t("title")} about={t("about")} actions={<Exports asked={asked} />}>
       <Filters {...url} />
-      <PagedRows
+      <Paged
         query={query}
         empty={
           <Empty
@@ -51,7 +49,7 @@ export function AuditPage() {
         }
       >
         {(entries) => <EntryTable entries={entries} />}
-      </PagedRows>
+      </Paged>
       <Verification />
       <Checkpoints />
     </Page>

@@ -1,12 +1,11 @@
 import { Button, Card, Code, Group, Stack, Table, Text, Title } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
-import { useInfiniteQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { useChange } from "../../parts/change.tsx";
-import { BY_CURSOR, cursorOf, PagedRows } from "../../parts/paged-rows.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 
 type Checkpoint = components["schemas"]["AuditCheckpoint"];
 const PAGE = 10;
@@ -14,10 +13,9 @@ const PAGE = 10;
 /** What is signed cannot be written anew unseen, not even by whoever has the database. */
 export function Checkpoints() {
   const { t } = useTranslation("audit");
-  const query = useInfiniteQuery({
+  const query = usePages({
     queryKey: ["audit", "checkpoints"],
-    queryFn: ({ pageParam }) => take(hub.GET("/api/v1/audit/checkpoints", { params: { query: { ...cursorOf(pageParam), limit: PAGE } } })),
-    ...BY_CURSOR,
+    ask: (cursor) => take(hub.GET("/api/v1/audit/checkpoints", { params: { query: { ...cursor, limit: PAGE } } })),
   });
   const sign = useChange(
     "audit",
@@ -41,9 +39,9 @@ export function Checkpoints() {
           </Button>
         </Group>
         <Text size="sm">{t("checkpoints_about")}</Text>
-        <PagedRows query={query} empty={<Text size="sm">{t("no_checkpoints")}</Text>}>
+        <Paged query={query} empty={<Text size="sm">{t("no_checkpoints")}</Text>}>
           {(checkpoints) => <CheckpointTable checkpoints={checkpoints} />}
-        </PagedRows>
+        </Paged>
       </Stack>
     </Card>
   );

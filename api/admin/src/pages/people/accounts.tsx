@@ -4,15 +4,19 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { FormDialog } from "../../parts/form-dialog.tsx";
-import { Paged } from "../../parts/paged.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 
 type User = components["schemas"]["User"];
 
 /** Everybody who has an account on the hub, whatever the organisation: for its administrators. */
 export function Accounts() {
   const { t } = useTranslation("people");
+  const query = usePages({
+    queryKey: ["people", "accounts"],
+    ask: (cursor) => take(hub.GET("/api/v1/users", { params: { query: cursor } })),
+  });
   return (
-    <Paged queryKey={["people", "accounts"]} ask={(cursor) => take(hub.GET("/api/v1/users", { params: { query: cursor } }))}>
+    <Paged query={query} empty={null}>
       {(users) => (
         <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("accounts"), tabIndex: 0 }}>
           <Table>

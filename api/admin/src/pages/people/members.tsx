@@ -7,7 +7,7 @@ import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { me } from "../../hub/session.ts";
 import { FormDialog } from "../../parts/form-dialog.tsx";
-import { Paged } from "../../parts/paged.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 import { Removal } from "../../parts/removal.tsx";
 import { GUEST, RoleField, roleOf } from "./roles.tsx";
 
@@ -15,11 +15,12 @@ type Member = components["schemas"]["Member"];
 
 export function Members({ organization: id }: { readonly organization: string }) {
   const { t } = useTranslation("people");
+  const query = usePages({
+    queryKey: ["people", "members", id],
+    ask: (cursor) => take(hub.GET("/api/v1/organizations/{id}/members", { params: { path: { id }, query: cursor } })),
+  });
   return (
-    <Paged
-      queryKey={["people", "members", id]}
-      ask={(cursor) => take(hub.GET("/api/v1/organizations/{id}/members", { params: { path: { id }, query: cursor } }))}
-    >
+    <Paged query={query} empty={null}>
       {(members) => (
         <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("members"), tabIndex: 0 }}>
           <Table>

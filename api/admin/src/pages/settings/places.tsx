@@ -7,7 +7,7 @@ import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
-import { Paged } from "../../parts/paged.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 import { Removal } from "../../parts/removal.tsx";
 
 type Site = components["schemas"]["Site"];
@@ -17,6 +17,7 @@ const SMALL = { size: "compact-sm", variant: "default" } as const;
 /** The organisation, its sites, and their rooms. */
 export function Places() {
   const { t } = useTranslation("settings");
+  const query = usePages({ queryKey: ["sites"], ask: (cursor) => take(hub.GET("/api/v1/sites", { params: { query: cursor } })) });
   return (
     <Stack>
       <Organization />
@@ -27,18 +28,14 @@ export function Places() {
           onSend={({ name, zone }) => take(hub.POST("/api/v1/sites", { body: { name, time_zone: zone } }))}
         />
       </div>
-      <Paged queryKey={["sites"]} ask={(cursor) => take(hub.GET("/api/v1/sites", { params: { query: cursor } }))}>
-        {(sites) =>
-          sites.length === 0 ? (
-            <Empty title={t("no_sites")}>{t("no_sites_about")}</Empty>
-          ) : (
-            <Stack>
-              {sites.map((site) => (
-                <SiteCard key={site.id} site={site} />
-              ))}
-            </Stack>
-          )
-        }
+      <Paged query={query} empty={<Empty title={t("no_sites")}>{t("no_sites_about")}</Empty>}>
+        {(sites) => (
+          <Stack>
+            {sites.map((site) => (
+              <SiteCard key={site.id} site={site} />
+            ))}
+          </Stack>
+        )}
       </Paged>
     </Stack>
   );
@@ -144,23 +141,20 @@ const roomsChanged = () => queries.invalidateQueries({ queryKey: ["rooms"] });
 function Rooms({ site }: { readonly site: Site }) {
   const { t } = useTranslation("settings");
   const { id: siteId } = site;
+  const query = usePages({
+    queryKey: ["rooms", siteId],
+    ask: (cursor) => take(hub.GET("/api/v1/rooms", { params: { query: { ...cursor, site_id: siteId } } })),
+  });
   return (
     <Stack gap="sm">
-      <Paged
-        queryKey={["rooms", siteId]}
-        ask={(cursor) => take(hub.GET("/api/v1/rooms", { params: { query: { ...cursor, site_id: siteId } } }))}
-      >
-        {(rooms) =>
-          rooms.length === 0 ? (
-            <Text size="sm">{t("no_rooms")}</Text>
-          ) : (
-            <List listStyleType="none" spacing="xs" aria-label={t("rooms_of", { name: site.name })}>
-              {rooms.map((room) => (
-                <RoomItem key={room.id} room={room} />
-              ))}
-            </List>
-          )
-        }
+      <Paged query={query} empty={<Text size="sm">{t("no_rooms")}</Text>} isInner>
+        {(rooms) => (
+          <List listStyleType="none" spacing="xs" aria-label={t("rooms_of", { name: site.name })}>
+            {rooms.map((room) => (
+              <RoomItem key={room.id} room={room} />
+            ))}
+          </List>
+        )}
       </Paged>
       <div>
         <FormDialog

@@ -1,12 +1,12 @@
 import { Badge, Card, Group, List, Stack, Text, Timeline, Title } from "@mantine/core";
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { JsonBlock } from "../../parts/json-block.tsx";
-import { BY_CURSOR, cursorOf, PagedRows } from "../../parts/paged-rows.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 
 type Task = components["schemas"]["Task"];
 type Execution = components["schemas"]["TaskExecution"];
@@ -78,19 +78,17 @@ function Attempt({ execution }: { readonly execution: Execution }) {
 export function TaskLog({ task: { id, version } }: { readonly task: Task }) {
   const { t } = useTranslation("tasks");
   const formats = useFormats();
-  const query = useInfiniteQuery({
+  const query = usePages({
     queryKey: ["tasks", "log", id, version],
-    queryFn: ({ pageParam }) =>
-      take(hub.GET("/api/v1/tasks/{id}/logs", { params: { path: { id }, query: { ...cursorOf(pageParam), limit: PAGE } } })),
-    placeholderData: (before) => before,
-    ...BY_CURSOR,
+    ask: (cursor) => take(hub.GET("/api/v1/tasks/{id}/logs", { params: { path: { id }, query: { ...cursor, limit: PAGE } } })),
+    keepsPrevious: true,
   });
   return (
     <Card withBorder>
       <Title order={2} size="h4" mb="sm">
         {t("log")}
       </Title>
-      <PagedRows query={query} empty={<Text size="sm">{t("no_log")}</Text>}>
+      <Paged query={query} empty={<Text size="sm">{t("no_log")}</Text>}>
         {(entries) => (
           <Timeline active={entries.length} bulletSize={14} lineWidth={2}>
             {entries.map(({ id: key, action, result, details, actor, created_at: at }) => (
@@ -108,7 +106,7 @@ export function TaskLog({ task: { id, version } }: { readonly task: Task }) {
             ))}
           </Timeline>
         )}
-      </PagedRows>
+      </Paged>
     </Card>
   );
 }

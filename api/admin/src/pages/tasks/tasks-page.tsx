@@ -1,5 +1,5 @@
 import { Button, Group, Stack, Table, Text } from "@mantine/core";
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
@@ -9,7 +9,7 @@ import { DeviceFilter } from "../../parts/device-filter.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
 import { Page } from "../../parts/page.tsx";
-import { BY_CURSOR, cursorOf, PagedRows } from "../../parts/paged-rows.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
 import { TypedFilter } from "../../parts/typed-filter.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
@@ -24,11 +24,10 @@ export function TasksPage() {
   const status = oneOf(FILTERS, filters["status"]);
   const { device, tag } = filters;
   const asked = { ...(status && { status }), ...(device && { device }), ...(tag && { tag }) };
-  const query = useInfiniteQuery({
+  const query = usePages({
     queryKey: ["tasks", "list", asked],
-    queryFn: ({ pageParam }) => take(hub.GET("/api/v1/tasks", { params: { query: { ...asked, ...cursorOf(pageParam), limit: PAGE } } })),
+    ask: (cursor) => take(hub.GET("/api/v1/tasks", { params: { query: { ...asked, ...cursor, limit: PAGE } } })),
     refetchInterval: EVERY_MS,
-    ...BY_CURSOR,
   });
   const isFiltered = Object.keys(asked).length > 0;
   return (
@@ -49,7 +48,7 @@ export function TasksPage() {
         />
         <TypedFilter label={t("tag")} value={tag} onChange={(value) => set({ tag: value })} />
       </Group>
-      <PagedRows
+      <Paged
         query={query}
         empty={
           <Empty
@@ -69,7 +68,7 @@ export function TasksPage() {
         }
       >
         {(tasks) => <TaskTable tasks={tasks} />}
-      </PagedRows>
+      </Paged>
     </Page>
   );
 }

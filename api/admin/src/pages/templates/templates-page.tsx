@@ -1,5 +1,5 @@
 import { Button, FileButton, Group, Stack, Table, Text } from "@mantine/core";
-import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Plus, Upload } from "lucide-react";
 import { useTranslation } from "react-i18next";
@@ -12,7 +12,7 @@ import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
 import { Page } from "../../parts/page.tsx";
-import { BY_CURSOR, cursorOf, PagedRows } from "../../parts/paged-rows.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
 import { TypedFilter } from "../../parts/typed-filter.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
@@ -30,11 +30,9 @@ export function TemplatesPage() {
   const visibility = oneOf(VISIBILITIES, filters["visibility"]);
   const sort = oneOf(SORTS, filters["sort"]);
   const asked = { ...(search && { search }), ...(category && { category }), ...(visibility && { visibility }), ...(sort && { sort }) };
-  const query = useInfiniteQuery({
+  const query = usePages({
     queryKey: ["templates", "list", asked],
-    queryFn: ({ pageParam }) =>
-      take(hub.GET("/api/v1/templates", { params: { query: { ...asked, ...cursorOf(pageParam), limit: PAGE } } })),
-    ...BY_CURSOR,
+    ask: (cursor) => take(hub.GET("/api/v1/templates", { params: { query: { ...asked, ...cursor, limit: PAGE } } })),
   });
   const taken = useImport();
   const make = (
@@ -80,9 +78,9 @@ export function TemplatesPage() {
           onChange={(value) => set({ sort: value })}
         />
       </Group>
-      <PagedRows query={query} empty={<Empty title={t("none")}>{t("none_about")}</Empty>}>
+      <Paged query={query} empty={<Empty title={t("none")}>{t("none_about")}</Empty>}>
         {(templates) => <TemplateTable templates={templates} />}
-      </PagedRows>
+      </Paged>
     </Page>
   );
 }
