@@ -7,6 +7,8 @@ import { compressed } from "./compressed.ts";
 export default defineConfig({
   root: import.meta.dirname,
   plugins: [react(), compressed()],
+  // What mqtt-packet takes from Node, as packages; of bl it takes the list alone, and not the stream.
+  resolve: { alias: { bl: "bl/BufferList.js", buffer: "buffer/", events: "events/" } },
   build: { outDir: "dist", emptyOutDir: true, target: "es2023", assetsInlineLimit: 0, chunkSizeWarningLimit: 400 },
   server: {
     proxy: Object.fromEntries(["/api", "/health", "/mqtt", "/docs", "/openapi.json"].map((path) => [path, { target: hubUrl(), ws: true }])),

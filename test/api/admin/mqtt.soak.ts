@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { WebSocketRoute } from "playwright-core";
 import { assertPageHolds, startConsole, type TestConsole } from "../../support/console.ts";
+import { startFaultProxy } from "../../support/fault-proxy.ts";
+import { ADMIN } from "../../support/hub.ts";
 import { chromiumMissing } from "../../support/services.ts";
 
 describe("the MQTT explorer in the console", { skip: chromiumMissing() }, () => {
@@ -32,29 +33,66 @@ describe("the MQTT explorer in the console", { skip: chromiumMissing() }, () => 
     await page.getByText('"lamp": "on"').waitFor();
     await page.getByText("Retained", { exact: true }).waitFor();
     await page.getByText("Members of the organisation who may see all its devices").waitFor();
+    // More than one frame.
+    await page.getByLabel("Payload").last().fill("x".repeat(100_000));
+    await page.getByRole("button", { name: "Publish now" }).click();
+    await page.getByText("100,000 bytes").waitFor();
     await page.getByRole("textbox", { name: "Topic", exact: true }).fill("hexa/nobody-at-all/availability");
     await page.getByRole("button", { name: "Publish now" }).click();
-    await page.getByRole("alert").getByText("Not authorized").waitFor();
+    await page.getByRole("alert").getByText("Not authorized: it names what you may not see or change (0x87)").waitFor();
     await page.getByLabel("Topic filter").fill("$hub/#");
     await page.getByRole("button", { name: "Subscribe" }).click();
     await page.getByText("The hub refused “$hub/#”").waitFor();
+    await page.getByText("Not authorized: it names what you may not see or change (0x87)").waitFor();
     assert.match(page.url(), /filter=/);
   });
 
-  test("a lost connection is shown, and comes back with what is retained", async () => {
-    await using visit = await console.open("/about");
+  test("what came is searched, and what is retained stands alone", async () => {
+    await using visit = await console.open(`/mqtt?find=porch`);
     const { page } = visit;
-    await page.getByRole("heading", { level: 1 }).waitFor();
-    const sockets: WebSocketRoute[] = [];
-    await page.routeWebSocket(/\/mqtt$/, (socket) => {
-      socket.connectToServer();
-      sockets.push(socket);
-    });
-    await page.getByRole("link", { name: "MQTT explorer" }).click();
+    await page.getByRole("heading", { name: "Topics" }).waitFor();
+    await page.getByText("Nothing that came is like it").waitFor();
+    await page.getByRole("textbox", { name: "Topic", exact: true }).fill(`${bus}/porch/lamp`);
+    await page.getByLabel("Payload").fill("dim");
+    await page.getByRole("button", { name: "Publish now" }).click();
+    await page.getByRole("button", { name: "lamp dim" }).waitFor();
+    await page.getByLabel("Only what is retained").check();
+    await page.getByText("Nothing that came is like it").waitFor();
+    assert.match(page.url(), /show=retained/);
+    await page.getByLabel("Find in what came").fill("");
+    await page.getByRole("button", { name: /^hexa \d/ }).waitFor();
+  });
+
+  test("a lost connection is shown, and comes back by itself with what is retained; a frozen one is noticed", async () => {
+    await using proxy = await startFaultProxy({ port: Number(new URL(console.hub.http).port) });
+    await using visit = await console.browser.visit({ width: 1280, height: 800 });
+    const { page } = visit;
+    const through = `http://127.0.0.1:${proxy.port}`;
+    await page.request.post(`${through}/api/v1/auth/login`, { data: { ...ADMIN, cookie: true } });
+    await page.goto(`${through}/mqtt?filter=${encodeURIComponent(`${bus}/#`)}&topic=${bus}/kept`);
     await page.getByText("Connected", { exact: true }).waitFor();
-    await sockets[0]?.close();
-    await page.getByText("Connection lost, trying again").waitFor();
+    proxy.refuse();
+    proxy.cut();
+    await page.getByText("Connection lost (the hub was not reached), trying again").waitFor();
+    await publishRetained(console, `${bus}/kept`, "since then");
+    proxy.accept();
+    await page.getByText("since then").first().waitFor({ timeout: 40_000 });
     await page.getByText("Connected", { exact: true }).waitFor();
-    assert.equal(sockets.length, 2);
+    proxy.freeze();
+    await page.getByText("the hub did not answer in time").waitFor({ timeout: 30_000 });
+    proxy.thaw();
+    await page.getByText("Connected", { exact: true }).waitFor({ timeout: 30_000 });
+    while (visit.faults.length > 0) visit.takeFault(/ERR_|WebSocket/);
   });
 });
+
+/** As somebody else does it, who is connected to the hub itself. */
+async function publishRetained(console: TestConsole, topic: string, payload: string): Promise<void> {
+  await using visit = await console.open(`/mqtt?filter=homeassistant&topic=${topic}`);
+  const { page } = visit;
+  await page.getByText("Connected", { exact: true }).waitFor();
+  await page.getByLabel("Payload").fill(payload);
+  await page.getByLabel("Retain it").check();
+  await page.getByRole("button", { name: "Publish now" }).click();
+  await page.getByText("The hub has it.").waitFor();
+}

@@ -1,6 +1,5 @@
-import type { MqttClient } from "mqtt";
-import { queries } from "../../hub/queries.ts";
-import { me } from "../../hub/session.ts";
+import { type LinkState, mqtt, type MqttMessage } from "../../hub/mqtt.ts";
+import type { MqttReason } from "../../hub/mqtt-connection.ts";
 
 export interface Message {
   readonly topic: string;
@@ -18,9 +17,9 @@ export interface Entry extends Message {
 }
 
 export interface Snapshot {
-  readonly state: "connecting" | "open" | "lost";
+  readonly link: LinkState;
   /** Why nothing comes for the filter. */
-  readonly refusal: string | undefined;
+  readonly refusal: MqttReason | undefined;
   readonly topics: ReadonlyMap<string, Entry>;
   /** Newest first. */
   readonly recent: readonly Message[];
@@ -29,35 +28,24 @@ export interface Snapshot {
   readonly leftOut: number;
 }
 
-export interface Publication {
-  readonly topic: string;
-  readonly payload: string;
-  readonly qos: 0 | 1;
-  readonly retain: boolean;
-}
-
 const MOST_TOPICS = 5_000;
 const MOST_RECENT = 200;
 const MOST_TEXT = 4_096;
 /** A flood is drawn so often and no more. */
 const GATHER_MS = 250;
-const AGAIN_MS = 2_000;
-const ANSWER_MS = 10_000;
-/** [MQTT-3.9.3] */
-const FIRST_REFUSAL = 0x80;
 
-/** A client of the hub's broker, which logs in with the session's cookie; what it hears is gathered. */
+/** What the hub's broker tells of a filter, gathered. */
 export class Explorer {
-  #client: MqttClient | undefined;
   #isClosed = false;
-  #filter: string;
+  #leave: (() => void)[] = [];
   #timer: ReturnType<typeof setInterval> | undefined;
   #isChanged = false;
   #topics = new Map<string, Entry>();
   #recent: Message[] = [];
   #received = 0;
   #leftOut = 0;
-  #snapshot: Snapshot = { state: "connecting", refusal: undefined, topics: new Map(), recent: [], received: 0, leftOut: 0 };
+  #snapshot: Snapshot = { link: mqtt.state(), refusal: undefined, topics: new Map(), recent: [], received: 0, leftOut: 0 };
+  readonly #filter: string;
   readonly #watchers = new Set<() => void>();
 
   constructor(filter: string) {
@@ -71,56 +59,24 @@ export class Explorer {
 
   readonly snapshot = (): Snapshot => this.#snapshot;
 
-  async open(): Promise<void> {
-    // The build for browsers has this one export.
-    const { default: mqtt } = await import("mqtt");
-    if (this.#isClosed) return;
-    const client = mqtt.connect(`${location.origin.replace(/^http/, "ws")}/mqtt`, {
-      protocolVersion: 5,
-      clientId: `console-${Math.random().toString(36).slice(2, 12)}`,
-      reconnectPeriod: AGAIN_MS,
-      reconnectOnConnackError: true,
-      resubscribe: false,
-      queueQoSZero: false,
-      // A worker of its own is not what the page's policy allows.
-      timerVariant: "native",
-    });
-    this.#client = client;
-    client.on("connect", () => {
-      this.#tell({ state: "open" });
-      void this.#subscribe();
-    });
-    client.on("close", () => this.#tell({ state: "lost" }));
-    // Refused: it may be that nobody is logged in any more, which the session's own question tells.
-    client.on("error", () => void queries.invalidateQueries(me));
-    client.on("message", (topic, payload, { retain }) => this.#take(topic, payload, retain));
+  open(): void {
+    this.#leave = [
+      mqtt.watch(() => this.#tell({ link: mqtt.state() })),
+      mqtt.subscribe(this.#filter, {
+        onMessage: (message) => this.#take(message),
+        onAnswer: (refusal) => this.#tell({ refusal: refusal?.reason }),
+      }),
+    ];
     this.#timer = setInterval(() => this.#flush(), GATHER_MS);
   }
 
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#timer);
-    this.#client?.end(true);
+    for (const leave of this.#leave) leave();
   }
 
-  /** Until the hub has it. Throws where it refuses, or is not there. */
-  async publish({ topic, payload, qos, retain }: Publication): Promise<void> {
-    if (!this.#client?.connected) throw new Error("the hub is not connected");
-    await within(this.#client.publishAsync(topic, payload, { qos, retain }));
-  }
-
-  async #subscribe(): Promise<void> {
-    this.#tell({ refusal: undefined });
-    try {
-      // Retained messages stay so, whenever they come; what is too much is dropped by the hub and not by the page.
-      const granted = (await this.#client?.subscribeAsync(this.#filter, { qos: 0, rap: true })) ?? [];
-      if (granted.some(({ qos }) => qos >= FIRST_REFUSAL)) this.#tell({ refusal: this.#filter });
-    } catch (error) {
-      this.#tell({ refusal: error instanceof Error ? error.message : String(error) });
-    }
-  }
-
-  #take(topic: string, payload: Uint8Array, isRetained: boolean): void {
+  #take({ topic, payload, isRetained }: MqttMessage): void {
     this.#received++;
     this.#isChanged = true;
     const before = this.#topics.get(topic);
@@ -163,17 +119,4 @@ function textOf(payload: Uint8Array): string | undefined {
   const text = decoder.decode(payload.subarray(0, MOST_TEXT));
   const plain = payload.length > MOST_TEXT ? text.replace(/\uFFFD$/, "…") : text;
   return CONTROL.test(plain.replaceAll(/[\t\n\r]/g, "")) ? undefined : plain;
-}
-
-/** MQTT.js waits for an acknowledgement for as long as the connection may come back. */
-async function within<T>(asked: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("the hub did not answer in time")), ANSWER_MS);
-  });
-  try {
-    return await Promise.race([asked, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -2,20 +2,22 @@ import { Alert, Button, Card, Checkbox, Select, Stack, Textarea, TextInput, Titl
 import { useForm } from "@mantine/form";
 import { useMutation } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
+import { mqtt } from "../../hub/mqtt.ts";
 import { Failed } from "../../parts/failed.tsx";
-import type { Explorer } from "./explorer.ts";
+import { useReasonWords, worded } from "./reasons.ts";
 
 const LEVELS = ["1", "0"];
 
 /** What the hub refuses is said with QoS 1; with QoS 0 nobody hears of it. */
-export function Publish({ explorer, topic, isOpen }: { readonly explorer: Explorer; readonly topic: string; readonly isOpen: boolean }) {
+export function Publish({ topic, isOpen }: { readonly topic: string; readonly isOpen: boolean }) {
   const { t } = useTranslation("mqtt");
+  const words = useReasonWords();
   const form = useForm({
     initialValues: { topic, payload: "", qos: "1", retain: false },
     validate: { topic: (value) => (/[+#]/.test(value) ? t("no_wildcards") : null) },
   });
   const publish = useMutation({
-    mutationFn: ({ qos, ...rest }: typeof form.values) => explorer.publish({ ...rest, qos: qos === "1" ? 1 : 0 }),
+    mutationFn: ({ qos, ...rest }: typeof form.values) => mqtt.publish({ ...rest, qos: qos === "1" ? 1 : 0 }),
   });
   return (
     <Card withBorder>
@@ -40,7 +42,7 @@ export function Publish({ explorer, topic, isOpen }: { readonly explorer: Explor
             {...form.getInputProps("qos")}
           />
           <Checkbox label={t("retain")} {...form.getInputProps("retain", { type: "checkbox" })} />
-          {publish.isError && <Failed error={publish.error} />}
+          {publish.isError && <Failed error={worded(publish.error, words)} />}
           {publish.isSuccess && (
             <Alert color="teal" variant="outline" role="status">
               {t(publish.variables.qos === "1" ? "published" : "sent")}

@@ -8,6 +8,8 @@ import classes from "./topic-tree.module.css";
 interface TreeProps {
   readonly node: TopicNode;
   readonly depth: number;
+  /** All of it, but what was folded by hand. */
+  readonly isOpen: boolean;
   /** Levels that are not as they are at first. */
   readonly toggled: ReadonlySet<string>;
   readonly onToggle: (path: string) => void;
@@ -41,9 +43,10 @@ export function TopicTree({ node, depth, ...rest }: TreeProps) {
   );
 }
 
-function Row({ node, depth, toggled, onToggle, selected, onSelect }: TreeProps) {
+function Row({ node, depth, ...rest }: TreeProps) {
+  const { toggled, onToggle, selected, onSelect } = rest;
   const { t } = useTranslation("mqtt");
-  const isOpen = toggled.has(node.path) !== depth < OPEN_DEPTH;
+  const isOpen = toggled.has(node.path) !== (rest.isOpen || depth < OPEN_DEPTH);
   const hasMore = node.children.size > 0;
   const Chevron = isOpen ? ChevronDown : ChevronRight;
   return (
@@ -80,9 +83,7 @@ function Row({ node, depth, toggled, onToggle, selected, onSelect }: TreeProps) 
           )}
         </UnstyledButton>
       </Group>
-      {hasMore && isOpen && (
-        <TopicTree node={node} depth={depth + 1} toggled={toggled} onToggle={onToggle} selected={selected} onSelect={onSelect} />
-      )}
+      {hasMore && isOpen && <TopicTree node={node} depth={depth + 1} {...rest} />}
     </>
   );
 }
