@@ -25,6 +25,11 @@ export function SetupDone({ hasDemo }: { readonly hasDemo: boolean }) {
         <LinkButton to="/devices/new" variant="default">
           {t("add_device")}
         </LinkButton>
+        {hasDemo && (
+          <LinkButton to="/automations/new" variant="default">
+            {t("automate")}
+          </LinkButton>
+        )}
       </Group>
     </Stack>
   );
