@@ -200,6 +200,7 @@ const newAlertRule = createRoute({
 const alertRule = createRoute({
   getParentRoute: () => shell,
   path: "/alerts/rules/$id",
+  validateSearch: texts,
   component: lazyRouteComponent(() => import("./pages/alerts/rule-page.tsx"), "AlertRulePage"),
 });
 const tasks = createRoute({
@@ -238,6 +239,7 @@ const newTemplate = createRoute({
 const template = createRoute({
   getParentRoute: () => shell,
   path: "/templates/$id",
+  validateSearch: texts,
   component: lazyRouteComponent(() => import("./pages/templates/template-page.tsx"), "TemplatePage"),
 });
 const homeAssistant = createRoute({

@@ -63,8 +63,13 @@ describe("alerts in the console", { skip: chromiumMissing() }, () => {
     await page.getByRole("link", { name: "Too warm" }).click();
     await page.getByRole("textbox", { name: "Above" }).fill("35");
     await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("tab", { name: "Versions" }).click();
+    await page.getByRole("button", { name: "Compare version 1" }).click();
+    await page.getByRole("row", { name: "/condition/above 30 35" }).waitFor();
     await page.getByRole("button", { name: "Restore version 1" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Restore" }).click();
     await page.getByRole("button", { name: "Restore version 2" }).waitFor();
+    await page.getByRole("tab", { name: "Rule" }).click();
     assert.equal(await page.getByRole("textbox", { name: "Above" }).inputValue(), "30");
     await page.getByRole("button", { name: "Remove" }).click();
     await page.getByRole("textbox", { name: "Type Too warm" }).fill("Too warm");

@@ -21,7 +21,18 @@ describe("schedules in the console", { skip: chromiumMissing() }, () => {
   });
   after(() => console[Symbol.asyncDispose]());
 
-  for (const path of ["/schedules", "/schedules/:id", "/schedules/:id?tab=history"])
+  async function call(method: "GET" | "PATCH", change?: object) {
+    const { body, status } = await console.hub.api.call<{ schedule: { name: string; recurrence: object } }>(
+      method,
+      `/api/v1/schedules/${id}`,
+      change,
+      { "if-match": "*" },
+    );
+    assert.equal(status, 200);
+    return body;
+  }
+
+  for (const path of ["/schedules", "/schedules/:id", "/schedules/:id?tab=history", "/schedules/:id?tab=versions&version=1"])
     test(`${path} holds in every look`, () =>
       assertPageHolds(console, path.replace(":id", id), async (page) => {
         await page.getByRole("heading", { level: 1 }).waitFor();
@@ -60,6 +71,47 @@ describe("schedules in the console", { skip: chromiumMissing() }, () => {
     const { body } = await console.hub.api.call<{ schedule: { recurrence: object; is_active: boolean } }>("GET", `/api/v1/schedules/${id}`);
     assert.deepEqual(body.schedule.recurrence, { kind: "cron", expression: "45 19 * * MON,FRI" });
     assert.equal(body.schedule.is_active, false);
+  });
+
+  test("a change is a version, that is compared and restored", async () => {
+    await call("PATCH", { name: "Lights in the garden" });
+    await using visit = await console.open(`/schedules/${id}?tab=versions`);
+    const { page } = visit;
+    await page.getByRole("button", { name: "Compare version 1" }).click();
+    await page.getByRole("row", { name: '/name "Garden lights" "Lights in the garden"' }).waitFor();
+    await page.getByRole("button", { name: "Restore version 1" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Restore" }).click();
+    await page.getByRole("heading", { level: 1, name: "Garden lights" }).waitFor();
+  });
+
+  test("what somebody else has changed meanwhile is told, and what was written stays", async () => {
+    await using visit = await console.open(`/schedules/${id}`);
+    const { page } = visit;
+    const name = page.getByRole("textbox", { name: "Name" });
+    await name.fill("Written here");
+    await call("PATCH", { recurrence: { kind: "cron", expression: "0 20 * * *" } });
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("status").getByText("Somebody has changed it meanwhile").waitFor();
+    visit.takeFault(/412/);
+    await page.getByRole("button", { name: "keep what I have written" }).click();
+    const time = page.getByLabel("Time", { exact: false }).and(page.locator("[type=time]"));
+    await page.locator('input[value="20:00"]').waitFor();
+    assert.equal(await name.inputValue(), "Written here");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText("Saved as a new version").waitFor();
+    const { schedule } = await call("GET");
+    assert.deepEqual([schedule.name, schedule.recurrence], ["Written here", { kind: "cron", expression: "0 20 * * *" }]);
+
+    await time.fill("21:00");
+    await call("PATCH", { name: "Written there" });
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("button", { name: "drop what I have written" }).click();
+    await page.getByRole("heading", { level: 1, name: "Written there" }).waitFor();
+    await page.locator('input[value="20:00"]').waitFor();
+    visit.takeFault(/412/);
+    // Where nothing is written, the new one is simply shown; the page asks every ten seconds.
+    await call("PATCH", { name: "Garden lights" });
+    await page.locator('input[value="Garden lights"]').waitFor({ timeout: 20_000 });
   });
 });
 

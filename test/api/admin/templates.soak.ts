@@ -49,7 +49,11 @@ describe("templates in the console", { skip: chromiumMissing() }, () => {
     await page.getByRole("heading", { level: 1, name: "Pump" }).waitFor();
     await page.getByRole("textbox", { name: "Name" }).fill("Well pump");
     await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("tab", { name: "Versions" }).click();
+    await page.getByRole("button", { name: "Compare version 1" }).click();
+    await page.getByRole("row", { name: '/name "Pump" "Well pump"' }).waitFor();
     await page.getByRole("button", { name: "Restore version 1" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Restore" }).click();
     await page.getByRole("heading", { level: 1, name: "Pump", exact: true }).waitFor();
     const download = page.waitForEvent("download");
     await page.getByRole("link", { name: "Export" }).click();

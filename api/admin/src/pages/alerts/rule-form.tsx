@@ -4,28 +4,29 @@ import { useId } from "react";
 import { useTranslation } from "react-i18next";
 import { DeviceFilter } from "../../parts/device-filter.tsx";
 import { Failed } from "../../parts/failed.tsx";
-import { KINDS, type NewRule, parsedRule, type RuleValues, ruleOf } from "./rule-values.ts";
+import type { FormTerms } from "../definition/edited.tsx";
+import { isSame } from "../definition/merge-patch.ts";
+import { KINDS, NEW_RULE, type NewRule, parsedRule, type RuleValues, ruleOf, valuesOf, writtenOf } from "./rule-values.ts";
 import { SEVERITIES } from "./severity.tsx";
 
-interface RuleFormProps {
-  readonly initial: RuleValues;
-  readonly error: unknown;
-  readonly isPending: boolean;
-  readonly onSave: (rule: NewRule) => void;
+interface RuleFormProps extends Omit<FormTerms<NewRule>, "initial"> {
+  /** undefined of a new one */
+  readonly initial?: NewRule;
 }
 
 /** A threshold or a device that is away, by fields; every other rule as the JSON of the hub's own. */
-export function RuleForm({ initial, error, isPending, onSave }: RuleFormProps) {
+export function RuleForm({ initial, start = initial, error, isPending, onSubmit, notice }: RuleFormProps) {
   const { t } = useTranslation("alerts");
   const id = useId();
   const form = useForm<RuleValues>({
-    initialValues: initial,
+    initialValues: start ? valuesOf(start) : NEW_RULE,
     validate: {
       above: (_, { kind, above, below }) => (kind === "threshold" && above === "" && below === "" ? t("a_bound") : null),
       json: (json, { kind }) => (kind === "json" && parsedRule(json) === undefined ? t("no_json") : null),
     },
   });
   const { kind } = form.values;
+  const written = writtenOf(form.values);
   // What stands in the fields goes along; the other way it may not fit in them.
   const setKind = (next: string): void => {
     if (next === "json" && kind !== "json") form.setFieldValue("json", JSON.stringify(ruleOf(form.values), null, 2));
@@ -33,9 +34,8 @@ export function RuleForm({ initial, error, isPending, onSave }: RuleFormProps) {
   };
   return (
     <Card withBorder maw={640}>
-      <form onSubmit={form.onSubmit((values) => onSave(values.kind === "json" ? (parsedRule(values.json) as NewRule) : ruleOf(values)))}>
+      <form onSubmit={form.onSubmit(() => written && onSubmit(written))}>
         <Stack>
-          {error != null && <Failed error={error} />}
           <div>
             <Text id={id} size="sm" fw={500} mb={4}>
               {t("kind")}
@@ -58,8 +58,10 @@ export function RuleForm({ initial, error, isPending, onSave }: RuleFormProps) {
           ) : (
             <Fields form={form} />
           )}
+          {notice?.(written)}
+          {error && <Failed error={error} />}
           <Group justify="flex-end">
-            <Button type="submit" loading={isPending}>
+            <Button type="submit" loading={isPending} disabled={initial !== undefined && written !== undefined && isSame(written, initial)}>
               {t("shell:save")}
             </Button>
           </Group>

@@ -1,31 +1,30 @@
-import { Card, List, Stack, Text, Title } from "@mantine/core";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { queryOptions, useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
-import { ifMatch, takeTagged } from "../../hub/tagged.ts";
+import { ifMatch, type Tagged, takeTagged } from "../../hub/tagged.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { Page } from "../../parts/page.tsx";
 import { useChange } from "../../parts/change.tsx";
 import { Removal } from "../../parts/removal.tsx";
-import { RestoreButton } from "../../parts/restore-button.tsx";
+import { TabViews } from "../../parts/tab-views.tsx";
+import { useUrlFilters } from "../../parts/url-filters.ts";
+import { useEdited } from "../definition/edited.tsx";
+import { Versions } from "../definition/versions.tsx";
 import { inWords } from "./condition.ts";
 import { RuleForm } from "./rule-form.tsx";
-import { NEW_RULE, type NewRule, patchOf, valuesOf } from "./rule-values.ts";
+import { draftOf, type NewRule, patchOf } from "./rule-values.ts";
 
-type Rule = components["schemas"]["AlertRule"];
+type One = Tagged<components["schemas"]["OneAlertRule"]>;
 interface ShownProps {
-  readonly rule: Rule;
-  readonly tag: string;
+  readonly one: One;
 }
-const SHOWN = 20;
 const invalidate = () => queries.invalidateQueries({ queryKey: ["alert-rules"] });
 
 export function NewAlertRulePage() {
-  const { t } = useTranslation("alerts");
+  const { t } = useTranslation(["alerts", "definition"]);
   const navigate = useNavigate();
   const make = useMutation({
     mutationFn: (body: NewRule) => take(hub.POST("/api/v1/alert-rules", { body })),
@@ -36,32 +35,33 @@ export function NewAlertRulePage() {
   });
   return (
     <Page title={t("new_rule")} about={t("new_rule_about")}>
-      <RuleForm initial={NEW_RULE} error={make.error} isPending={make.isPending} onSave={make.mutate} />
+      <RuleForm error={make.error} isPending={make.isPending} onSubmit={make.mutate} />
     </Page>
   );
 }
 
-export function AlertRulePage() {
-  const { id } = useParams({ from: "/shell/alerts/rules/$id" });
-  const query = useQuery({
+const ruleQuery = (id: string) =>
+  queryOptions({
     queryKey: ["alert-rules", "one", id],
     queryFn: () => takeTagged(hub.GET("/api/v1/alert-rules/{id}", { params: { path: { id } } })),
   });
-  return <Asked query={query}>{({ data: { rule }, tag }) => <Shown rule={rule} tag={tag} />}</Asked>;
+
+export function AlertRulePage() {
+  const { id } = useParams({ from: "/shell/alerts/rules/$id" });
+  const query = useQuery(ruleQuery(id));
+  return <Asked query={query}>{(one) => <Shown one={one} />}</Asked>;
 }
 
-function Shown({ rule, tag }: ShownProps) {
-  const { t } = useTranslation("alerts");
+function Shown({ one }: ShownProps) {
+  const { t } = useTranslation(["alerts", "definition"]);
+  const { filters, set } = useUrlFilters();
   const navigate = useNavigate();
-  const path = { params: { path: { id: rule.id }, header: ifMatch(tag) } };
-  const save = useMutation({
-    mutationFn: (next: NewRule) => take(hub.PATCH("/api/v1/alert-rules/{id}", { ...path, body: patchOf(rule, next) })),
-    onSuccess: invalidate,
-  });
+  const { rule } = one.data;
+  const path = { params: { path: { id: rule.id }, header: ifMatch(one.tag) } };
   // Nobody asks for what is gone.
   const leave = async (): Promise<void> => {
     await navigate({ to: "/alerts/rules" });
-    for (const part of ["one", "versions"]) queries.removeQueries({ queryKey: ["alert-rules", part, rule.id] });
+    queries.removeQueries({ queryKey: ["alert-rules", "one", rule.id] });
     await invalidate();
   };
   return (
@@ -70,47 +70,56 @@ function Shown({ rule, tag }: ShownProps) {
       about={inWords(t, rule.condition)}
       actions={<Removal name={rule.name} remove={() => take(hub.DELETE("/api/v1/alert-rules/{id}", path))} onRemoved={leave} />}
     >
-      <Stack>
-        <RuleForm key={rule.version} initial={valuesOf(rule)} error={save.error} isPending={save.isPending} onSave={save.mutate} />
-        <Versions rule={rule} tag={tag} />
-      </Stack>
+      <TabViews
+        shown={filters["tab"]}
+        onShow={(tab) => set({ tab })}
+        views={[
+          { name: "definition", label: t("tabs.definition"), content: <Edited one={one} /> },
+          { name: "versions", label: t("tabs.versions"), content: <Former one={one} /> },
+        ]}
+      />
     </Page>
   );
 }
 
-function Versions({ rule, tag }: ShownProps) {
-  const { t } = useTranslation("alerts");
-  const formats = useFormats();
-  const query = useQuery({
-    queryKey: ["alert-rules", "versions", rule.id],
-    queryFn: () => take(hub.GET("/api/v1/alert-rules/{id}/versions", { params: { path: { id: rule.id }, query: { limit: SHOWN } } })),
+function Edited({ one }: ShownProps) {
+  const { id } = one.data.rule;
+  const { key, form } = useEdited({
+    one,
+    queryKey: ruleQuery(id).queryKey,
+    draftOf: ({ rule }: One["data"]) => draftOf(rule),
+    send: (draft, { data: { rule }, tag }) =>
+      takeTagged(
+        hub.PATCH("/api/v1/alert-rules/{id}", {
+          params: { path: { id }, header: ifMatch(tag) },
+          body: patchOf(draftOf(rule), draft),
+        }),
+      ),
   });
-  const restore = useChange("alert-rules", (version: number) =>
-    take(
-      hub.POST("/api/v1/alert-rules/{id}/versions/{version}/restore", {
-        params: { path: { id: rule.id, version: String(version) }, header: ifMatch(tag) },
-      }),
-    ),
-  );
+  return <RuleForm key={key} {...form} />;
+}
+
+function Former({ one }: ShownProps) {
+  const { id, version } = one.data.rule;
   return (
-    <Card withBorder maw={640}>
-      <Title order={2} size="h4" mb="sm">
-        {t("versions")}
-      </Title>
-      <Asked query={query}>
-        {({ data }) => (
-          <List size="sm" spacing="xs">
-            {data.map(({ version, name, changed_at: at, definition }) => (
-              <List.Item key={version}>
-                <Text size="sm">
-                  {version}: {name}, {inWords(t, definition.condition)} ({formats.dateTime(at)})
-                </Text>
-                {version !== rule.version && <RestoreButton version={version} change={restore} />}
-              </List.Item>
-            ))}
-          </List>
-        )}
-      </Asked>
-    </Card>
+    <Versions
+      name={["alert-rules", "one", id]}
+      present={version}
+      ask={(query) => take(hub.GET("/api/v1/alert-rules/{id}/versions", { params: { path: { id }, query } }))}
+      compare={(from, to) =>
+        take(
+          hub.GET("/api/v1/alert-rules/{id}/versions/{version}/diff", {
+            params: { path: { id, version: String(from) }, query: { to: String(to) } },
+          }),
+        )
+      }
+      restore={(former) =>
+        take(
+          hub.POST("/api/v1/alert-rules/{id}/versions/{version}/restore", {
+            params: { path: { id, version: String(former) }, header: ifMatch(one.tag) },
+          }),
+        )
+      }
+    />
   );
 }

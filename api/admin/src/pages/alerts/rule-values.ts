@@ -1,4 +1,5 @@
 import type { components } from "../../hub/schema.d.ts";
+import { patchBetween } from "../definition/merge-patch.ts";
 
 export type NewRule = components["schemas"]["NewAlertRule"];
 type Rule = components["schemas"]["AlertRule"];
@@ -43,9 +44,8 @@ export function ruleOf({ kind, name, device, severity, key, above, below, forS }
 }
 
 /** With what the fields do not show, a rule is JSON. */
-export function valuesOf(rule: Rule): RuleValues {
-  const definition = definitionOf(rule);
-  const { condition, name, device = "", severity, for_s: forS = "" } = rule;
+export function valuesOf(draft: NewRule): RuleValues {
+  const { condition, name, device = "", severity, for_s: forS = "" } = draft;
   const shown: RuleValues = {
     ...NEW_RULE,
     ...boundsOf(condition),
@@ -56,8 +56,8 @@ export function valuesOf(rule: Rule): RuleValues {
     forS,
   };
   const again = ruleOf(shown);
-  const isWhole = isSameShape(definition, again) && isSameShape(definition.condition, again.condition);
-  return { ...shown, kind: isWhole ? shown.kind : "json", json: JSON.stringify(definition, null, 2) };
+  const isWhole = isSameShape(draft, again) && isSameShape(draft.condition, again.condition);
+  return { ...shown, kind: isWhole ? shown.kind : "json", json: JSON.stringify(draft, null, 2) };
 }
 
 const boundsOf = (condition: Rule["condition"]): Partial<RuleValues> =>
@@ -67,7 +67,7 @@ const isSameShape = (one: object, other: object): boolean =>
   JSON.stringify(Object.keys(one).toSorted()) === JSON.stringify(Object.keys(other).toSorted());
 
 /** What a person has written of it. */
-function definitionOf({
+export function draftOf({
   id: _id,
   organization_id: _organization,
   version: _version,
@@ -90,8 +90,12 @@ export function parsedRule(json: string): object | undefined {
   }
 }
 
-/** What the former definition has and the new one has not, is taken away. */
-export function patchOf(rule: Rule, next: NewRule): Record<string, unknown> {
-  const gone = Object.keys(definitionOf(rule)).filter((name) => !(name in next));
-  return { ...Object.fromEntries(gone.map((name) => [name, null])), ...next };
+/** undefined while the JSON is none */
+export const writtenOf = (values: RuleValues): NewRule | undefined =>
+  values.kind === "json" ? (parsedRule(values.json) as NewRule | undefined) : ruleOf(values);
+
+/** Another condition takes the place of the former one. */
+export function patchOf(before: NewRule, next: NewRule): Partial<NewRule> {
+  const { condition: changed, ...patch } = patchBetween(before, next);
+  return changed === undefined ? patch : { ...patch, condition: next.condition };
 }

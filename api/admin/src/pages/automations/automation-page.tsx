@@ -1,9 +1,8 @@
-import { Alert, Button, Group, Stack, Tabs, Text } from "@mantine/core";
+import { Button, Group, Tabs, Text } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Play } from "lucide-react";
-import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
@@ -14,13 +13,14 @@ import { useConfirm } from "../../parts/confirm.tsx";
 import { useErrorWords } from "../../parts/failed.tsx";
 import { Page } from "../../parts/page.tsx";
 import { Removal } from "../../parts/removal.tsx";
+import { useEdited } from "../definition/edited.tsx";
 import { patchBetween } from "../definition/merge-patch.ts";
 import { RunList, type RunsAsked } from "../definition/run-list.tsx";
-import { type Automation, automationQuery, type Draft, draftOf, type One } from "./automation.ts";
+import { Versions } from "../definition/versions.tsx";
+import { type Automation, automationQuery, draftOf, type One } from "./automation.ts";
 import { DraftForm } from "./draft-form.tsx";
 import { EnabledSwitch } from "./enabled-switch.tsx";
 import { Trial } from "./trial.tsx";
-import { Versions } from "./versions.tsx";
 
 const TABS = ["definition", "test", "runs", "versions"] as const;
 
@@ -72,7 +72,7 @@ function Shown({ one }: { readonly one: One }) {
           />
         </Tabs.Panel>
         <Tabs.Panel value="versions">
-          <Versions one={one} />
+          <Former one={one} />
         </Tabs.Panel>
       </Tabs>
     </Page>
@@ -109,45 +109,46 @@ function Doings({ automation }: { readonly automation: Automation }) {
   );
 }
 
-/** What is being written stays, whoever else changes it meanwhile. */
 function Edited({ one }: { readonly one: One }) {
   const { t } = useTranslation("automations");
-  const [base, setBase] = useState(one);
-  const { id, version } = base.data.automation;
-  const isOld = one.data.automation.version !== version;
-  const initial = draftOf(base.data.automation);
-  const save = useMutation({
-    mutationFn: (draft: Draft) =>
+  const { id } = one.data.automation;
+  const draftOfOne = ({ automation }: One["data"]) => draftOf(automation);
+  const { key, form } = useEdited({
+    one,
+    queryKey: automationQuery(id).queryKey,
+    draftOf: draftOfOne,
+    send: (draft, { data, tag }) =>
       takeTagged(
         hub.PATCH("/api/v1/automations/{id}", {
-          params: { path: { id }, header: ifMatch(isOld ? base.tag : one.tag) },
-          body: patchBetween(initial, draft) as never,
+          params: { path: { id }, header: ifMatch(tag) },
+          body: patchBetween(draftOfOne(data), draft) as never,
         }),
       ),
-    async onSuccess(saved) {
-      notifications.show({ message: t("saved") });
-      queries.setQueryData(automationQuery(id).queryKey, saved);
-      setBase(saved);
-      await queries.invalidateQueries({ queryKey: ["automations"] });
-    },
   });
+  return <DraftForm key={key} {...form} submit={t("shell:save")} />;
+}
+
+function Former({ one }: { readonly one: One }) {
+  const { id, version } = one.data.automation;
   return (
-    <Stack>
-      {isOld && !save.isPending && (
-        <Alert color="yellow" role="status" title={t("changed_meanwhile")}>
-          <Button size="xs" variant="default" onClick={() => setBase(one)}>
-            {t("load_anew")}
-          </Button>
-        </Alert>
-      )}
-      <DraftForm
-        key={version}
-        initial={initial}
-        submit={t("shell:save")}
-        error={save.error}
-        isPending={save.isPending}
-        onSubmit={(draft) => save.mutate(draft)}
-      />
-    </Stack>
+    <Versions
+      name={["automations", "one", id]}
+      present={version}
+      ask={(query) => take(hub.GET("/api/v1/automations/{id}/versions", { params: { path: { id }, query } }))}
+      compare={(from, to) =>
+        take(
+          hub.GET("/api/v1/automations/{id}/versions/{version}/diff", {
+            params: { path: { id, version: String(from) }, query: { to: String(to) } },
+          }),
+        )
+      }
+      restore={(former) =>
+        take(
+          hub.POST("/api/v1/automations/{id}/versions/{version}/restore", {
+            params: { path: { id, version: String(former) }, header: ifMatch(one.tag) },
+          }),
+        )
+      }
+    />
   );
 }

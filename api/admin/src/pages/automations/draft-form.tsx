@@ -2,17 +2,14 @@ import { Button, Card, Group, NumberInput, SegmentedControl, Select, Stack, Text
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Failed } from "../../parts/failed.tsx";
+import type { FormTerms } from "../definition/edited.tsx";
 import { isSame } from "../definition/merge-patch.ts";
 import { NodeEditor, NodeList } from "../definition/node-editor.tsx";
 import { newNode } from "../definition/nodes.ts";
 import { type Definition, definitionOf, type Draft, MODES } from "./automation.ts";
 
-interface DraftFormProps {
-  readonly initial: Draft;
+interface DraftFormProps extends FormTerms<Draft> {
   readonly submit: string;
-  readonly error: Error | null;
-  readonly isPending: boolean;
-  readonly onSubmit: (draft: Draft) => void;
   /** A new one can be sent as it is. */
   readonly isNew?: boolean;
 }
@@ -20,9 +17,9 @@ interface DraftFormProps {
 const VIEWS = ["form", "json"] as const;
 
 /** The same definition twice: in fields, and as the JSON that has all of it. */
-export function DraftForm({ initial, submit, error, isPending, onSubmit, isNew = false }: DraftFormProps) {
+export function DraftForm({ initial, start = initial, submit, error, isPending, onSubmit, notice, isNew = false }: DraftFormProps) {
   const { t } = useTranslation("automations");
-  const [draft, setDraft] = useState(initial);
+  const [draft, setDraft] = useState(start);
   const [view, setView] = useState<(typeof VIEWS)[number]>("form");
   const [text, setText] = useState("");
   const written = view === "json" ? parsed(text) : draft;
@@ -64,6 +61,7 @@ export function DraftForm({ initial, submit, error, isPending, onSubmit, isNew =
             styles={{ input: { fontFamily: "var(--mantine-font-family-monospace)" } }}
           />
         )}
+        {notice?.(whole)}
         {error && <Failed error={error} />}
         <Group>
           <Button type="submit" loading={isPending} disabled={!whole || (!isNew && isSame(whole, initial))}>

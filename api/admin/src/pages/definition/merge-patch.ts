@@ -9,6 +9,17 @@ export function patchBetween<T extends object>(before: object, after: T): Partia
   return Object.fromEntries([...gone, ...changed]) as Partial<T>;
 }
 
+/** What such a patch makes of something. */
+export function patched(before: object, patch: object): object {
+  const was = before as Fields;
+  const changed = Object.entries(patch).map(([name, value]) => [
+    name,
+    isFields(value) ? patched(isFields(was[name]) ? was[name] : {}, value) : value,
+  ]);
+  const all = { ...was, ...Object.fromEntries(changed) };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null));
+}
+
 type Fields = Readonly<Record<string, unknown>>;
 
 const isFields = (value: unknown): value is Fields => typeof value === "object" && value !== null && !Array.isArray(value);

@@ -2,17 +2,14 @@ import { Button, Card, Grid, Group, Select, SimpleGrid, Stack, TextInput, Title 
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Failed } from "../../parts/failed.tsx";
+import type { FormTerms } from "../definition/edited.tsx";
 import { isSame } from "../definition/merge-patch.ts";
 import { NodeList } from "../definition/node-editor.tsx";
 import { Preview, RecurrenceFields } from "../definition/recurrence-fields.tsx";
 import { type Draft, POLICIES } from "./schedule.ts";
 
-interface ScheduleFormProps {
-  readonly initial: Draft;
+interface ScheduleFormProps extends FormTerms<Draft> {
   readonly submit: string;
-  readonly error: Error | null;
-  readonly isPending: boolean;
-  readonly onSubmit: (draft: Draft) => void;
   readonly isNew?: boolean;
 }
 
@@ -20,9 +17,9 @@ const ZONES = ["UTC", ...Intl.supportedValuesOf("timeZone").filter((zone) => zon
 /** A list of all of them at once is slow to show. */
 const MOST_ZONES = 50;
 
-export function ScheduleForm({ initial, submit, error, isPending, onSubmit, isNew = false }: ScheduleFormProps) {
+export function ScheduleForm({ initial, start = initial, submit, error, isPending, onSubmit, notice, isNew = false }: ScheduleFormProps) {
   const { t } = useTranslation("schedules");
-  const [draft, setDraft] = useState(initial);
+  const [draft, setDraft] = useState(start);
   const { name, recurrence, actions, time_zone: timeZone, misfire } = draft;
   return (
     <form
@@ -80,6 +77,7 @@ export function ScheduleForm({ initial, submit, error, isPending, onSubmit, isNe
           </Title>
           <NodeList role="action" nodes={actions} onChange={(changed) => setDraft({ ...draft, actions: changed })} />
         </Card>
+        {notice?.(draft)}
         {error && <Failed error={error} />}
         <Group>
           <Button type="submit" loading={isPending} disabled={!isNew && isSame(draft, initial)}>

@@ -1,9 +1,8 @@
-import { Alert, Button, Stack, Tabs } from "@mantine/core";
+import { Button, Tabs, Text } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Play } from "lucide-react";
-import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
@@ -13,14 +12,16 @@ import { useConfirm } from "../../parts/confirm.tsx";
 import { useErrorWords } from "../../parts/failed.tsx";
 import { Page } from "../../parts/page.tsx";
 import { Removal } from "../../parts/removal.tsx";
+import { useEdited } from "../definition/edited.tsx";
 import { isSame, patchBetween } from "../definition/merge-patch.ts";
 import { RunList, type RunsAsked } from "../definition/run-list.tsx";
+import { Versions } from "../definition/versions.tsx";
 import { useRecurrenceWords } from "../definition/words.ts";
 import { ActiveSwitch } from "./active-switch.tsx";
 import { type Draft, draftOf, type One, type Schedule, scheduleQuery, writtenOf } from "./schedule.ts";
 import { ScheduleForm } from "./schedule-form.tsx";
 
-const TABS = ["definition", "history"] as const;
+const TABS = ["definition", "history", "versions"] as const;
 
 export function SchedulePage() {
   const { id } = useParams({ from: "/shell/schedules/$id" });
@@ -57,6 +58,9 @@ function Shown({ one }: { readonly one: One }) {
             onStatus={(value) => void navigate({ search: (before) => ({ ...before, status: value }), replace: true })}
           />
         </Tabs.Panel>
+        <Tabs.Panel value="versions">
+          <Former one={one} />
+        </Tabs.Panel>
       </Tabs>
     </Page>
   );
@@ -92,50 +96,52 @@ function Doings({ schedule }: { readonly schedule: Schedule }) {
   );
 }
 
-/** What is being written stays, whoever else changes it meanwhile. */
 function Edited({ one }: { readonly one: One }) {
   const { t } = useTranslation("schedules");
-  const [base, setBase] = useState(one);
-  const { schedule } = base.data;
-  const isOld = one.data.schedule.version !== schedule.version;
-  const initial = draftOf(schedule);
-  const save = useMutation({
-    mutationFn: (draft: Draft) => {
-      const { actions, ...rest } = draft;
-      // The short form stays until there is more to it.
-      const isShort = schedule.device !== undefined && isSame(actions, initial.actions);
-      const written = isShort ? { ...rest, device: schedule.device, command: schedule.command } : draft;
-      return takeTagged(
+  const { id } = one.data.schedule;
+  const { key, form } = useEdited({
+    one,
+    queryKey: scheduleQuery(id).queryKey,
+    draftOf: ({ schedule }: One["data"]) => draftOf(schedule),
+    send: (draft, { data: { schedule }, tag }) =>
+      takeTagged(
         hub.PATCH("/api/v1/schedules/{id}", {
-          params: { path: { id: schedule.id }, header: ifMatch(isOld ? base.tag : one.tag) },
-          body: patchBetween(writtenOf(schedule), written) as never,
+          params: { path: { id }, header: ifMatch(tag) },
+          body: patchBetween(writtenOf(schedule), sentOf(schedule, draft)) as never,
         }),
-      );
-    },
-    async onSuccess(saved) {
-      notifications.show({ message: t("saved") });
-      queries.setQueryData(scheduleQuery(schedule.id).queryKey, saved);
-      setBase(saved);
-      await queries.invalidateQueries({ queryKey: ["schedules"] });
-    },
+      ),
   });
+  return <ScheduleForm key={key} {...form} submit={t("shell:save")} />;
+}
+
+/** The short form for one device stays until there is more to it. */
+function sentOf(schedule: Schedule, draft: Draft): object {
+  const { actions, ...rest } = draft;
+  const isShort = schedule.device !== undefined && isSame(actions, draftOf(schedule).actions);
+  return isShort ? { ...rest, device: schedule.device, command: schedule.command } : draft;
+}
+
+function Former({ one }: { readonly one: One }) {
+  const { id, version } = one.data.schedule;
   return (
-    <Stack>
-      {isOld && !save.isPending && (
-        <Alert color="yellow" role="status" title={t("changed_meanwhile")}>
-          <Button size="xs" variant="default" onClick={() => setBase(one)}>
-            {t("load_anew")}
-          </Button>
-        </Alert>
-      )}
-      <ScheduleForm
-        key={schedule.version}
-        initial={initial}
-        submit={t("shell:save")}
-        error={save.error}
-        isPending={save.isPending}
-        onSubmit={(draft) => save.mutate(draft)}
-      />
-    </Stack>
+    <Versions
+      name={["schedules", "one", id]}
+      present={version}
+      ask={(query) => take(hub.GET("/api/v1/schedules/{id}/versions", { params: { path: { id }, query } }))}
+      compare={(from, to) =>
+        take(
+          hub.GET("/api/v1/schedules/{id}/versions/{version}/diff", {
+            params: { path: { id, version: String(from) }, query: { to: String(to) } },
+          }),
+        )
+      }
+      restore={(former) =>
+        take(
+          hub.POST("/api/v1/schedules/{id}/versions/{version}/restore", {
+            params: { path: { id, version: String(former) }, header: ifMatch(one.tag) },
+          }),
+        )
+      }
+    />
   );
 }

@@ -13,7 +13,7 @@ const EXAMPLE: NewTemplate = {
 };
 
 export function NewTemplatePage() {
-  const { t } = useTranslation("templates");
+  const { t } = useTranslation(["templates", "definition"]);
   const navigate = useNavigate();
   const make = useMutation({
     mutationFn: (body: NewTemplate) => take(hub.POST("/api/v1/templates", { body })),
@@ -24,7 +24,7 @@ export function NewTemplatePage() {
   });
   return (
     <Page title={t("make")} about={t("make_about")}>
-      <TemplateForm initial={EXAMPLE} error={make.error} isPending={make.isPending} onSave={make.mutate} />
+      <TemplateForm initial={EXAMPLE} error={make.error} isPending={make.isPending} onSubmit={make.mutate} isNew />
     </Page>
   );
 }

@@ -1,49 +1,39 @@
-import { Button, Card, Group, JsonInput, Stack, TextInput } from "@mantine/core";
+import { Button, Card, Group, JsonInput, Stack, Switch, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useTranslation } from "react-i18next";
 import type { components } from "../../hub/schema.d.ts";
 import { Failed } from "../../parts/failed.tsx";
+import type { FormTerms } from "../definition/edited.tsx";
+import { isSame } from "../definition/merge-patch.ts";
 
 export type NewTemplate = components["schemas"]["NewTemplate"];
 
-interface TemplateFormProps {
-  readonly initial: NewTemplate;
-  readonly error: unknown;
-  readonly isPending: boolean;
-  readonly onSave: (template: NewTemplate) => void;
+interface TemplateFormProps extends FormTerms<NewTemplate> {
+  /** A new one can be sent as it is. */
+  readonly isNew?: boolean;
 }
 
 /** Commands and variables are JSON: what is wrong with them the hub says, by its path. */
-export function TemplateForm({ initial, error, isPending, onSave }: TemplateFormProps) {
+export function TemplateForm({ initial, start = initial, error, isPending, onSubmit, notice, isNew = false }: TemplateFormProps) {
   const { t } = useTranslation("templates");
-  const { name, description = "", category = "", actions, variables = [], tags = [] } = initial;
+  const { name, description = "", category = "", actions, variables = [], tags = [], is_public: isPublic = false } = start;
   const form = useForm({
     initialValues: {
       name,
       description,
       category,
       tags: tags.join(", "),
+      isPublic,
       actions: JSON.stringify(actions, null, 2),
       variables: JSON.stringify(variables, null, 2),
     },
     validate: { actions: (text) => (isList(text) ? null : t("no_list")), variables: (text) => (isList(text) ? null : t("no_list")) },
   });
-  const save = (values: typeof form.values): void => {
-    const labels = values.tags.split(/[\s,]+/).filter((tag) => tag !== "");
-    onSave({
-      name: values.name,
-      ...(values.description === "" ? {} : { description: values.description }),
-      ...(values.category === "" ? {} : { category: values.category }),
-      ...(labels.length === 0 ? {} : { tags: labels }),
-      actions: JSON.parse(values.actions),
-      variables: JSON.parse(values.variables),
-    });
-  };
+  const written = writtenOf(form.values);
   return (
     <Card withBorder>
-      <form onSubmit={form.onSubmit(save)}>
+      <form onSubmit={form.onSubmit(() => written && onSubmit(written))}>
         <Stack>
-          {error != null && <Failed error={error} />}
           <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />
           <TextInput label={t("description")} maxLength={1000} {...form.getInputProps("description")} />
           <TextInput label={t("category")} description={t("category_about")} maxLength={40} {...form.getInputProps("category")} />
@@ -66,8 +56,11 @@ export function TemplateForm({ initial, error, isPending, onSave }: TemplateForm
             spellCheck={false}
             {...form.getInputProps("variables")}
           />
+          <Switch label={t("is_public")} {...form.getInputProps("isPublic", { type: "checkbox" })} />
+          {notice?.(written)}
+          {error && <Failed error={error} />}
           <Group justify="flex-end">
-            <Button type="submit" loading={isPending}>
+            <Button type="submit" loading={isPending} disabled={!isNew && written !== undefined && isSame(written, initial)}>
               {t("shell:save")}
             </Button>
           </Group>
@@ -75,6 +68,31 @@ export function TemplateForm({ initial, error, isPending, onSave }: TemplateForm
       </form>
     </Card>
   );
+}
+
+interface Values {
+  readonly name: string;
+  readonly description: string;
+  readonly category: string;
+  readonly tags: string;
+  readonly isPublic: boolean;
+  readonly actions: string;
+  readonly variables: string;
+}
+
+/** undefined while a list is none. */
+function writtenOf({ name, description, category, tags, isPublic, actions, variables }: Values): NewTemplate | undefined {
+  if (!isList(actions) || !isList(variables)) return undefined;
+  const labels = tags.split(/[\s,]+/).filter((tag) => tag !== "");
+  return {
+    name,
+    ...(description === "" ? {} : { description }),
+    ...(category === "" ? {} : { category }),
+    ...(labels.length === 0 ? {} : { tags: labels }),
+    actions: JSON.parse(actions),
+    variables: JSON.parse(variables),
+    is_public: isPublic,
+  };
 }
 
 function isList(text: string): boolean {

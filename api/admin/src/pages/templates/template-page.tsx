@@ -1,57 +1,65 @@
-import { Button, Card, Grid, List, Stack, Text, Title } from "@mantine/core";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { Button, Card, Grid, Stack, Text, Title } from "@mantine/core";
+import { queryOptions, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { Copy, Download } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
-import { ifMatch, takeTagged } from "../../hub/tagged.ts";
+import { ifMatch, type Tagged, takeTagged } from "../../hub/tagged.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { useChange } from "../../parts/change.tsx";
 import { JsonBlock } from "../../parts/json-block.tsx";
 import { Page } from "../../parts/page.tsx";
 import { Removal } from "../../parts/removal.tsx";
-import { RestoreButton } from "../../parts/restore-button.tsx";
+import { TabViews } from "../../parts/tab-views.tsx";
+import { useUrlFilters } from "../../parts/url-filters.ts";
+import { useEdited } from "../definition/edited.tsx";
+import { patchBetween } from "../definition/merge-patch.ts";
+import { Versions } from "../definition/versions.tsx";
 import { Preview } from "./preview.tsx";
 import { type NewTemplate, TemplateForm } from "./template-form.tsx";
 
 type Template = components["schemas"]["Template"];
+type One = Tagged<components["schemas"]["OneTemplate"]>;
 interface ShownProps {
-  readonly template: Template;
-  readonly tag: string;
+  readonly one: One;
 }
-const SHOWN = 20;
 
 export function TemplatePage() {
   const { id } = useParams({ from: "/shell/templates/$id" });
-  const query = useQuery({
-    queryKey: ["templates", "one", id],
-    queryFn: () => takeTagged(hub.GET("/api/v1/templates/{id}", { params: { path: { id } } })),
-  });
-  return <Asked query={query}>{({ data: { template }, tag }) => <Shown template={template} tag={tag} />}</Asked>;
+  const query = useQuery(templateQuery(id));
+  return <Asked query={query}>{(one) => <Shown one={one} />}</Asked>;
 }
 
-function Shown({ template, tag }: ShownProps) {
+function Shown({ one }: ShownProps) {
+  const { t } = useTranslation(["templates", "definition"]);
+  const { filters, set } = useUrlFilters();
+  const { template } = one.data;
+  const views = [
+    { name: "definition", label: t("tabs.definition"), content: <Definition one={one} /> },
+    { name: "versions", label: t("tabs.versions"), content: <Former one={one} /> },
+  ];
   return (
-    <Page title={template.name} about={template.description ?? undefined} actions={<Actions template={template} tag={tag} />}>
-      <Grid>
-        <Grid.Col span={{ base: 12, md: 6 }}>
-          {template.is_mine ? <Edited key={template.version} template={template} tag={tag} /> : <Foreign template={template} />}
-        </Grid.Col>
-        <Grid.Col span={{ base: 12, md: 6 }}>
-          <Stack>
-            <Preview key={template.version} template={template} />
-            {template.is_mine && <Versions template={template} tag={tag} />}
-          </Stack>
-        </Grid.Col>
-      </Grid>
+    <Page title={template.name} about={template.description ?? undefined} actions={<Actions template={template} tag={one.tag} />}>
+      {template.is_mine ? <TabViews shown={filters["tab"]} onShow={(tab) => set({ tab })} views={views} /> : <Definition one={one} />}
     </Page>
   );
 }
 
-function Actions({ template: { id, name, is_mine: isMine }, tag }: ShownProps) {
+function Definition({ one }: ShownProps) {
+  const { template } = one.data;
+  return (
+    <Grid>
+      <Grid.Col span={{ base: 12, md: 6 }}>{template.is_mine ? <Edited one={one} /> : <Foreign template={template} />}</Grid.Col>
+      <Grid.Col span={{ base: 12, md: 6 }}>
+        <Preview key={template.version} template={template} />
+      </Grid.Col>
+    </Grid>
+  );
+}
+
+function Actions({ template: { id, name, is_mine: isMine }, tag }: { readonly template: Template; readonly tag: string }) {
   const { t } = useTranslation("templates");
   const navigate = useNavigate();
   const copy = useChange(
@@ -61,7 +69,7 @@ function Actions({ template: { id, name, is_mine: isMine }, tag }: ShownProps) {
   );
   const leave = async (): Promise<void> => {
     await navigate({ to: "/templates" });
-    for (const part of ["one", "versions"]) queries.removeQueries({ queryKey: ["templates", part, id] });
+    queries.removeQueries({ queryKey: ["templates", "one", id] });
     await queries.invalidateQueries({ queryKey: ["templates"] });
   };
   return (
@@ -94,27 +102,40 @@ function Actions({ template: { id, name, is_mine: isMine }, tag }: ShownProps) {
   );
 }
 
-function Edited({ template, tag }: ShownProps) {
-  const { description, category, name, tags, actions, variables, is_public: isPublic } = template;
-  const save = useMutation({
-    mutationFn: (body: NewTemplate) =>
-      take(
-        hub.PUT("/api/v1/templates/{id}", {
-          params: { path: { id: template.id }, header: ifMatch(tag) },
-          body: { ...body, is_public: isPublic },
-        }),
-      ),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["templates"] }),
+const templateQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["templates", "one", id],
+    queryFn: () => takeTagged(hub.GET("/api/v1/templates/{id}", { params: { path: { id } } })),
   });
-  const initial = {
+
+const draftOf = ({ template }: One["data"]): NewTemplate => {
+  const { name, description, category, tags, actions, variables, is_public: isPublic } = template;
+  return {
     name,
-    tags,
-    actions,
-    variables,
     ...(description === null ? {} : { description }),
     ...(category === null ? {} : { category }),
+    ...(tags.length === 0 ? {} : { tags }),
+    actions,
+    variables,
+    is_public: isPublic,
   };
-  return <TemplateForm initial={initial} error={save.error} isPending={save.isPending} onSave={save.mutate} />;
+};
+
+function Edited({ one }: ShownProps) {
+  const { id } = one.data.template;
+  const { key, form } = useEdited({
+    one,
+    queryKey: templateQuery(id).queryKey,
+    draftOf,
+    send: (draft, { data, tag }) =>
+      takeTagged(
+        hub.PATCH("/api/v1/templates/{id}", {
+          params: { path: { id }, header: ifMatch(tag) },
+          body: patchBetween(draftOf(data), draft),
+        }),
+      ),
+  });
+  return <TemplateForm key={key} {...form} />;
 }
 
 /** Somebody else's: to change it, one copies it. */
@@ -137,39 +158,27 @@ function Foreign({ template: { actions, variables } }: { readonly template: Temp
   );
 }
 
-function Versions({ template: { id, version: present }, tag }: ShownProps) {
-  const { t } = useTranslation("templates");
-  const formats = useFormats();
-  const query = useQuery({
-    queryKey: ["templates", "versions", id],
-    queryFn: () => take(hub.GET("/api/v1/templates/{id}/versions", { params: { path: { id }, query: { limit: SHOWN } } })),
-  });
-  const restore = useChange("templates", (version: number) =>
+function Former({ one: { data, tag } }: ShownProps) {
+  const { id, version } = data.template;
+  const restore = (former: number) =>
     take(
       hub.POST("/api/v1/templates/{id}/versions/{version}/restore", {
-        params: { path: { id, version: String(version) }, header: ifMatch(tag) },
+        params: { path: { id, version: String(former) }, header: ifMatch(tag) },
       }),
-    ),
-  );
+    );
   return (
-    <Card withBorder>
-      <Title order={2} size="h4" mb="sm">
-        {t("versions")}
-      </Title>
-      <Asked query={query}>
-        {({ data }) => (
-          <List size="sm" spacing="xs">
-            {data.map(({ version, name, note, changed_at: at }) => (
-              <List.Item key={version}>
-                <Text size="sm">
-                  {version}: {name} ({formats.dateTime(at)}){note !== null && `: ${note}`}
-                </Text>
-                {version !== present && <RestoreButton version={version} change={restore} />}
-              </List.Item>
-            ))}
-          </List>
-        )}
-      </Asked>
-    </Card>
+    <Versions
+      name={["templates", "one", id]}
+      present={version}
+      ask={(query) => take(hub.GET("/api/v1/templates/{id}/versions", { params: { path: { id }, query } }))}
+      compare={(from, to) =>
+        take(
+          hub.GET("/api/v1/templates/{id}/versions/{version}/diff", {
+            params: { path: { id, version: String(from) }, query: { to: String(to) } },
+          }),
+        )
+      }
+      restore={restore}
+    />
   );
 }
