@@ -7,7 +7,6 @@ import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { Page } from "../../parts/page.tsx";
-import { useChange } from "../../parts/change.tsx";
 import { Removal } from "../../parts/removal.tsx";
 import { TabViews } from "../../parts/tab-views.tsx";
 import { useUrlFilters } from "../../parts/url-filters.ts";
