@@ -9,7 +9,15 @@ export default defineConfig({
   plugins: [react(), compressed()],
   // What mqtt-packet takes from Node, as packages; of bl it takes the list alone, and not the stream.
   resolve: { alias: { bl: "bl/BufferList.js", buffer: "buffer/", events: "events/" } },
-  build: { outDir: "dist", emptyOutDir: true, target: "es2023", assetsInlineLimit: 0, chunkSizeWarningLimit: 400 },
+  build: {
+    outDir: "dist",
+    emptyOutDir: true,
+    target: "es2023",
+    assetsInlineLimit: 0,
+    chunkSizeWarningLimit: 400,
+    // How long its parts take is of no use to whoever starts the hub.
+    rolldownOptions: { checks: { pluginTimings: false } },
+  },
   server: {
     proxy: Object.fromEntries(["/api", "/health", "/mqtt", "/docs", "/openapi.json"].map((path) => [path, { target: hubUrl(), ws: true }])),
   },

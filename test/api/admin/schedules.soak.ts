@@ -36,7 +36,7 @@ describe("schedules in the console", { skip: chromiumMissing() }, () => {
     test(`${path} holds in every look`, () =>
       assertPageHolds(console, path.replace(":id", id), async (page) => {
         await page.getByRole("heading", { level: 1 }).waitFor();
-        await page.waitForFunction("!document.querySelector('[aria-busy=true]')");
+        await page.locator("[aria-busy=true]").waitFor({ state: "detached" });
       }));
 
   test("one is made with its next five times in sight, and run", async () => {
