@@ -1,4 +1,4 @@
-import { Select } from "@mantine/core";
+import { Select, Text } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
@@ -14,11 +14,13 @@ interface DeviceSelectProps {
   readonly placeholder?: string;
   /** Its uid or UUID. */
   readonly value: string | undefined;
+  /** Nothing when there shall be none. */
   readonly onChange: (device: { readonly id: string; readonly uid: string } | undefined) => void;
+  readonly required?: boolean;
 }
 
 /** Found by what is typed: there may be thousands. */
-export function DeviceSelect({ label, placeholder, value, onChange }: DeviceSelectProps) {
+export function DeviceSelect({ label, placeholder = "", value, onChange, required = false }: DeviceSelectProps) {
   const { t } = useTranslation();
   const words = useErrorWords();
   const [typed, setTyped] = useState("");
@@ -28,9 +30,10 @@ export function DeviceSelect({ label, placeholder, value, onChange }: DeviceSele
     queryFn: () => take(hub.GET("/api/v1/devices/{id}", { params: { path: { id: value ?? "" } } })),
     enabled: value !== undefined,
   });
-  const device = value === undefined ? undefined : chosen.data?.device;
+  const device =
+    value === undefined ? undefined : (chosen.data?.device ?? (chosen.isError ? { id: value, uid: value, name: value } : undefined));
   // The field holds the name of what was chosen, which is no search.
-  const asked = search === device?.name ? "" : search;
+  const asked = search === device?.name ? "" : search.trim();
   const offered = useQuery({
     queryKey: ["devices", "offered", asked],
     queryFn: () => take(hub.GET("/api/v1/devices", { params: { query: { ...(asked ? { search: asked } : {}), limit: OFFERED } } })),
@@ -42,14 +45,21 @@ export function DeviceSelect({ label, placeholder, value, onChange }: DeviceSele
   return (
     <Select
       label={label}
-      placeholder={placeholder ?? ""}
+      placeholder={placeholder}
+      required={required}
       searchable
-      clearable
-      clearButtonProps={{ "aria-label": t("none") }}
+      clearable={!required}
+      allowDeselect={!required}
+      clearButtonProps={{ "aria-label": placeholder || t("none") }}
       nothingFoundMessage={t("palette.nothing")}
       // The hub has searched already.
       filter={({ options }) => options}
       data={devices.map(({ id, name }) => ({ value: id, label: name }))}
+      renderOption={({ option: { value: id, label: name } }) => (
+        <Text size="sm" style={{ overflowWrap: "anywhere" }}>
+          {name} ({devices.find((one) => one.id === id)?.uid})
+        </Text>
+      )}
       value={device?.id ?? null}
       searchValue={typed}
       onSearchChange={setTyped}

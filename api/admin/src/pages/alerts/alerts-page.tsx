@@ -4,7 +4,7 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Choice } from "../../parts/choice.tsx";
-import { DeviceFilter } from "../../parts/device-filter.tsx";
+import { DeviceSelect } from "../../parts/device-select.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
 import { Page } from "../../parts/page.tsx";
@@ -72,12 +72,11 @@ function Filters({ status }: { readonly status: string }) {
         value={oneOf(SEVERITIES, filters["severity"])}
         onChange={(severity) => set({ severity })}
       />
-      <DeviceFilter
+      <DeviceSelect
         label={t("device")}
         placeholder={t("shell:all")}
-        clearLabel={t("shell:all")}
-        value={filters["device"] ?? ""}
-        onChange={(device) => set({ device })}
+        value={filters["device"]}
+        onChange={(device) => set({ device: device?.uid })}
       />
     </Group>
   );

@@ -2,7 +2,7 @@ import { Alert, Button, Card, Group, JsonInput, NumberInput, SegmentedControl, S
 import { type UseFormReturnType, useForm } from "@mantine/form";
 import { useId } from "react";
 import { useTranslation } from "react-i18next";
-import { DeviceFilter } from "../../parts/device-filter.tsx";
+import { DeviceSelect } from "../../parts/device-select.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import type { FormTerms } from "../definition/edited.tsx";
 import { isSame } from "../definition/merge-patch.ts";
@@ -76,12 +76,11 @@ function Fields({ form }: { readonly form: Pick<UseFormReturnType<RuleValues>, "
   return (
     <>
       <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />
-      <DeviceFilter
+      <DeviceSelect
         label={t("device")}
         placeholder={t("any_device")}
-        clearLabel={t("any_device")}
-        value={form.values.device}
-        onChange={(device) => form.setFieldValue("device", device)}
+        value={form.values.device || undefined}
+        onChange={(device) => form.setFieldValue("device", device?.uid ?? "")}
       />
       {form.values.kind === "threshold" && (
         <>

@@ -1,8 +1,6 @@
-import { Select } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import type { components } from "../../hub/schema.d.ts";
 
@@ -49,31 +47,4 @@ export function deviceData(devices: readonly Device[], chosen: readonly string[]
   const names = new Map(chosen.map((uid) => [uid, uid]));
   for (const { uid, name } of devices) names.set(uid, name);
   return [...names].map(([value, label]) => ({ value, label }));
-}
-
-interface DeviceSelectProps {
-  readonly value: string | undefined;
-  readonly onChange: (uid: string | undefined) => void;
-  readonly isOptional?: boolean | undefined;
-}
-
-export function DeviceSelect({ value, onChange, isOptional = false }: DeviceSelectProps) {
-  const { t } = useTranslation("definition");
-  const { devices, onSearch } = useDeviceChoices();
-  return (
-    <Select
-      label={t("field.device")}
-      placeholder={t(isOptional ? "any_device" : "choose_device")}
-      searchable
-      onSearchChange={onSearch}
-      nothingFoundMessage={t("no_device")}
-      required={!isOptional}
-      clearable={isOptional}
-      clearButtonProps={{ "aria-label": t("any_device") }}
-      allowDeselect={isOptional}
-      data={deviceData(devices, value ? [value] : [])}
-      value={value || null}
-      onChange={(uid) => onChange(uid ?? undefined)}
-    />
-  );
 }

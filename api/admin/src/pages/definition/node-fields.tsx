@@ -2,9 +2,10 @@ import { Autocomplete, NumberInput, Select, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
+import { DeviceSelect } from "../../parts/device-select.tsx";
 import { type Command, CommandFields, outputsOf, targetWords } from "./command-fields.tsx";
 import { DaysField } from "./days-field.tsx";
-import { DeviceSelect, useDevice } from "./devices.tsx";
+import { useDevice } from "./devices.tsx";
 import { type Field, type Node, outputOf } from "./nodes.ts";
 import type { Recurrence, Weekday } from "./recurrence.ts";
 import { RecurrenceFields } from "./recurrence-fields.tsx";
@@ -21,7 +22,7 @@ export function NodeField({ field, node, onChange }: FieldProps) {
   const set = (changes: Readonly<Record<string, unknown>>) => onChange(without({ ...node, ...changes }));
   switch (field.as) {
     case "device":
-      return <DeviceSelect value={uid} onChange={(device) => set({ device })} isOptional={field.isOptional} />;
+      return <DeviceField uid={uid} isOptional={field.isOptional ?? false} onChange={(device) => set({ device })} />;
     case "sensor":
       return <SensorField uid={uid} value={textOf(node["key"])} onChange={(key) => set({ key })} />;
     case "output":
@@ -43,6 +44,25 @@ const textOf = (value: unknown): string => (typeof value === "string" ? value : 
 
 const without = (node: Node): Node =>
   Object.fromEntries(Object.entries(node).filter(([, value]) => value !== undefined)) as unknown as Node;
+
+interface DeviceFieldProps {
+  readonly uid: string;
+  readonly isOptional: boolean;
+  readonly onChange: (uid: string | undefined) => void;
+}
+
+function DeviceField({ uid, isOptional, onChange }: DeviceFieldProps) {
+  const { t } = useTranslation("definition");
+  return (
+    <DeviceSelect
+      label={t("field.device")}
+      placeholder={t(isOptional ? "any_device" : "choose_device")}
+      required={!isOptional}
+      value={uid || undefined}
+      onChange={(device) => onChange(device?.uid)}
+    />
+  );
+}
 
 type Plain = Extract<Field, { readonly name: string }>;
 

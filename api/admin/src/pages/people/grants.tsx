@@ -1,6 +1,6 @@
 import { Anchor, NativeSelect, Select, Stack, Table } from "@mantine/core";
 import type { UseFormReturnType } from "@mantine/form";
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -9,6 +9,7 @@ import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { AskingButton } from "../../parts/asking-button.tsx";
+import { DeviceSelect } from "../../parts/device-select.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { RoleField } from "./roles.tsx";
@@ -154,33 +155,36 @@ function GrantFields({ form, organization: id }: { readonly form: UseFormReturnT
         {...form.getInputProps("kind")}
         onChange={({ currentTarget }) => form.setValues({ kind: currentTarget.value === "site" ? "site" : "device", target: "" })}
       />
-      <Target key={kind} kind={kind} onChange={(target) => form.setFieldValue("target", target)} />
+      {kind === "device" ? (
+        <DeviceSelect
+          label={t("device")}
+          required
+          value={form.values.target || undefined}
+          onChange={(device) => form.setFieldValue("target", device?.id ?? "")}
+        />
+      ) : (
+        <SiteSelect onChange={(target) => form.setFieldValue("target", target)} />
+      )}
       <RoleField {...form.getInputProps("role")} value={form.values.role} roles={DEVICE_ROLES} />
     </>
   );
 }
 
-/** The hub searches: there may be more devices than a list holds. */
-function Target({ kind, onChange }: { readonly kind: Wanted["kind"]; readonly onChange: (target: string) => void }) {
+/** The hub searches: there may be more sites than a list holds. */
+function SiteSelect({ onChange }: { readonly onChange: (target: string) => void }) {
   const { t } = useTranslation("people");
   const [search, setSearch] = useState("");
-  const query = { limit: OFFERED, ...(search === "" ? {} : { search }) };
   const { data } = useQuery({
-    queryKey: [kind === "device" ? "devices" : "sites", "offered", search],
-    queryFn: async (): Promise<readonly { readonly id: string; readonly name: string }[]> => {
-      const page = await (kind === "device"
-        ? take(hub.GET("/api/v1/devices", { params: { query } }))
-        : take(hub.GET("/api/v1/sites", { params: { query } })));
-      return page.data;
-    },
-    placeholderData: (before) => before,
+    queryKey: ["sites", "offered", search],
+    queryFn: () => take(hub.GET("/api/v1/sites", { params: { query: { limit: OFFERED, ...(search === "" ? {} : { search }) } } })),
+    placeholderData: keepPreviousData,
   });
   return (
     <Select
-      label={t(kind)}
+      label={t("site")}
       searchable
       required
-      data={(data ?? []).map(({ id: value, name: label }) => ({ value, label }))}
+      data={(data?.data ?? []).map(({ id: value, name: label }) => ({ value, label }))}
       onSearchChange={setSearch}
       onChange={(target) => onChange(target ?? "")}
     />

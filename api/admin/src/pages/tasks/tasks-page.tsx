@@ -5,7 +5,7 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Choice } from "../../parts/choice.tsx";
-import { DeviceFilter } from "../../parts/device-filter.tsx";
+import { DeviceSelect } from "../../parts/device-select.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
 import { Page } from "../../parts/page.tsx";
@@ -39,13 +39,7 @@ export function TasksPage() {
           value={status}
           onChange={(value) => set({ status: value })}
         />
-        <DeviceFilter
-          label={t("device")}
-          placeholder={t("shell:all")}
-          clearLabel={t("shell:all")}
-          value={device ?? ""}
-          onChange={(uid) => set({ device: uid })}
-        />
+        <DeviceSelect label={t("device")} placeholder={t("shell:all")} value={device} onChange={(wanted) => set({ device: wanted?.uid })} />
         <TypedFilter label={t("tag")} value={tag} onChange={(value) => set({ tag: value })} />
       </Group>
       <Paged
