@@ -18,7 +18,7 @@ export const live = defineRoute({
   path: "/api/v1/live",
   tag: "Events",
   summary: "What happens from now on, as server-sent events",
-  description: `\`live_data\`: the newest values of sensors. \`device_status\`: what becomes of devices and their outputs, \`alerts\`: what becomes of alerts, both as CloudEvents with an \`id\`. The event \`ready\` comes first. A stream that is opened with the header \`Last-Event-ID\` tells the events since then, at most ${MOST_MISSED} of each topic (\`gap\`: there were more); those of the last ${OVERLAP_MS / 1_000} s before it come again. A reader who is slow gets the newest value of each sensor, and is ended when more than 1,000 events wait. A comment comes every 15 s without anything else. It ends when the login, the token or all rights do. One person has ${LIVE_PLACES.ofOne} of them at a node. See docs/readings.md.`,
+  description: `\`live_data\`: the newest values of sensors. \`device_status\`: what becomes of devices and their outputs, \`alerts\`: what becomes of alerts, both as CloudEvents with an \`id\`. The event \`ready\` comes first. A stream that is opened with the header \`Last-Event-ID\` tells the events since then, at most ${MOST_MISSED} of each topic (\`gap\`: there were more); those of the last ${OVERLAP_MS / 1_000} s before it come again. A reader who is slow gets the newest value of each sensor, and is ended when more than 1,000 events wait. Without anything else a \`heartbeat\` comes every 15 s. It ends when the login, the token or all rights do. One person has ${LIVE_PLACES.ofOne} of them at a node. See docs/readings.md.`,
   access: "device.read",
   query: Type.Object(
     {
@@ -104,6 +104,6 @@ async function* told(stream: LiveStream, { position, topics, missed, heartbeatMs
     if (next !== "") continue;
     const since = performance.now();
     await stream.next(heartbeatMs);
-    if (!stream.isEnded && performance.now() - since >= heartbeatMs) yield ": still here\n\n";
+    if (!stream.isEnded && performance.now() - since >= heartbeatMs) yield "event: heartbeat\ndata: {}\n\n";
   }
 }

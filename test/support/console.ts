@@ -8,7 +8,7 @@ import { ADMIN, type HubOptions, startHub, type TestHub } from "./hub.ts";
 export interface TestConsole extends AsyncDisposable {
   readonly hub: TestHub;
   readonly browser: TestBrowser;
-  /** A window of the administrator, who is logged in. */
+  /** A window of the administrator, who is logged in; at the hub itself unless `path` is a whole URL. */
   open(path: string, options?: WindowOptions): Promise<Visit>;
 }
 
@@ -35,7 +35,7 @@ export async function startConsole(options: HubOptions = {}): Promise<TestConsol
       const answer = await page.request.post(`${hub.http}/api/v1/auth/login`, { data: { ...ADMIN, cookie: true } });
       assert.equal(answer.status(), 200);
       await setAppearance(page, language, scheme);
-      await page.goto(hub.http + path);
+      await page.goto(new URL(path, hub.http).href);
       return visit;
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),

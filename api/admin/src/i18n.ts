@@ -45,6 +45,8 @@ export async function startLanguages(): Promise<void> {
     });
   document.documentElement.lang = i18next.language;
   i18next.on("languageChanged", (language) => (document.documentElement.lang = language));
+  // As another tab has it.
+  addEventListener("storage", ({ key }) => key === KEPT && void i18next.changeLanguage(wantedLanguage()));
 }
 
 export async function setLanguage(language: Language): Promise<void> {

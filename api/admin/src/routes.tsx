@@ -1,7 +1,8 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import { createRootRoute, createRoute, createRouter, redirect } from "@tanstack/react-router";
+import { lazyPage as lazyRouteComponent } from "./hub/build.ts";
 import { ApiError } from "./hub/client.ts";
 import { queries } from "./hub/queries.ts";
-import { me, setupState } from "./hub/session.ts";
+import { isOurs, me, setupState } from "./hub/session.ts";
 import { FailedPage, MissingPage } from "./parts/failed.tsx";
 import { Waiting } from "./parts/waiting.tsx";
 import { Shell } from "./shell/shell.tsx";
@@ -12,7 +13,7 @@ const start = createRoute({
   getParentRoute: () => root,
   path: "/",
   beforeLoad: async () => {
-    const { needed } = await queries.ensureQueryData(setupState);
+    const { needed } = await queries.ensureQueryData({ ...setupState, retry: false });
     redirect({ to: needed ? "/setup" : "/dashboard", throw: true });
   },
 });
@@ -56,8 +57,12 @@ const invitation = createRoute({
   component: lazyRouteComponent(() => import("./pages/auth/invitation-page.tsx"), "InvitationPage"),
 });
 
-/** A path of this hub, not an address that begins like one. */
-const isOurs = (next: unknown): next is string => typeof next === "string" && /^\/(?![/\\])/.test(next);
+/** So long a page waits for who it is for, before it says that it waits. */
+const PATIENCE_MS = 3_000;
+const patience = (): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, PATIENCE_MS);
+  });
 
 /** Everything that takes a person. */
 const shell = createRoute({
@@ -66,9 +71,10 @@ const shell = createRoute({
   component: Shell,
   beforeLoad: async ({ location }) => {
     try {
-      await queries.ensureQueryData(me);
+      await Promise.race([queries.ensureQueryData({ ...me, retry: false }), patience()]);
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      // Of a hub that is away, and of what is shown of it, the page itself tells.
+      if (!(error instanceof ApiError) || error.status !== 401) return;
       const { needed } = await queries.ensureQueryData(setupState);
       if (needed) redirect({ to: "/setup", throw: true });
       redirect({ to: "/auth/login", search: { next: location.href }, throw: true });

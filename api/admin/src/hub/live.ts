@@ -1,5 +1,7 @@
 import { useSyncExternalStore } from "react";
+import { hub, take } from "./client.ts";
 import { queries } from "./queries.ts";
+import { doubt, onReturn } from "./reach.ts";
 
 /** As `live_data` tells it (docs/readings.md). */
 export interface LiveValue {
@@ -18,11 +20,18 @@ export type LiveState = "connecting" | "open" | "lost";
 
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 30_000;
+/** The hub's sign of life, which comes every 15 s, was missed twice. */
+const SILENT_MS = 40_000;
+/** A browser opens six connections to a hub, over all of its tabs: one that nobody looks at for so long gives its own back. */
+const HIDDEN_MS = 10_000;
 
 let state: LiveState = "connecting";
 let source: EventSource | undefined;
 let waitMs = FIRST_WAIT_MS;
-let timer: ReturnType<typeof setTimeout> | undefined;
+let hasMissed = false;
+let reopening: ReturnType<typeof setTimeout> | undefined;
+let listening: ReturnType<typeof setTimeout> | undefined;
+let hiding: ReturnType<typeof setTimeout> | undefined;
 const watchers = new Set<() => void>();
 const valueListeners = new Set<(value: LiveValue) => void>();
 const eventListeners = new Set<(event: LiveEvent) => void>();
@@ -30,20 +39,45 @@ const eventListeners = new Set<(event: LiveEvent) => void>();
 /** One stream for all that a tab shows; it comes back by itself. */
 export function startLive(): () => void {
   open();
+  const stopWaiting = onReturn(() => state === "lost" && open());
+  document.addEventListener("visibilitychange", onVisibility);
   return () => {
-    clearTimeout(timer);
-    source?.close();
-    source = undefined;
+    stopWaiting();
+    document.removeEventListener("visibilitychange", onVisibility);
+    clearTimeout(hiding);
+    close();
   };
 }
 
+function close(): void {
+  clearTimeout(reopening);
+  clearTimeout(listening);
+  source?.close();
+  source = undefined;
+}
+
+function onVisibility(): void {
+  clearTimeout(hiding);
+  if (!document.hidden) {
+    if (!source) open();
+    return;
+  }
+  hiding = setTimeout(() => {
+    hasMissed = true;
+    close();
+  }, HIDDEN_MS);
+}
+
 function open(): void {
+  close();
   const stream = new EventSource("/api/v1/live");
   source = stream;
+  hear();
   stream.addEventListener("ready", () => {
     waitMs = FIRST_WAIT_MS;
     // What changed while nobody listened is asked for.
-    if (state === "lost") void queries.invalidateQueries();
+    if (hasMissed) void queries.invalidateQueries();
+    hasMissed = false;
     tell("open");
   });
   stream.addEventListener("live_data", (message) => {
@@ -56,13 +90,35 @@ function open(): void {
       for (const listener of eventListeners) listener(event);
     });
   stream.addEventListener("gap", () => void queries.invalidateQueries());
+  for (const name of ["ready", "live_data", "device_status", "alerts", "heartbeat"]) stream.addEventListener(name, hear);
   stream.addEventListener("error", () => {
-    tell("lost");
-    // The browser comes back to a stream that broke, and gives up on one that was refused.
-    if (stream.readyState !== EventSource.CLOSED || source !== stream) return;
-    timer = setTimeout(open, waitMs);
-    waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);
+    if (source === stream) onLost(stream);
   });
+}
+
+/** A line that is dead, or a hub that stands still, ends no stream. */
+function hear(): void {
+  clearTimeout(listening);
+  listening = setTimeout(() => {
+    lose();
+    open();
+  }, SILENT_MS);
+}
+
+function onLost(stream: EventSource): void {
+  lose();
+  // The browser comes back to a stream that broke, and gives up on one that was refused: maybe nobody is logged in any more.
+  if (stream.readyState !== EventSource.CLOSED) return;
+  take(hub.GET("/api/v1/auth/me")).catch(() => undefined);
+  clearTimeout(reopening);
+  reopening = setTimeout(open, waitMs);
+  waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);
+}
+
+function lose(): void {
+  hasMissed = true;
+  tell("lost");
+  void doubt();
 }
 
 function tell(next: LiveState): void {

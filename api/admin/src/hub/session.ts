@@ -1,6 +1,7 @@
 import { queryOptions } from "@tanstack/react-query";
 import { hub, onSessionEnd, take } from "./client.ts";
 import { queries } from "./queries.ts";
+import { onNews, tellTabs } from "./tabs.ts";
 
 export const me = queryOptions({
   queryKey: ["me"],
@@ -25,27 +26,43 @@ export interface Credentials {
 export async function logIn({ email, password, remember }: Credentials): Promise<void> {
   await take(hub.POST("/api/v1/auth/login", { body: { email, password, cookie: true, remember_me: remember } }));
   queries.clear();
-  tabs?.postMessage("in");
+  tellTabs("in");
 }
 
+/** Throws when the hub was not told: the session goes on. */
 export async function logOut(): Promise<void> {
-  await take(hub.POST("/api/v1/auth/logout")).catch(() => undefined);
+  await take(hub.POST("/api/v1/auth/logout"));
   forget();
-  tabs?.postMessage("out");
 }
 
-/** What one tab does, the others know. */
-const tabs = "BroadcastChannel" in globalThis ? new BroadcastChannel("hexahub-session") : undefined;
-tabs?.addEventListener("message", ({ data }) => {
-  if (data === "in") void queries.invalidateQueries();
-  else forget();
-});
+/** A path of this hub, not an address that begins like one. */
+export const isOurs = (next: unknown): next is string => typeof next === "string" && /^\/(?![/\\])/.test(next);
+
 onSessionEnd(() => forget());
+onNews((news) => {
+  if (news === "changed") return;
+  if (location.pathname !== "/auth/login") return void lookWho();
+  const next = new URLSearchParams(location.search).get("next");
+  if (news === "in") location.assign(isOurs(next) ? next : "/dashboard");
+});
+
+/** Nobody any more, which leads to the log-in, or somebody else, of whose things nothing is here. */
+async function lookWho(): Promise<void> {
+  const before = queries.getQueryData(me.queryKey)?.user?.id;
+  const now = await queries.fetchQuery({ ...me, staleTime: 0, retry: false }).catch(() => undefined);
+  if (before !== undefined && now !== undefined && now.user?.id !== before) location.reload();
+}
+
+// A page that the browser kept is of before.
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+let isLeaving = false;
 
 /** Whoever comes next sees nothing of whoever was here. */
 function forget(): void {
+  if (isLeaving || location.pathname.startsWith("/auth/") || location.pathname === "/setup") return;
+  isLeaving = true;
   const path = location.pathname + location.search;
   queries.clear();
-  if (location.pathname.startsWith("/auth/") || location.pathname === "/setup") return;
+  tellTabs("out");
   location.assign(`/auth/login?next=${encodeURIComponent(path)}`);
 }

@@ -1,13 +1,33 @@
 import { Alert, Anchor, Button, Center, Code, Group, Stack, Text, Title } from "@mantine/core";
-import { type ErrorComponentProps, Link } from "@tanstack/react-router";
+import { useQuery } from "@tanstack/react-query";
+import { type ErrorComponentProps, Link, useRouter } from "@tanstack/react-router";
 import { CircleAlert } from "lucide-react";
+import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
+import { loadNewer } from "../hub/build.ts";
 import { ApiError } from "../hub/client.ts";
+import { onReturn } from "../hub/reach.ts";
+import { useSecondsLeft } from "./seconds-left.ts";
+import { Waiting } from "./waiting.tsx";
+
+/** What was not said by the hub, or is to be said in other words than the hub's. */
+const WORDS = new Set([
+  "unreachable",
+  "timeout",
+  "outcome_unknown",
+  "malformed",
+  "part_missing",
+  "payload_too_large",
+  "away",
+  "internal_error",
+]);
 
 /** What went wrong, in words that help, with what finds it in the hub's log. */
 export function Failed({ error, onRetry }: { readonly error: unknown; readonly onRetry?: (() => void) | undefined }) {
   const { t } = useTranslation();
   const words = useErrorWords();
+  // What is said of when to try again counts down.
+  useSecondsLeft(error instanceof ApiError ? error.retryAt : undefined);
   return (
     <Alert color="red" variant="light" icon={<CircleAlert aria-hidden />} title={t("failed.title")} role="alert">
       <Stack gap="xs" align="flex-start">
@@ -38,17 +58,30 @@ export function useErrorWords(): (error: unknown) => string {
   const { t } = useTranslation();
   return (error) => {
     if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error);
-    if (error.code === "unreachable") return t("failed.unreachable");
-    if (error.code === "rate_limited") return t("failed.rate_limited", { seconds: Math.ceil((error.retryAfterMs ?? 1_000) / 1_000) });
-    if (error.code === "internal_error") return t("failed.internal_error");
-    return error.message;
+    const seconds = Math.max(0, Math.ceil(((error.retryAt ?? 0) - performance.now()) / 1_000));
+    const when = seconds > 0 ? ` ${t("failed.when", { seconds })}` : "";
+    if (error.code === "rate_limited") return t("failed.rate_limited") + when;
+    return (WORDS.has(error.code) ? t(`failed.${error.code}`) : error.message) + when;
   };
 }
 
-export function FailedPage({ error, reset }: ErrorComponentProps) {
+/** Of a whole page; it is tried again when the hub has been away and answers. */
+export function FailedPage({ error }: ErrorComponentProps) {
+  const router = useRouter();
+  const again = () => void router.invalidate();
+  const isPart = error instanceof ApiError && error.code === "part_missing";
+  const part = useQuery({
+    queryKey: ["part", error],
+    queryFn: () => loadNewer(error as ApiError),
+    enabled: isPart,
+    gcTime: 0,
+    retry: false,
+  });
+  useEffect(() => onReturn(again), []);
+  if (isPart && part.isPending) return <Waiting />;
   return (
     <Center p="xl">
-      <Failed error={error} onRetry={reset} />
+      <Failed error={part.data ?? error} onRetry={again} />
     </Center>
   );
 }

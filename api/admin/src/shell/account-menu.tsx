@@ -4,6 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { Check, LogOut, Moon, Settings, Sun, SunMoon, User } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { logOut, me } from "../hub/session.ts";
+import { useChange } from "../parts/change.tsx";
 import { LANGUAGE_NAMES, LANGUAGES, setLanguage } from "../i18n.ts";
 
 const SCHEMES = [
@@ -15,6 +16,7 @@ const SCHEMES = [
 export function AccountMenu() {
   const { t, i18n } = useTranslation();
   const { data } = useQuery(me);
+  const leaving = useChange("me", logOut);
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   const mark = (isOn: boolean) => (isOn ? <Check size={14} aria-hidden /> : undefined);
   return (
@@ -54,7 +56,7 @@ export function AccountMenu() {
           </Menu.Item>
         ))}
         <Menu.Divider />
-        <Menu.Item leftSection={<LogOut size={14} aria-hidden />} onClick={() => void logOut()}>
+        <Menu.Item leftSection={<LogOut size={14} aria-hidden />} onClick={() => leaving.mutate(undefined)}>
           {t("account.log_out")}
         </Menu.Item>
       </Menu.Dropdown>

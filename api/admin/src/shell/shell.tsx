@@ -1,11 +1,13 @@
-import { Alert, Anchor, AppShell, Burger, Group, NavLink, ScrollArea, Text } from "@mantine/core";
-import { useDisclosure, useNetwork } from "@mantine/hooks";
+import { Anchor, AppShell, Burger, Group, NavLink, ScrollArea } from "@mantine/core";
+import { useDisclosure } from "@mantine/hooks";
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
 import { Suspense, useEffect } from "react";
 import { useTranslation } from "react-i18next";
-import { startLive, useLiveState } from "../hub/live.ts";
+import { startLive } from "../hub/live.ts";
 import { Waiting } from "../parts/waiting.tsx";
 import { AccountMenu } from "./account-menu.tsx";
+import { Connection } from "./connection.tsx";
+import { useNewerTold } from "./newer.ts";
 import { Palette, PaletteButton } from "./palette.tsx";
 import { NAVIGATION } from "./navigation.ts";
 
@@ -13,6 +15,7 @@ export function Shell() {
   const [isOpen, { toggle, close }] = useDisclosure(false);
   const { t } = useTranslation();
   useEffect(() => startLive(), []);
+  useNewerTold();
   return (
     <AppShell header={{ height: 56 }} navbar={{ width: 220, breakpoint: "sm", collapsed: { mobile: !isOpen } }} padding="md">
       <AppShell.Header>
@@ -65,17 +68,4 @@ function Navigation({ onNavigate }: { readonly onNavigate: () => void }) {
       onClick={onNavigate}
     />
   ));
-}
-
-/** What is shown may be old. */
-function Connection() {
-  const { online } = useNetwork();
-  const live = useLiveState();
-  const { t } = useTranslation();
-  if (online && live !== "lost") return null;
-  return (
-    <Alert color="yellow" mb="md" role="status" title={t(online ? "connection.lost" : "connection.offline")}>
-      <Text size="sm">{t("connection.about")}</Text>
-    </Alert>
-  );
 }

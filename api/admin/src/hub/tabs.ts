@@ -1,0 +1,10 @@
+/** `in`, `out`: somebody logged in or out. `changed`: something that others may show is another one now. */
+export type News = "in" | "out" | "changed";
+
+/** What one tab does, the others of this browser know. */
+const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("hexahub") : undefined;
+
+export const tellTabs = (news: News): void => channel?.postMessage(news);
+
+export const onNews = (listener: (news: News) => void): void =>
+  channel?.addEventListener("message", ({ data }: MessageEvent<News>) => listener(data));
