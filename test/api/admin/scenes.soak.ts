@@ -29,7 +29,7 @@ describe("scenes in the console", { skip: chromiumMissing() }, () => {
     for (const path of ["/scenes", "/scenes/new"])
       await assertPageHolds(console, path, async (looked) => {
         await looked.getByRole("heading", { level: 1 }).waitFor();
-        await looked.waitForFunction("!document.querySelector('[aria-busy=true]')");
+        await looked.locator("[aria-busy=true]").waitFor({ state: "detached" });
       });
 
     await page.getByRole("button", { name: "Remove" }).click();
