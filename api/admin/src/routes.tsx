@@ -181,6 +181,11 @@ const newScene = createRoute({
   path: "/scenes/new",
   component: lazyRouteComponent(() => import("./pages/scenes/new-scene-page.tsx"), "NewScenePage"),
 });
+const scene = createRoute({
+  getParentRoute: () => shell,
+  path: "/scenes/$id",
+  component: lazyRouteComponent(() => import("./pages/scenes/scene-page.tsx"), "ScenePage"),
+});
 const alerts = createRoute({
   getParentRoute: () => shell,
   path: "/alerts",
@@ -326,6 +331,7 @@ export const router = createRouter({
       schedule,
       scenes,
       newScene,
+      scene,
       alerts,
       alert,
       alertRules,

@@ -76,7 +76,7 @@ describe("automations in the console", { skip: chromiumMissing() }, () => {
     const json = page.getByRole("textbox", { name: "JSON" });
     await json.fill((await json.inputValue()).replace("device_offline", "device_online"));
     await page.getByRole("button", { name: "Save" }).click();
-    await page.getByText("Saved as a new version").waitFor();
+    await page.getByText("Saved").waitFor();
     await page.getByRole("tab", { name: "Versions" }).click();
     await page.getByRole("button", { name: "Compare version 1" }).click();
     await page.getByRole("cell", { name: /device_offline/ }).waitFor();

@@ -67,7 +67,7 @@ describe("schedules in the console", { skip: chromiumMissing() }, () => {
     await page.getByRole("link", { name: "Garden lights" }).click();
     await page.getByLabel("Time", { exact: false }).and(page.locator("[type=time]")).fill("19:45");
     await page.getByRole("button", { name: "Save" }).click();
-    await page.getByText("Saved as a new version").waitFor();
+    await page.getByText("Saved").waitFor();
     const { body } = await console.hub.api.call<{ schedule: { recurrence: object; is_active: boolean } }>("GET", `/api/v1/schedules/${id}`);
     assert.deepEqual(body.schedule.recurrence, { kind: "cron", expression: "45 19 * * MON,FRI" });
     assert.equal(body.schedule.is_active, false);
@@ -98,7 +98,7 @@ describe("schedules in the console", { skip: chromiumMissing() }, () => {
     await page.locator('input[value="20:00"]').waitFor();
     assert.equal(await name.inputValue(), "Written here");
     await page.getByRole("button", { name: "Save" }).click();
-    await page.getByText("Saved as a new version").waitFor();
+    await page.getByText("Saved").waitFor();
     const { schedule } = await call("GET");
     assert.deepEqual([schedule.name, schedule.recurrence], ["Written here", { kind: "cron", expression: "0 20 * * *" }]);
 

@@ -13,6 +13,7 @@ import { Failed } from "../../parts/failed.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
 import { Page } from "../../parts/page.tsx";
 import { Removal } from "../../parts/removal.tsx";
+import { TextLink } from "../../parts/text-link.tsx";
 import { Waiting } from "../../parts/waiting.tsx";
 import { commandWords } from "../definition/command-fields.tsx";
 import { useDeviceName } from "../definition/devices.tsx";
@@ -104,7 +105,9 @@ function SceneCard({ scene: { id, name, description, commands } }: { readonly sc
         <Group justify="space-between" align="flex-start">
           <div>
             <Title order={2} size="h4">
-              {name}
+              <TextLink to="/scenes/$id" params={{ id }} inherit>
+                {name}
+              </TextLink>
             </Title>
             {description !== null && <Text size="sm">{description}</Text>}
           </div>
