@@ -1,5 +1,4 @@
-import { Anchor, Badge, Button, Card, Stack, Table, TagsInput, TextInput, Title } from "@mantine/core";
-import { useForm } from "@mantine/form";
+import { Anchor, Badge, Button, Card, Stack, Table, Title } from "@mantine/core";
 import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
@@ -11,30 +10,12 @@ import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
 import { Waiting } from "../../parts/waiting.tsx";
+import { type NewWebhook as Wanted, useWebhookForm, WebhookFields, writtenOf } from "./webhook-form.tsx";
 
 type Webhook = components["schemas"]["Webhook"];
 const KEY = ["webhooks", "list"];
 const PAGE = 50;
-/** Proposals: the hub knows the rest. */
-const PATTERNS = [
-  "*",
-  "device.*",
-  "device.online",
-  "device.offline",
-  "sensor.*",
-  "command.*",
-  "command.failed",
-  "automation.*",
-  "schedule.*",
-  "alert.*",
-  "alert.raised",
-  "alert.resolved",
-  "bridge.*",
-  "scene.*",
-  "task.*",
-  "custom.*",
-];
-
+const BLANK = { name: "", url: "", events: [] };
 /** Where events are sent to. */
 export function Outgoing() {
   const { t } = useTranslation("webhooks");
@@ -109,12 +90,9 @@ export function WebhookState({ webhook }: { readonly webhook: Webhook }) {
 
 function NewWebhook() {
   const { t } = useTranslation("webhooks");
-  const form = useForm<{ name: string; url: string; events: string[] }>({
-    initialValues: { name: "", url: "", events: [] },
-    validate: { events: (events) => (events.length === 0 ? t("event_needed") : null) },
-  });
+  const form = useWebhookForm(BLANK);
   const make = useMutation({
-    mutationFn: (body: typeof form.values) => take(hub.POST("/api/v1/webhooks", { body })),
+    mutationFn: (body: Wanted) => take(hub.POST("/api/v1/webhooks", { body })),
     async onSuccess() {
       form.reset();
       await queries.invalidateQueries({ queryKey: KEY });
@@ -122,7 +100,7 @@ function NewWebhook() {
   });
   return (
     <Card withBorder maw={560}>
-      <form onSubmit={form.onSubmit((values) => make.mutate(values))}>
+      <form onSubmit={form.onSubmit((values) => make.mutate(writtenOf(values)))}>
         <Stack gap="sm">
           <Title order={2} size="h4">
             {t("make")}
@@ -133,16 +111,7 @@ function NewWebhook() {
               {t("secret_about")}
             </SecretOnce>
           )}
-          <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />
-          <TextInput label={t("url")} description={t("url_about")} type="url" required maxLength={2_048} {...form.getInputProps("url")} />
-          <TagsInput
-            label={t("events")}
-            description={t("events_about")}
-            withAsterisk
-            data={PATTERNS}
-            acceptValueOnBlur
-            {...form.getInputProps("events")}
-          />
+          <WebhookFields form={form} />
           <Button type="submit" loading={make.isPending} style={{ alignSelf: "flex-start" }}>
             {t("make")}
           </Button>

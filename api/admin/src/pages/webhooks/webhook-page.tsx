@@ -6,6 +6,7 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { takeTagged } from "../../hub/tagged.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { useConfirm } from "../../parts/confirm.tsx";
 import { Copied } from "../../parts/copied.tsx";
@@ -13,8 +14,11 @@ import { Failed } from "../../parts/failed.tsx";
 import { Page } from "../../parts/page.tsx";
 import { Removal } from "../../parts/removal.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
+import { TabViews } from "../../parts/tab-views.tsx";
+import { useUrlFilters } from "../../parts/url-filters.ts";
 import { Deliveries } from "./deliveries.tsx";
 import { WebhookState } from "./outgoing.tsx";
+import { EditedWebhook, type OneWebhook, webhookKey } from "./webhook-form.tsx";
 
 type Webhook = components["schemas"]["Webhook"];
 const EVERY_MS = 5_000;
@@ -24,16 +28,22 @@ const WHATEVER = { "if-match": "*" };
 export function WebhookPage() {
   const { id } = useParams({ from: "/shell/webhooks/$id" });
   const query = useQuery({
-    queryKey: ["webhooks", "one", id],
-    queryFn: async () => (await take(hub.GET("/api/v1/webhooks/{id}", { params: { path: { id } } }))).webhook,
+    queryKey: webhookKey(id),
+    queryFn: () => takeTagged(hub.GET("/api/v1/webhooks/{id}", { params: { path: { id } } })),
     refetchInterval: EVERY_MS,
   });
-  return <Asked query={query}>{(webhook) => <Shown webhook={webhook} />}</Asked>;
+  return <Asked query={query}>{(one) => <Shown one={one} />}</Asked>;
 }
 
-function Shown({ webhook }: { readonly webhook: Webhook }) {
-  const { t } = useTranslation("webhooks");
+function Shown({ one }: { readonly one: OneWebhook }) {
+  const { t } = useTranslation(["webhooks", "definition"]);
   const formats = useFormats();
+  const { filters, set } = useUrlFilters();
+  const { webhook } = one.data;
+  const views = [
+    { name: "deliveries", label: t("deliveries"), content: <Deliveries webhook={webhook} /> },
+    { name: "settings", label: t("tab.settings"), content: <EditedWebhook one={one} /> },
+  ];
   return (
     <Page title={webhook.name} about={formats.list(webhook.events)} actions={<WebhookState webhook={webhook} />}>
       <Stack>
@@ -47,7 +57,7 @@ function Shown({ webhook }: { readonly webhook: Webhook }) {
             <Doings webhook={webhook} />
           </Stack>
         </Card>
-        <Deliveries webhook={webhook} />
+        <TabViews shown={filters["tab"]} onShow={(tab) => set({ tab })} views={views} />
       </Stack>
     </Page>
   );

@@ -8,7 +8,7 @@ import { Outgoing } from "./outgoing.tsx";
 const TABS = ["out", "in"] as const;
 
 export function WebhooksPage() {
-  const { t } = useTranslation("webhooks");
+  const { t } = useTranslation(["webhooks", "definition"]);
   const { tab } = useSearch({ from: "/shell/webhooks" });
   const navigate = useNavigate({ from: "/webhooks" });
   return (
