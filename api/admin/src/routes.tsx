@@ -4,6 +4,7 @@ import { ApiError } from "./hub/client.ts";
 import { queries } from "./hub/queries.ts";
 import { isOurs, me, setupState } from "./hub/session.ts";
 import { FailedPage, MissingPage } from "./parts/failed.tsx";
+import { texts } from "./parts/url-filters.ts";
 import { Waiting } from "./parts/waiting.tsx";
 import { Shell } from "./shell/shell.tsx";
 
@@ -81,14 +82,6 @@ const shell = createRoute({
     }
   },
 });
-
-/** Filters stand in the URL as they are: texts. */
-const texts = (search: Record<string, unknown>): Record<string, string | undefined> =>
-  Object.fromEntries(
-    Object.entries(search).flatMap(([name, value]) =>
-      value === undefined ? [] : [[name, typeof value === "string" ? value : JSON.stringify(value)]],
-    ),
-  );
 
 const dashboard = createRoute({
   getParentRoute: () => shell,
@@ -225,6 +218,12 @@ const inbox = createRoute({
   path: "/tasks/inbox",
   component: lazyRouteComponent(() => import("./pages/tasks/inbox-page.tsx"), "InboxPage"),
 });
+const newTask = createRoute({
+  getParentRoute: () => shell,
+  path: "/tasks/new",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/tasks/new-task-page.tsx"), "NewTaskPage"),
+});
 const task = createRoute({
   getParentRoute: () => shell,
   path: "/tasks/$id",
@@ -339,6 +338,7 @@ export const router = createRouter({
       alertRule,
       tasks,
       inbox,
+      newTask,
       task,
       audit,
       templates,

@@ -1,5 +1,13 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
 
+/** Filters stand in the URL as they are: texts. */
+export const texts = (search: Record<string, unknown>): Record<string, string | undefined> =>
+  Object.fromEntries(
+    Object.entries(search).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, typeof value === "string" ? value : JSON.stringify(value)]],
+    ),
+  );
+
 export interface UrlFilters {
   readonly filters: Readonly<Record<string, string | undefined>>;
   readonly set: (change: Readonly<Record<string, string | undefined>>) => void;

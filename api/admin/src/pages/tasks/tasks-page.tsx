@@ -1,5 +1,6 @@
 import { Button, Group, Stack, Table, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
+import { Plus } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
@@ -31,7 +32,16 @@ export function TasksPage() {
   });
   const isFiltered = Object.keys(asked).length > 0;
   return (
-    <Page title={t("title")} about={t("about")} actions={<InboxButton />}>
+    <Page
+      title={t("title")}
+      about={t("about")}
+      actions={
+        <>
+          <InboxButton />
+          <NewButton device={device} />
+        </>
+      }
+    >
       <Group align="flex-end">
         <Choice
           label={t("status")}
@@ -53,7 +63,7 @@ export function TasksPage() {
                   {t("all_tasks")}
                 </Button>
               ) : (
-                <LinkButton to="/devices">{t("to_devices")}</LinkButton>
+                <NewButton device={device} />
               )
             }
           >
@@ -64,6 +74,16 @@ export function TasksPage() {
         {(tasks) => <TaskTable tasks={tasks} />}
       </Paged>
     </Page>
+  );
+}
+
+/** For the device whose tasks are shown. */
+function NewButton({ device }: { readonly device: string | undefined }) {
+  const { t } = useTranslation("tasks");
+  return (
+    <LinkButton to="/tasks/new" search={device ? { device } : {}} leftSection={<Plus size={16} aria-hidden />}>
+      {t("new")}
+    </LinkButton>
   );
 }
 
