@@ -8,11 +8,13 @@ import { ADMIN, type HubOptions, startHub, type TestHub } from "./hub.ts";
 export interface TestConsole extends AsyncDisposable {
   readonly hub: TestHub;
   readonly browser: TestBrowser;
-  /** A window of the administrator, who is logged in; at the hub itself unless `path` is a whole URL. */
+  /** A window of the administrator, or somebody else, who is logged in; at the hub itself unless `path` is a whole URL. */
   open(path: string, options?: WindowOptions): Promise<Visit>;
 }
 
 export interface WindowOptions extends VisitOptions {
+  /** Instead of the administrator. */
+  readonly as?: { readonly email: string; readonly password: string };
   /** `en-XA`: every text is another one, so that none is forgotten. */
   readonly language?: "en" | "de" | "fr" | "es" | "en-XA";
   readonly scheme?: "light" | "dark";
@@ -29,10 +31,10 @@ export async function startConsole(options: HubOptions = {}): Promise<TestConsol
   return {
     hub,
     browser,
-    async open(path, { language = "en", scheme = "light", ...size } = {}) {
+    async open(path, { language = "en", scheme = "light", as = ADMIN, ...size } = {}) {
       const visit = await browser.visit({ ...DESK, ...size });
       const { page } = visit;
-      const answer = await page.request.post(`${hub.http}/api/v1/auth/login`, { data: { ...ADMIN, cookie: true } });
+      const answer = await page.request.post(`${hub.http}/api/v1/auth/login`, { data: { ...as, cookie: true } });
       assert.equal(answer.status(), 200);
       await setAppearance(page, language, scheme);
       await page.goto(new URL(path, hub.http).href);

@@ -6,7 +6,9 @@ import { Cpu, Search } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../hub/client.ts";
+import { useRights } from "../hub/rights.ts";
 import { NAVIGATION } from "./navigation.ts";
+import { mayOpen } from "./needs.ts";
 
 const LEAST_LETTERS = 2;
 
@@ -15,12 +17,13 @@ export function Palette() {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const [query, setQuery] = useState("");
+  const rights = useRights();
   const { data } = useQuery({
     queryKey: ["devices", "palette", query],
     queryFn: () => take(hub.GET("/api/v1/devices", { params: { query: { search: query, limit: 8 } } })),
-    enabled: query.length >= LEAST_LETTERS,
+    enabled: query.length >= LEAST_LETTERS && mayOpen(rights, "/devices"),
   });
-  const pages = NAVIGATION.map(
+  const pages = NAVIGATION.filter(({ to }) => mayOpen(rights, to)).map(
     ({ to, name, icon: Icon }): SpotlightActionData => ({
       id: to,
       label: t(`nav.${name}`),

@@ -4,18 +4,22 @@ import { Link, Outlet, useRouterState } from "@tanstack/react-router";
 import { Suspense, useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { startLive } from "../hub/live.ts";
+import { useRights } from "../hub/rights.ts";
 import { Waiting } from "../parts/waiting.tsx";
 import { AccountMenu } from "./account-menu.tsx";
 import { Connection } from "./connection.tsx";
 import { useNewerTold } from "./newer.ts";
 import { Palette, PaletteButton } from "./palette.tsx";
 import { NAVIGATION } from "./navigation.ts";
+import { mayOpen, needOf } from "./needs.ts";
+import { RefusedPage } from "./refused.tsx";
 
 export function Shell() {
   const [isOpen, { toggle, close }] = useDisclosure(false);
   const { t } = useTranslation();
-  useEffect(() => startLive(), []);
   useNewerTold();
+  const mayListen = useRights().maySomewhere("device.read");
+  useEffect(() => (mayListen ? startLive() : undefined), [mayListen]);
   return (
     <AppShell header={{ height: 56 }} navbar={{ width: 220, breakpoint: "sm", collapsed: { mobile: !isOpen } }} padding="md">
       <AppShell.Header>
@@ -44,7 +48,7 @@ export function Shell() {
         <Connection />
         <div id="content" tabIndex={-1}>
           <Suspense fallback={<Waiting />}>
-            <Outlet />
+            <Content />
           </Suspense>
         </div>
       </AppShell.Main>
@@ -53,10 +57,18 @@ export function Shell() {
   );
 }
 
+/** The page, or that it is not for this person: what it would ask for is not even asked. */
+function Content() {
+  const need = useRouterState({ select: (state) => needOf(state.location.pathname) });
+  const { maySomewhere } = useRights();
+  return need === undefined || maySomewhere(need) ? <Outlet /> : <RefusedPage need={need} />;
+}
+
 function Navigation({ onNavigate }: { readonly onNavigate: () => void }) {
   const { t } = useTranslation();
   const path = useRouterState({ select: (state) => state.location.pathname });
-  return NAVIGATION.map(({ to, name, icon: Icon }) => (
+  const rights = useRights();
+  return NAVIGATION.filter(({ to }) => mayOpen(rights, to)).map(({ to, name, icon: Icon }) => (
     <NavLink
       key={to}
       component={Link}

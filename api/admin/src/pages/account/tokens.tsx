@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
+import { useRights } from "../../hub/rights.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { AskingButton } from "../../parts/asking-button.tsx";
 import { Copied } from "../../parts/copied.tsx";
@@ -113,6 +114,7 @@ interface Wanted extends Record<string, unknown> {
 
 function MakeToken() {
   const { t } = useTranslation("account");
+  const { may, maySomewhere } = useRights();
   const initial: Wanted = { kind: "personal", name: "", days: "90", permissions: [] };
   return (
     <FormDialog
@@ -139,7 +141,10 @@ function MakeToken() {
           <NativeSelect
             label={t("kind")}
             description={t(`kind_about.${form.values.kind}`)}
-            data={(["personal", "service"] as const).map((value) => ({ value, label: t(`kinds.${value}`) }))}
+            data={(may("service.manage") ? (["personal", "service"] as const) : (["personal"] as const)).map((value) => ({
+              value,
+              label: t(`kinds.${value}`),
+            }))}
             {...form.getInputProps("kind")}
           />
           <TextInput
@@ -160,7 +165,7 @@ function MakeToken() {
             label={t("may")}
             description={t("may_about")}
             placeholder={form.values.permissions.length === 0 ? t("everything") : ""}
-            data={PERMISSIONS}
+            data={PERMISSIONS.filter(maySomewhere)}
             searchable
             {...form.getInputProps("permissions")}
           />

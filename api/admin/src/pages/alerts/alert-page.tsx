@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { JsonBlock } from "../../parts/json-block.tsx";
 import { Page } from "../../parts/page.tsx";
@@ -29,7 +30,15 @@ export function AlertPage() {
 function Shown({ alert, history }: { readonly alert: Alert; readonly history: readonly Entry[] }) {
   const { t } = useTranslation("alerts");
   return (
-    <Page title={alert.title} about={alert.description ?? undefined} actions={<AlertActions alert={alert} />}>
+    <Page
+      title={alert.title}
+      about={alert.description ?? undefined}
+      actions={
+        <Allowed need="alert.handle">
+          <AlertActions alert={alert} />
+        </Allowed>
+      }
+    >
       <Grid>
         <Grid.Col span={{ base: 12, md: 6 }}>
           <Card withBorder>

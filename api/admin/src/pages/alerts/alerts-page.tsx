@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { Choice } from "../../parts/choice.tsx";
 import { DeviceSelect } from "../../parts/device-select.tsx";
 import { Empty } from "../../parts/empty.tsx";
@@ -121,7 +122,9 @@ function AlertTable({ alerts }: { readonly alerts: readonly Alert[] }) {
               </Table.Td>
               <Table.Td>{formats.ago(alert.raised_at)}</Table.Td>
               <Table.Td>
-                <AlertActions alert={alert} />
+                <Allowed need="alert.handle">
+                  <AlertActions alert={alert} />
+                </Allowed>
               </Table.Td>
             </Table.Tr>
           ))}

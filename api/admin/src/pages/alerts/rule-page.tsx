@@ -5,6 +5,7 @@ import { hub, take } from "../../hub/client.ts";
 import { ifMatch, type Tagged, takeTagged } from "../../hub/tagged.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { Allowed, Editable } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { Page } from "../../parts/page.tsx";
 import { Removal } from "../../parts/removal.tsx";
@@ -67,13 +68,25 @@ function Shown({ one }: ShownProps) {
     <Page
       title={rule.name}
       about={inWords(t, rule.condition)}
-      actions={<Removal name={rule.name} remove={() => take(hub.DELETE("/api/v1/alert-rules/{id}", path))} onRemoved={leave} />}
+      actions={
+        <Allowed need="automation.manage">
+          <Removal name={rule.name} remove={() => take(hub.DELETE("/api/v1/alert-rules/{id}", path))} onRemoved={leave} />
+        </Allowed>
+      }
     >
       <TabViews
         shown={filters["tab"]}
         onShow={(tab) => set({ tab })}
         views={[
-          { name: "definition", label: t("tabs.definition"), content: <Edited one={one} /> },
+          {
+            name: "definition",
+            label: t("tabs.definition"),
+            content: (
+              <Editable need="automation.manage">
+                <Edited one={one} />
+              </Editable>
+            ),
+          },
           { name: "versions", label: t("tabs.versions"), content: <Former one={one} /> },
         ]}
       />

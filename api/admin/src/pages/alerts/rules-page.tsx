@@ -2,6 +2,7 @@ import { Group, Stack, Switch, Table, Text } from "@mantine/core";
 import { Plus } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
+import { useRights } from "../../hub/rights.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { ifMatch, takeTagged } from "../../hub/tagged.ts";
 import { useChange } from "../../parts/change.tsx";
@@ -73,6 +74,7 @@ export function AlertRulesPage() {
 function RuleRow({ rule }: { readonly rule: Rule }) {
   const { t } = useTranslation("alerts");
   const { id, name, device, is_enabled: isEnabled, severity, condition } = rule;
+  const { may } = useRights();
   const enable = useChange("alert-rules", async (wanted: boolean) => {
     const { tag } = await takeTagged(hub.GET("/api/v1/alert-rules/{id}", { params: { path: { id } } }));
     const params = { path: { id }, header: ifMatch(tag) };
@@ -95,7 +97,7 @@ function RuleRow({ rule }: { readonly rule: Rule }) {
       <Table.Td>
         <Switch
           checked={enable.isPending ? enable.variables : isEnabled}
-          disabled={enable.isPending}
+          disabled={enable.isPending || !may("automation.manage")}
           onChange={({ currentTarget }) => enable.mutate(currentTarget.checked)}
           aria-label={t("enable", { name })}
         />

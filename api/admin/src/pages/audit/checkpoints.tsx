@@ -3,6 +3,7 @@ import { notifications } from "@mantine/notifications";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
+import { useRights } from "../../hub/rights.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { useChange } from "../../parts/change.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
@@ -17,6 +18,7 @@ export function Checkpoints() {
     queryKey: ["audit", "checkpoints"],
     ask: (cursor) => take(hub.GET("/api/v1/audit/checkpoints", { params: { query: { ...cursor, limit: PAGE } } })),
   });
+  const { isHubAdministrator } = useRights();
   const sign = useChange(
     "audit",
     () => take(hub.POST("/api/v1/audit/checkpoints")),
@@ -34,9 +36,11 @@ export function Checkpoints() {
           <Title order={2} size="h4">
             {t("checkpoints")}
           </Title>
-          <Button variant="default" loading={sign.isPending} onClick={() => sign.mutate(undefined)}>
-            {t("sign")}
-          </Button>
+          {isHubAdministrator && (
+            <Button variant="default" loading={sign.isPending} onClick={() => sign.mutate(undefined)}>
+              {t("sign")}
+            </Button>
+          )}
         </Group>
         <Text size="sm">{t("checkpoints_about")}</Text>
         <Paged query={query} empty={<Text size="sm">{t("no_checkpoints")}</Text>}>

@@ -8,6 +8,7 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import { ifMatch, takeTagged } from "../../hub/tagged.ts";
+import { Allowed, Editable } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { useConfirm } from "../../parts/confirm.tsx";
 import { useErrorWords } from "../../parts/failed.tsx";
@@ -58,7 +59,9 @@ function Shown({ one }: { readonly one: One }) {
           ))}
         </Tabs.List>
         <Tabs.Panel value="definition">
-          <Edited one={one} />
+          <Editable need="automation.manage">
+            <Edited one={one} />
+          </Editable>
         </Tabs.Panel>
         <Tabs.Panel value="test">
           <Trial automation={automation} />
@@ -101,10 +104,14 @@ function Doings({ automation }: { readonly automation: Automation }) {
   return (
     <>
       <EnabledSwitch automation={automation} />
-      <Button variant="default" leftSection={<Play size={16} aria-hidden />} loading={run.isPending} onClick={ask}>
-        {t("run_now")}
-      </Button>
-      <Removal name={name} remove={remove} onRemoved={onRemoved} />
+      <Allowed need="device.control">
+        <Button variant="default" leftSection={<Play size={16} aria-hidden />} loading={run.isPending} onClick={ask}>
+          {t("run_now")}
+        </Button>
+      </Allowed>
+      <Allowed need="automation.manage">
+        <Removal name={name} remove={remove} onRemoved={onRemoved} />
+      </Allowed>
     </>
   );
 }

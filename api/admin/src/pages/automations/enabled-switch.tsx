@@ -4,6 +4,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
+import { useRights } from "../../hub/rights.ts";
 import { ifMatch } from "../../hub/tagged.ts";
 import { useErrorWords } from "../../parts/failed.tsx";
 import type { Automation } from "./automation.ts";
@@ -12,6 +13,7 @@ import type { Automation } from "./automation.ts";
 export function EnabledSwitch({ automation: { id, name, is_enabled: isEnabled } }: { readonly automation: Automation }) {
   const { t } = useTranslation("automations");
   const words = useErrorWords();
+  const { may } = useRights();
   const change = useMutation({
     mutationFn: (wanted: boolean) =>
       take(
@@ -29,7 +31,7 @@ export function EnabledSwitch({ automation: { id, name, is_enabled: isEnabled } 
       aria-label={t("enabled", { name })}
       label={change.isPending ? t("pending") : t(isEnabled ? "on" : "off")}
       checked={change.isPending ? change.variables : isEnabled}
-      disabled={change.isPending}
+      disabled={change.isPending || !may("automation.manage")}
       onChange={({ currentTarget }) => change.mutate(currentTarget.checked)}
     />
   );

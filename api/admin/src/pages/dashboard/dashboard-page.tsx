@@ -6,7 +6,9 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { health } from "../../hub/health.ts";
 import { queries } from "../../hub/queries.ts";
+import { useRights } from "../../hub/rights.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
@@ -20,35 +22,45 @@ const MOST = 200;
 
 export function DashboardPage() {
   const { t } = useTranslation("dashboard");
+  const { maySomewhere } = useRights();
+  return (
+    <Page title={t("title")}>
+      {maySomewhere("device.read") ? <Devices /> : <Empty title={t("no_rights")}>{t("no_rights_about")}</Empty>}
+      <SimpleGrid cols={{ base: 1, md: 2 }}>
+        <Health />
+        <Allowed need="service.manage">
+          <Bridges />
+        </Allowed>
+      </SimpleGrid>
+    </Page>
+  );
+}
+
+function Devices() {
   const devices = useQuery({
     queryKey: ["devices", "overview"],
     queryFn: () => take(hub.GET("/api/v1/devices", { params: { query: { limit: MOST } } })),
     refetchInterval: 30_000,
   });
   return (
-    <Page title={t("title")}>
-      <Asked query={devices}>
-        {({ data, next_cursor: more }) =>
-          data.length === 0 ? (
-            <FirstSteps />
-          ) : (
-            <Stack gap="lg">
-              <Figures devices={data} isMore={more !== null} />
-              <Attention devices={data} />
-            </Stack>
-          )
-        }
-      </Asked>
-      <SimpleGrid cols={{ base: 1, md: 2 }}>
-        <Health />
-        <Bridges />
-      </SimpleGrid>
-    </Page>
+    <Asked query={devices}>
+      {({ data, next_cursor: more }) =>
+        data.length === 0 ? (
+          <FirstSteps />
+        ) : (
+          <Stack gap="lg">
+            <Figures devices={data} isMore={more !== null} />
+            <Attention devices={data} />
+          </Stack>
+        )
+      }
+    </Asked>
   );
 }
 
 function FirstSteps() {
   const { t } = useTranslation("dashboard");
+  const { may, isHubAdministrator } = useRights();
   const demo = useMutation({
     mutationFn: () => take(hub.POST("/api/v1/demo")),
     onSuccess: () => queries.invalidateQueries({ queryKey: ["devices"] }),
@@ -60,15 +72,17 @@ function FirstSteps() {
         <Stack>
           <Group>
             <LinkButton to="/devices/new">{t("add")}</LinkButton>
-            <Button variant="default" loading={demo.isPending} onClick={() => demo.mutate()}>
-              {t("demo")}
-            </Button>
+            {isHubAdministrator && (
+              <Button variant="default" loading={demo.isPending} onClick={() => demo.mutate()}>
+                {t("demo")}
+              </Button>
+            )}
           </Group>
           {demo.isError && <Failed error={demo.error} />}
         </Stack>
       }
     >
-      {t("no_devices_about")}
+      {t(may("device.own") ? "no_devices_about" : "no_rights_about")}
     </Empty>
   );
 }
@@ -76,7 +90,8 @@ function FirstSteps() {
 function Figures({ devices, isMore }: { readonly devices: readonly Device[]; readonly isMore: boolean }) {
   const { t } = useTranslation("dashboard");
   const formats = useFormats();
-  const alerts = useQuery(openAlerts);
+  const { may } = useRights();
+  const alerts = useQuery({ ...openAlerts, enabled: may("automation.read") });
   const { data } = useQuery(health);
   const several = (count: number, isAtLeast: boolean) => formats.number(count) + (isAtLeast ? "+" : "");
   const figures = [
@@ -109,7 +124,8 @@ const openAlerts = {
 function Attention({ devices }: { readonly devices: readonly Device[] }) {
   const { t } = useTranslation("dashboard");
   const formats = useFormats();
-  const alerts = useQuery(openAlerts);
+  const { may } = useRights();
+  const alerts = useQuery({ ...openAlerts, enabled: may("automation.read") });
   const away = devices.filter((device) => device.connection_status !== "online");
   const raised = alerts.data?.data ?? [];
   return (

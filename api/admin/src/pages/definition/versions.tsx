@@ -5,6 +5,7 @@ import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { queries } from "../../hub/queries.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { useConfirm } from "../../parts/confirm.tsx";
 import { useErrorWords } from "../../parts/failed.tsx";
@@ -64,7 +65,9 @@ export function Versions({ name, present, ask, compare, restore }: VersionsProps
                 >
                   {t("versions.compare")}
                 </Button>
-                <RestoreButton kind={name[0]} version={version} restore={restore} />
+                <Allowed need="automation.manage">
+                  <RestoreButton kind={name[0]} version={version} restore={restore} />
+                </Allowed>
               </Group>
             )}
           </VersionTable>

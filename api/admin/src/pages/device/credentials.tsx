@@ -4,19 +4,23 @@ import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
+import { useRights } from "../../hub/rights.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { useConfirm } from "../../parts/confirm.tsx";
 import { Copied } from "../../parts/copied.tsx";
 import { Failed } from "../../parts/failed.tsx";
 
+type Device = components["schemas"]["Device"];
 type Credential = components["schemas"]["Credential"];
 type Rotated = components["schemas"]["Rotated"];
 
 /** What it logs in with; a secret is shown once, when it is made. */
-export function Credentials({ uid }: { readonly uid: string }) {
+export function Credentials({ device: { id, uid } }: { readonly device: Pick<Device, "id" | "uid"> }) {
   const { t } = useTranslation("device");
   const confirm = useConfirm();
+  const { may } = useRights();
   const key = ["devices", "one", uid, "credentials"];
   const query = useQuery({
     queryKey: key,
@@ -39,9 +43,11 @@ export function Credentials({ uid }: { readonly uid: string }) {
         <Title order={2} size="h4">
           {t("credentials")}
         </Title>
-        <Button variant="default" size="xs" loading={rotating.isPending} onClick={() => ask("rotate", () => rotating.mutate())}>
-          {t("rotate")}
-        </Button>
+        <Allowed need="device.manage" on={id}>
+          <Button variant="default" size="xs" loading={rotating.isPending} onClick={() => ask("rotate", () => rotating.mutate())}>
+            {t("rotate")}
+          </Button>
+        </Allowed>
       </Group>
       {rotating.isError && <Failed error={rotating.error} />}
       {revoking.isError && <Failed error={revoking.error} />}
@@ -50,7 +56,7 @@ export function Credentials({ uid }: { readonly uid: string }) {
           <CredentialTable
             credentials={data}
             pendingId={revoking.isPending ? revoking.variables : undefined}
-            onRevoke={(id) => ask("revoke", () => revoking.mutate(id))}
+            onRevoke={may("device.manage", id) ? (credential) => ask("revoke", () => revoking.mutate(credential)) : undefined}
           />
         )}
       </Asked>
@@ -62,7 +68,8 @@ export function Credentials({ uid }: { readonly uid: string }) {
 interface CredentialTableProps {
   readonly credentials: readonly Credential[];
   readonly pendingId: string | undefined;
-  readonly onRevoke: (id: string) => void;
+  /** undefined for whoever may not. */
+  readonly onRevoke: ((id: string) => void) | undefined;
 }
 
 function CredentialTable({ credentials, pendingId, onRevoke }: CredentialTableProps) {
@@ -94,7 +101,7 @@ function CredentialTable({ credentials, pendingId, onRevoke }: CredentialTablePr
               <Table.Td>{formats.dateTime(one.created_at)}</Table.Td>
               <Table.Td>{one.last_used_at ? formats.ago(one.last_used_at) : t("never")}</Table.Td>
               <Table.Td>
-                {stateOf(one) === "valid" && (
+                {onRevoke && stateOf(one) === "valid" && (
                   <Button size="compact-xs" variant="default" loading={pendingId === one.id} onClick={() => onRevoke(one.id)}>
                     {t("revoke")}
                   </Button>

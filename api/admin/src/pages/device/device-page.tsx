@@ -9,6 +9,7 @@ import { onLiveValue } from "../../hub/live.ts";
 import { queries } from "../../hub/queries.ts";
 import { sensorsOf } from "../../hub/sensors.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { Allowed, Editable } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { LineChart } from "../../parts/line-chart.tsx";
 import { useLiveLine } from "../../parts/live-line.ts";
@@ -67,11 +68,15 @@ function Shown({ detail }: { readonly detail: Detail }) {
   const tabs = TABS.filter((one) => one !== "infrared" || device.capabilities.ir === true);
   const parts = {
     overview: <Overview detail={detail} />,
-    units: <Units uid={device.uid} />,
-    infrared: <Infrared uid={device.uid} />,
+    units: <Units device={device} />,
+    infrared: <Infrared device={device} />,
     access: <Access device={device} />,
     history: <History device={device} />,
-    settings: <Settings device={device} />,
+    settings: (
+      <Editable need="device.manage" on={device.id}>
+        <Settings device={device} />
+      </Editable>
+    ),
   };
   return (
     <Page title={device.name} about={device.uid} actions={<PresenceBadge presence={device.connection_status} />}>
@@ -104,7 +109,9 @@ function Overview({ detail }: { readonly detail: Detail }) {
     <Grid>
       <Grid.Col span={{ base: 12, md: 8 }}>
         <Stack>
-          <Outputs detail={detail} />
+          <Editable need="device.control" on={device.id}>
+            <Outputs detail={detail} />
+          </Editable>
           <Sensors detail={detail} />
           <Commands uid={device.uid} />
         </Stack>
@@ -124,9 +131,13 @@ function Overview({ detail }: { readonly detail: Detail }) {
 function Access({ device }: { readonly device: Device }) {
   return (
     <Stack>
-      <Credentials uid={device.uid} />
-      <Certificate uid={device.uid} />
-      <Rights device={device} />
+      <Credentials device={device} />
+      <Allowed need="device.manage" on={device.id}>
+        <Certificate uid={device.uid} />
+      </Allowed>
+      <Allowed need="member.manage">
+        <Rights device={device} />
+      </Allowed>
     </Stack>
   );
 }

@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 
 type Device = components["schemas"]["Device"];
@@ -16,7 +17,9 @@ export function History({ device }: { readonly device: Device }) {
   return (
     <Stack>
       <Log device={device} />
-      <Audit device={device} />
+      <Allowed need="audit.read">
+        <Audit device={device} />
+      </Allowed>
     </Stack>
   );
 }

@@ -6,15 +6,17 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { useConfirm } from "../../parts/confirm.tsx";
+import { Allowed, Editable } from "../../parts/allowed.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { Waiting } from "../../parts/waiting.tsx";
 
+type Device = components["schemas"]["Device"];
 type Code = components["schemas"]["IrCodeSummary"];
 const PAGE = 100;
 const LISTENING_S = 30;
 
 /** The codes that it sends: learned by itself, or of a file. */
-export function Infrared({ uid }: { readonly uid: string }) {
+export function Infrared({ device: { id, uid } }: { readonly device: Pick<Device, "id" | "uid"> }) {
   const { t } = useTranslation("device");
   const codes = useInfiniteQuery({
     queryKey: ["devices", "one", uid, "ir"],
@@ -34,7 +36,9 @@ export function Infrared({ uid }: { readonly uid: string }) {
         {t("infrared")}
       </Title>
       <Stack>
-        <Sources uid={uid} isEmpty={shown?.length === 0} />
+        <Editable need="device.manage" on={id}>
+          <Sources uid={uid} isEmpty={shown?.length === 0} />
+        </Editable>
         {codes.isPending && <Waiting />}
         {codes.isError && <Failed error={codes.error} onRetry={() => void codes.refetch()} />}
         {shown?.length === 0 && (
@@ -42,7 +46,7 @@ export function Infrared({ uid }: { readonly uid: string }) {
             {t("no_codes")}
           </Text>
         )}
-        {shown && shown.length > 0 && <CodeTable uid={uid} codes={shown} />}
+        {shown && shown.length > 0 && <CodeTable id={id} uid={uid} codes={shown} />}
         {codes.hasNextPage && (
           <Button variant="default" loading={codes.isFetchingNextPage} onClick={() => void codes.fetchNextPage()}>
             {t("shell:more")}
@@ -108,7 +112,7 @@ function Sources({ uid, isEmpty }: { readonly uid: string; readonly isEmpty: boo
   );
 }
 
-function CodeTable({ uid, codes }: { readonly uid: string; readonly codes: readonly Code[] }) {
+function CodeTable({ id, uid, codes }: { readonly id: string; readonly uid: string; readonly codes: readonly Code[] }) {
   const { t } = useTranslation("device");
   return (
     <Table.ScrollContainer minWidth={460} type="native" tabIndex={0} role="region" aria-label={t("infrared")}>
@@ -123,7 +127,7 @@ function CodeTable({ uid, codes }: { readonly uid: string; readonly codes: reado
         </Table.Thead>
         <Table.Tbody>
           {codes.map((code) => (
-            <CodeRow key={code.id} uid={uid} code={code} />
+            <CodeRow key={code.id} id={id} uid={uid} code={code} />
           ))}
         </Table.Tbody>
       </Table>
@@ -131,7 +135,7 @@ function CodeTable({ uid, codes }: { readonly uid: string; readonly codes: reado
   );
 }
 
-function CodeRow({ uid, code }: { readonly uid: string; readonly code: Code }) {
+function CodeRow({ id, uid, code }: { readonly id: string; readonly uid: string; readonly code: Code }) {
   const { t } = useTranslation("device");
   const confirm = useConfirm();
   const path = { id: uid, code: code.id };
@@ -160,23 +164,27 @@ function CodeRow({ uid, code }: { readonly uid: string; readonly code: Code }) {
       <Table.Td>{t(`origins.${code.source}`)}</Table.Td>
       <Table.Td>
         <Group gap="xs">
-          <Button
-            size="compact-xs"
-            loading={sending.isPending}
-            aria-label={t("send_code", { name: code.name })}
-            onClick={() => sending.mutate()}
-          >
-            {t("send")}
-          </Button>
-          <Button
-            size="compact-xs"
-            variant="default"
-            loading={removing.isPending}
-            aria-label={t("remove_code", { name: code.name })}
-            onClick={askRemoval}
-          >
-            {t("shell:remove")}
-          </Button>
+          <Allowed need="device.control" on={id}>
+            <Button
+              size="compact-xs"
+              loading={sending.isPending}
+              aria-label={t("send_code", { name: code.name })}
+              onClick={() => sending.mutate()}
+            >
+              {t("send")}
+            </Button>
+          </Allowed>
+          <Allowed need="device.manage" on={id}>
+            <Button
+              size="compact-xs"
+              variant="default"
+              loading={removing.isPending}
+              aria-label={t("remove_code", { name: code.name })}
+              onClick={askRemoval}
+            >
+              {t("shell:remove")}
+            </Button>
+          </Allowed>
         </Group>
         {refusal && <Failed error={refusal} />}
       </Table.Td>

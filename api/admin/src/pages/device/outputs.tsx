@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
+import { useRights } from "../../hub/rights.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { useErrorWords } from "../../parts/failed.tsx";
 
@@ -26,6 +27,7 @@ export function Outputs({ detail: { device, state, reasons } }: { readonly detai
         {state.relays.map(({ index, state: isOn }) => (
           <Output
             key={`relay ${index}`}
+            id={device.id}
             uid={device.uid}
             label={t("relay", { index })}
             isOn={isOn === "ON"}
@@ -36,6 +38,7 @@ export function Outputs({ detail: { device, state, reasons } }: { readonly detai
         {state.lights.map(({ index, state: isOn, brightness }) => (
           <Output
             key={`light ${index}`}
+            id={device.id}
             uid={device.uid}
             label={t("light", { index })}
             isOn={isOn === "ON"}
@@ -51,6 +54,7 @@ export function Outputs({ detail: { device, state, reasons } }: { readonly detai
 }
 
 interface OutputProps {
+  readonly id: string;
   readonly uid: string;
   readonly label: string;
   readonly isOn: boolean;
@@ -60,9 +64,10 @@ interface OutputProps {
   readonly brightnessOf?: (brightness: number) => Request;
 }
 
-function Output({ uid, label, isOn, reason, brightness, commandOf, brightnessOf }: OutputProps) {
+function Output({ id, uid, label, isOn, reason, brightness, commandOf, brightnessOf }: OutputProps) {
   const { t } = useTranslation("device");
   const formats = useFormats();
+  const { may } = useRights();
   const command = useCommand(uid);
   return (
     <div>
@@ -94,7 +99,8 @@ function Output({ uid, label, isOn, reason, brightness, commandOf, brightnessOf 
           max={100}
           defaultValue={brightness}
           thumbLabel={t("brightness", { index: label })}
-          disabled={command.isPending}
+          // No fieldset reaches it.
+          disabled={command.isPending || !may("device.control", id)}
           onChangeEnd={(wanted) => command.mutate(brightnessOf(wanted))}
         />
       )}

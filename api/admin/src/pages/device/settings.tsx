@@ -7,6 +7,7 @@ import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { Removal } from "../../parts/removal.tsx";
@@ -24,7 +25,9 @@ export function Settings({ device }: { readonly device: Device }) {
     <Stack>
       <Names key={device.updated_at} device={device} />
       <Homes uid={device.uid} />
-      <RemovalCard device={device} />
+      <Allowed need="device.own">
+        <RemovalCard device={device} />
+      </Allowed>
     </Stack>
   );
 }

@@ -5,16 +5,19 @@ import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
+import { useRights } from "../../hub/rights.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { sensorsOf } from "../../hub/sensors.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { Failed } from "../../parts/failed.tsx";
 
+type Device = components["schemas"]["Device"];
 type Sensor = components["schemas"]["Sensor"];
 
 /** What its sensors are called and measure in: the device's word, unless somebody has said something else. */
-export function Units({ uid }: { readonly uid: string }) {
+export function Units({ device: { id, uid } }: { readonly device: Pick<Device, "id" | "uid"> }) {
   const { t } = useTranslation("device");
+  const { may } = useRights();
   const query = useQuery(sensorsOf(uid));
   const [edited, setEdited] = useState<Sensor | undefined>();
   return (
@@ -29,7 +32,7 @@ export function Units({ uid }: { readonly uid: string }) {
               {t("no_sensors")}
             </Text>
           ) : (
-            <SensorTable sensors={data} onEdit={setEdited} />
+            <SensorTable sensors={data} onEdit={may("device.manage", id) ? setEdited : undefined} />
           )
         }
       </Asked>
@@ -38,7 +41,13 @@ export function Units({ uid }: { readonly uid: string }) {
   );
 }
 
-function SensorTable({ sensors, onEdit }: { readonly sensors: readonly Sensor[]; readonly onEdit: (sensor: Sensor) => void }) {
+interface SensorTableProps {
+  readonly sensors: readonly Sensor[];
+  /** undefined for whoever may not. */
+  readonly onEdit: ((sensor: Sensor) => void) | undefined;
+}
+
+function SensorTable({ sensors, onEdit }: SensorTableProps) {
   const { t } = useTranslation("device");
   const formats = useFormats();
   return (
@@ -65,14 +74,16 @@ function SensorTable({ sensors, onEdit }: { readonly sensors: readonly Sensor[];
                     : String(sensor.value)}
               </Table.Td>
               <Table.Td>
-                <Button
-                  size="compact-xs"
-                  variant="default"
-                  aria-label={t("change_what", { what: sensor.key })}
-                  onClick={() => onEdit(sensor)}
-                >
-                  {t("change")}
-                </Button>
+                {onEdit && (
+                  <Button
+                    size="compact-xs"
+                    variant="default"
+                    aria-label={t("change_what", { what: sensor.key })}
+                    onClick={() => onEdit(sensor)}
+                  >
+                    {t("change")}
+                  </Button>
+                )}{" "}
               </Table.Td>
             </Table.Tr>
           ))}

@@ -59,7 +59,10 @@ async function outcomeOf(device: Device, step: Step): Promise<Outcome> {
       await step(device);
       return { device, state: "done" };
     } catch (error) {
-      const waitMs = error instanceof ApiError && error.status === 429 ? error.retryAfterMs : undefined;
+      const waitMs =
+        error instanceof ApiError && error.status === 429 && error.retryAt !== undefined
+          ? Math.max(0, error.retryAt - performance.now())
+          : undefined;
       if (waitMs === undefined || tries === MOST_TRIES) return { device, state: "failed", error };
       await new Promise((resolve) => setTimeout(resolve, waitMs));
     }

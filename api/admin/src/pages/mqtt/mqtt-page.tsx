@@ -3,6 +3,7 @@ import { useDebouncedCallback } from "@mantine/hooks";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
+import { useRights } from "../../hub/rights.ts";
 import { useFormats } from "../../formats.ts";
 import { Empty } from "../../parts/empty.tsx";
 import { Page } from "../../parts/page.tsx";
@@ -49,6 +50,7 @@ function useExplorer(filter: string): Explorer | undefined {
 function Shown({ explorer, filter }: { readonly explorer: Explorer; readonly filter: string }) {
   const { t } = useTranslation("mqtt");
   const words = useReasonWords();
+  const { may, maySomewhere } = useRights();
   const snapshot = useSyncExternalStore(explorer.watch, explorer.snapshot);
   const { topic } = useSearch({ from: "/shell/mqtt" });
   const set = useSet();
@@ -71,7 +73,9 @@ function Shown({ explorer, filter }: { readonly explorer: Explorer; readonly fil
         <Grid.Col span={{ base: 12, md: 5 }}>
           <Stack>
             {topic !== undefined && <Selected topic={topic} entry={snapshot.topics.get(topic)} recent={snapshot.recent} />}
-            <Publish key={topic} topic={topic ?? ""} isOpen={snapshot.link.state === "open"} />
+            {(may("bus.publish") || maySomewhere("device.control")) && (
+              <Publish key={topic} topic={topic ?? ""} isOpen={snapshot.link.state === "open"} />
+            )}
           </Stack>
         </Grid.Col>
       </Grid>

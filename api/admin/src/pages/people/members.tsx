@@ -5,7 +5,9 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { useRights } from "../../hub/rights.ts";
 import { me } from "../../hub/session.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
 import { Removal } from "../../parts/removal.tsx";
@@ -47,6 +49,7 @@ export function Members({ organization: id }: { readonly organization: string })
 function MemberRow({ member, organization }: { readonly member: Member; readonly organization: string }) {
   const { t } = useTranslation("people");
   const formats = useFormats();
+  const { may } = useRights();
   const { data } = useQuery(me);
   const isMe = data?.user?.id === member.user_id;
   const path = { id: organization, user_id: member.user_id };
@@ -64,25 +67,29 @@ function MemberRow({ member, organization }: { readonly member: Member; readonly
       <Table.Td>{formats.dateTime(member.created_at)}</Table.Td>
       <Table.Td>
         <Group gap="xs" wrap="nowrap">
-          <FormDialog
-            label={t("change_role")}
-            what={member.email}
-            button={{ size: "compact-sm", variant: "default" }}
-            initial={{ role: member.role ?? GUEST }}
-            onSend={({ role }) =>
-              changed(take(hub.PATCH("/api/v1/organizations/{id}/members/{user_id}", { params: { path }, body: { role: roleOf(role) } })))
-            }
-          >
-            {(form) => <RoleField {...form.getInputProps("role")} value={form.values.role} />}
-          </FormDialog>
-          <Removal
-            name={member.email}
-            label={t("remove_member")}
-            button={{ size: "compact-sm" }}
-            remove={() => changed(take(hub.DELETE("/api/v1/organizations/{id}/members/{user_id}", { params: { path } })))}
-          >
-            {t("remove_member_about")}
-          </Removal>
+          <Allowed need="member.manage">
+            <FormDialog
+              label={t("change_role")}
+              what={member.email}
+              button={{ size: "compact-sm", variant: "default" }}
+              initial={{ role: member.role ?? GUEST }}
+              onSend={({ role }) =>
+                changed(take(hub.PATCH("/api/v1/organizations/{id}/members/{user_id}", { params: { path }, body: { role: roleOf(role) } })))
+              }
+            >
+              {(form) => <RoleField {...form.getInputProps("role")} value={form.values.role} />}
+            </FormDialog>
+          </Allowed>
+          {(isMe || may("member.manage")) && (
+            <Removal
+              name={member.email}
+              label={t("remove_member")}
+              button={{ size: "compact-sm" }}
+              remove={() => changed(take(hub.DELETE("/api/v1/organizations/{id}/members/{user_id}", { params: { path } })))}
+            >
+              {t("remove_member_about")}
+            </Removal>
+          )}
         </Group>
       </Table.Td>
     </Table.Tr>

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
+import { useRights } from "../../hub/rights.ts";
 import { me } from "../../hub/session.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { Page } from "../../parts/page.tsx";
@@ -15,18 +16,23 @@ export function PeoplePage() {
   const { view } = useSearch({ from: "/shell/people" });
   const navigate = useNavigate({ from: "/people" });
   const query = useQuery(me);
+  const { may, isHubAdministrator } = useRights();
   return (
     <Page title={t("title")} about={t("about")}>
       <Asked query={query}>
-        {({ organization_id: organization, user }) => (
+        {({ organization_id: organization }) => (
           <TabViews
             shown={view}
             onShow={(next) => void navigate({ search: { view: next }, replace: true })}
             views={[
               { name: "members", label: t("members"), content: <Members organization={organization} /> },
-              { name: "invitations", label: t("invitations"), content: <Invitations organization={organization} /> },
-              { name: "grants", label: t("grants"), content: <Grants organization={organization} /> },
-              ...(user?.role === "admin" ? [{ name: "accounts", label: t("accounts"), content: <Accounts /> }] : []),
+              ...(may("member.manage")
+                ? [
+                    { name: "invitations", label: t("invitations"), content: <Invitations organization={organization} /> },
+                    { name: "grants", label: t("grants"), content: <Grants organization={organization} /> },
+                  ]
+                : []),
+              ...(isHubAdministrator ? [{ name: "accounts", label: t("accounts"), content: <Accounts /> }] : []),
             ]}
           />
         )}

@@ -1,6 +1,7 @@
 import { ActionIcon, Button, Card, Group, Text, Title } from "@mantine/core";
 import { ChevronLeft, ChevronRight, ZoomIn, ZoomOut } from "lucide-react";
 import { useTranslation } from "react-i18next";
+import { Allowed } from "../../parts/allowed.tsx";
 import { useFormats } from "../../formats.ts";
 import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
@@ -24,7 +25,9 @@ export function ReadingsPage() {
       <SeriesPicker series={view.series} names={names} onChange={(series) => set({ series: seriesText(series) })} />
       <Terms view={view} set={set} />
       {view.series.length === 0 ? <Empty title={t("empty")}>{t("empty_about")}</Empty> : <Shown view={view} names={names} set={set} />}
-      <Imports />
+      <Allowed need="device.manage">
+        <Imports />
+      </Allowed>
     </Page>
   );
 }

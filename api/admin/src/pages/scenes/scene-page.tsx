@@ -8,10 +8,10 @@ import type { components } from "../../hub/schema.d.ts";
 import { ifMatch, type Tagged, takeTagged } from "../../hub/tagged.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { Failed } from "../../parts/failed.tsx";
+import { DeviceSelect } from "../../parts/device-select.tsx";
 import { Page } from "../../parts/page.tsx";
 import { CommandFields } from "../definition/command-fields.tsx";
 import { CommandRows } from "../definition/command-rows.tsx";
-import { DeviceSelect } from "../definition/devices.tsx";
 import { type FormTerms, useEdited } from "../definition/edited.tsx";
 import { isSame, patchBetween } from "../definition/merge-patch.ts";
 
@@ -45,7 +45,7 @@ function Shown({ one }: { readonly one: One }) {
     draftOf,
     send: (draft, { data, tag }) =>
       takeTagged(
-        hub.PATCH("/api/v1/scenes/{id}", { params: { path: { id } }, headers: ifMatch(tag), body: patchBetween(draftOf(data), draft) }),
+        hub.PATCH("/api/v1/scenes/{id}", { params: { path: { id }, header: ifMatch(tag) }, body: patchBetween(draftOf(data), draft) }),
       ),
   });
   return (
@@ -56,7 +56,7 @@ function Shown({ one }: { readonly one: One }) {
 }
 
 function SceneForm({ initial, start = initial, error, isPending, onSubmit, notice }: FormTerms<Draft>) {
-  const { t } = useTranslation("scenes");
+  const { t } = useTranslation(["scenes", "definition"]);
   const [draft, setDraft] = useState(start);
   const { name, description = "", commands } = draft;
   const written = withoutEmpty(draft);
@@ -89,7 +89,12 @@ function SceneForm({ initial, start = initial, error, isPending, onSubmit, notic
           >
             {(row, onRow) => (
               <>
-                <DeviceSelect value={row.device} onChange={(device = "") => onRow({ ...row, device })} />
+                <DeviceSelect
+                  label={t("definition:field.device")}
+                  required
+                  value={row.device || undefined}
+                  onChange={(device) => onRow({ ...row, device: device?.uid ?? "" })}
+                />
                 <CommandFields uid={row.device} value={row.command} onChange={(command) => onRow({ ...row, command })} />
               </>
             )}

@@ -8,6 +8,7 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { ifMatch } from "../../hub/tagged.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
@@ -112,15 +113,19 @@ function SceneCard({ scene: { id, name, description, commands } }: { readonly sc
             {description !== null && <Text size="sm">{description}</Text>}
           </div>
           <Group gap="xs">
-            <Button
-              leftSection={<Play size={16} aria-hidden />}
-              loading={activation.isPending}
-              onClick={() => activation.mutate()}
-              aria-label={t("activate_one", { name })}
-            >
-              {t("activate")}
-            </Button>
-            <Removal name={name} remove={remove} onRemoved={() => queries.invalidateQueries({ queryKey: ["scenes"] })} />
+            <Allowed need="device.control">
+              <Button
+                leftSection={<Play size={16} aria-hidden />}
+                loading={activation.isPending}
+                onClick={() => activation.mutate()}
+                aria-label={t("activate_one", { name })}
+              >
+                {t("activate")}
+              </Button>
+            </Allowed>
+            <Allowed need="automation.manage">
+              <Removal name={name} remove={remove} onRemoved={() => queries.invalidateQueries({ queryKey: ["scenes"] })} />
+            </Allowed>
           </Group>
         </Group>
         <List size="sm">

@@ -4,6 +4,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
+import { useRights } from "../../hub/rights.ts";
 import { ifMatch } from "../../hub/tagged.ts";
 import { useErrorWords } from "../../parts/failed.tsx";
 import type { Schedule } from "./schedule.ts";
@@ -12,6 +13,7 @@ import type { Schedule } from "./schedule.ts";
 export function ActiveSwitch({ schedule: { id, name, is_active: isActive } }: { readonly schedule: Schedule }) {
   const { t } = useTranslation("schedules");
   const words = useErrorWords();
+  const { may } = useRights();
   const change = useMutation({
     mutationFn: (wanted: boolean) =>
       take(
@@ -29,7 +31,7 @@ export function ActiveSwitch({ schedule: { id, name, is_active: isActive } }: { 
       aria-label={t("is_active", { name })}
       label={change.isPending ? t("pending") : t(isActive ? "active" : "paused")}
       checked={change.isPending ? change.variables : isActive}
-      disabled={change.isPending}
+      disabled={change.isPending || !may("automation.manage")}
       onChange={({ currentTarget }) => change.mutate(currentTarget.checked)}
     />
   );

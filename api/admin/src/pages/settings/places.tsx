@@ -4,6 +4,7 @@ import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
@@ -21,13 +22,15 @@ export function Places() {
   return (
     <Stack>
       <Organization />
-      <div>
-        <SiteDialog
-          label={t("add_site")}
-          initial={{ name: "", zone: Intl.DateTimeFormat().resolvedOptions().timeZone }}
-          onSend={({ name, zone }) => take(hub.POST("/api/v1/sites", { body: { name, time_zone: zone } }))}
-        />
-      </div>
+      <Allowed need="place.manage">
+        <div>
+          <SiteDialog
+            label={t("add_site")}
+            initial={{ name: "", zone: Intl.DateTimeFormat().resolvedOptions().timeZone }}
+            onSend={({ name, zone }) => take(hub.POST("/api/v1/sites", { body: { name, time_zone: zone } }))}
+          />
+        </div>
+      </Allowed>
       <Paged query={query} empty={<Empty title={t("no_sites")}>{t("no_sites_about")}</Empty>}>
         {(sites) => (
           <Stack>
@@ -52,18 +55,21 @@ function Organization() {
         return (
           <Group>
             <Text>{t("organization", { name: current.name })}</Text>
-            <FormDialog
-              label={t("rename")}
-              what={current.name}
-              button={SMALL}
-              initial={{ name: current.name }}
-              onSend={async ({ name }) => {
-                await take(hub.PATCH("/api/v1/organizations/{id}", { params: { path: { id: current.id } }, body: { name } }));
-                await queries.invalidateQueries({ queryKey: ["organizations"] });
-              }}
-            >
-              {(form) => <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />}
-            </FormDialog>
+            <Allowed need="organization.manage">
+              {" "}
+              <FormDialog
+                label={t("rename")}
+                what={current.name}
+                button={SMALL}
+                initial={{ name: current.name }}
+                onSend={async ({ name }) => {
+                  await take(hub.PATCH("/api/v1/organizations/{id}", { params: { path: { id: current.id } }, body: { name } }));
+                  await queries.invalidateQueries({ queryKey: ["organizations"] });
+                }}
+              >
+                {(form) => <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />}
+              </FormDialog>
+            </Allowed>
           </Group>
         );
       }}
@@ -85,22 +91,24 @@ function SiteCard({ site }: { readonly site: Site }) {
             {site.time_zone}
           </Text>
         </div>
-        <Group gap="xs">
-          <SiteDialog
-            label={t("change")}
-            what={site.name}
-            initial={{ name: site.name, zone: site.time_zone }}
-            onSend={({ name, zone }) => take(hub.PATCH("/api/v1/sites/{id}", { params: { path }, body: { name, time_zone: zone } }))}
-          />
-          <Removal
-            name={site.name}
-            button={{ size: "compact-sm" }}
-            remove={() => take(hub.DELETE("/api/v1/sites/{id}", { params: { path } }))}
-            onRemoved={() => queries.invalidateQueries({ queryKey: ["sites"] })}
-          >
-            {t("remove_site_about")}
-          </Removal>
-        </Group>
+        <Allowed need="place.manage">
+          <Group gap="xs">
+            <SiteDialog
+              label={t("change")}
+              what={site.name}
+              initial={{ name: site.name, zone: site.time_zone }}
+              onSend={({ name, zone }) => take(hub.PATCH("/api/v1/sites/{id}", { params: { path }, body: { name, time_zone: zone } }))}
+            />
+            <Removal
+              name={site.name}
+              button={{ size: "compact-sm" }}
+              remove={() => take(hub.DELETE("/api/v1/sites/{id}", { params: { path } }))}
+              onRemoved={() => queries.invalidateQueries({ queryKey: ["sites"] })}
+            >
+              {t("remove_site_about")}
+            </Removal>
+          </Group>
+        </Allowed>
       </Group>
       <Rooms site={site} />
     </Card>
@@ -156,20 +164,23 @@ function Rooms({ site }: { readonly site: Site }) {
           </List>
         )}
       </Paged>
-      <div>
-        <FormDialog
-          label={t("add_room")}
-          what={site.name}
-          button={SMALL}
-          initial={{ name: "" }}
-          onSend={async ({ name }) => {
-            await take(hub.POST("/api/v1/rooms", { body: { name, site_id: siteId } }));
-            await roomsChanged();
-          }}
-        >
-          {(form) => <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />}
-        </FormDialog>
-      </div>
+      <Allowed need="place.manage">
+        {" "}
+        <div>
+          <FormDialog
+            label={t("add_room")}
+            what={site.name}
+            button={SMALL}
+            initial={{ name: "" }}
+            onSend={async ({ name }) => {
+              await take(hub.POST("/api/v1/rooms", { body: { name, site_id: siteId } }));
+              await roomsChanged();
+            }}
+          >
+            {(form) => <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />}
+          </FormDialog>
+        </div>
+      </Allowed>
     </Stack>
   );
 }
@@ -181,26 +192,28 @@ function RoomItem({ room }: { readonly room: Room }) {
     <List.Item>
       <Group gap="xs">
         <Text style={{ overflowWrap: "anywhere" }}>{room.name}</Text>
-        <FormDialog
-          label={t("rename")}
-          what={room.name}
-          button={SMALL}
-          initial={{ name: room.name }}
-          onSend={async ({ name }) => {
-            await take(hub.PATCH("/api/v1/rooms/{id}", { params: { path }, body: { name } }));
-            await roomsChanged();
-          }}
-        >
-          {(form) => <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />}
-        </FormDialog>
-        <Removal
-          name={room.name}
-          button={{ size: "compact-sm" }}
-          remove={() => take(hub.DELETE("/api/v1/rooms/{id}", { params: { path } }))}
-          onRemoved={roomsChanged}
-        >
-          {t("remove_room_about")}
-        </Removal>
+        <Allowed need="place.manage">
+          <FormDialog
+            label={t("rename")}
+            what={room.name}
+            button={SMALL}
+            initial={{ name: room.name }}
+            onSend={async ({ name }) => {
+              await take(hub.PATCH("/api/v1/rooms/{id}", { params: { path }, body: { name } }));
+              await roomsChanged();
+            }}
+          >
+            {(form) => <TextInput label={t("name")} required maxLength={120} {...form.getInputProps("name")} />}
+          </FormDialog>
+          <Removal
+            name={room.name}
+            button={{ size: "compact-sm" }}
+            remove={() => take(hub.DELETE("/api/v1/rooms/{id}", { params: { path } }))}
+            onRemoved={roomsChanged}
+          >
+            {t("remove_room_about")}
+          </Removal>
+        </Allowed>
       </Group>
     </List.Item>
   );

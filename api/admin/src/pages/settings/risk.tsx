@@ -8,6 +8,7 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { ifMatch, type Tagged, takeTagged } from "../../hub/tagged.ts";
+import { Allowed, Editable } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { JsonField, jsonText, parseJson } from "./json-field.tsx";
@@ -26,14 +27,23 @@ export function Risk() {
         <Title order={2} size="h4" mb="sm">
           {t("policy")}
         </Title>
-        <Asked query={query}>{(policy) => <PolicyForm key={policy.tag} policy={policy} />}</Asked>
+        <Asked query={query}>
+          {(policy) => (
+            <Editable need="organization.manage">
+              <PolicyForm key={policy.tag} policy={policy} />
+            </Editable>
+          )}
+        </Asked>
       </Card>
-      <Card withBorder>
-        <Title order={2} size="h4" mb="sm">
-          {t("assess")}
-        </Title>
-        <Assess />
-      </Card>
+      <Allowed need="device.control">
+        {" "}
+        <Card withBorder>
+          <Title order={2} size="h4" mb="sm">
+            {t("assess")}
+          </Title>
+          <Assess />
+        </Card>
+      </Allowed>
     </Stack>
   );
 }

@@ -1,8 +1,6 @@
-import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { me } from "../../hub/session.ts";
-import { Asked } from "../../parts/asked.tsx";
+import { useRights } from "../../hub/rights.ts";
 import { Page } from "../../parts/page.tsx";
 import { TabViews } from "../../parts/tab-views.tsx";
 import { Flags } from "./flags.tsx";
@@ -14,28 +12,28 @@ export function SettingsPage() {
   const { t } = useTranslation("settings");
   const { view } = useSearch({ from: "/shell/settings" });
   const navigate = useNavigate({ from: "/settings" });
-  const query = useQuery(me);
+  const { may, isHubAdministrator } = useRights();
   return (
     <Page title={t("title")} about={t("about")}>
-      <Asked query={query}>
-        {({ user }) => (
-          <TabViews
-            shown={view}
-            onShow={(next) => void navigate({ search: { view: next }, replace: true })}
-            views={[
-              { name: "places", label: t("places"), content: <Places /> },
-              { name: "values", label: t("values"), content: <OrganizationValues /> },
-              { name: "risk", label: t("risk"), content: <Risk /> },
-              ...(user?.role === "admin"
-                ? [
-                    { name: "platform", label: t("platform"), content: <PlatformValues /> },
-                    { name: "flags", label: t("flags"), content: <Flags /> },
-                  ]
-                : []),
-            ]}
-          />
-        )}
-      </Asked>
+      <TabViews
+        shown={view}
+        onShow={(next) => void navigate({ search: { view: next }, replace: true })}
+        views={[
+          { name: "places", label: t("places"), content: <Places /> },
+          ...(may("member.read")
+            ? [
+                { name: "values", label: t("values"), content: <OrganizationValues /> },
+                { name: "risk", label: t("risk"), content: <Risk /> },
+              ]
+            : []),
+          ...(isHubAdministrator
+            ? [
+                { name: "platform", label: t("platform"), content: <PlatformValues /> },
+                { name: "flags", label: t("flags"), content: <Flags /> },
+              ]
+            : []),
+        ]}
+      />
     </Page>
   );
 }

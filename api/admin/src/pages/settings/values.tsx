@@ -6,6 +6,7 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { tagOf } from "../../hub/tagged.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
@@ -52,9 +53,12 @@ function Values({ owner }: { readonly owner: Owner }) {
   return (
     <Stack>
       <Text size="sm">{t(`values_about.${owner.name}`)}</Text>
-      <div>
-        <SetValue owner={owner} />
-      </div>
+      <Allowed need="organization.manage">
+        {" "}
+        <div>
+          <SetValue owner={owner} />
+        </div>
+      </Allowed>
       <Asked query={query}>
         {({ data }) =>
           data.length === 0 ? (
@@ -105,30 +109,32 @@ function ValueRow({ owner, setting }: { readonly owner: Owner; readonly setting:
       <Table.Td>{t(`sources.${setting.source}`)}</Table.Td>
       <Table.Td>{formats.dateTime(setting.updated_at)}</Table.Td>
       <Table.Td>
-        <Group gap="xs" wrap="nowrap">
-          <FormDialog
-            label={t("change")}
-            what={setting.key}
-            button={{ size: "compact-sm", variant: "default" }}
-            initial={{ value: jsonText(setting.value) }}
-            onSend={async ({ value }) => {
-              await owner.put(setting.key, parsed(value, t("no_json")), isOwn ? await tag() : {});
-              await changed();
-            }}
-          >
-            {(form) => <JsonField label={t("value")} {...form.getInputProps("value")} />}
-          </FormDialog>
-          {isOwn && (
-            <Removal
-              name={setting.key}
-              button={{ size: "compact-sm" }}
-              remove={async () => owner.remove(setting.key, await tag())}
-              onRemoved={changed}
+        <Allowed need="organization.manage">
+          <Group gap="xs" wrap="nowrap">
+            <FormDialog
+              label={t("change")}
+              what={setting.key}
+              button={{ size: "compact-sm", variant: "default" }}
+              initial={{ value: jsonText(setting.value) }}
+              onSend={async ({ value }) => {
+                await owner.put(setting.key, parsed(value, t("no_json")), isOwn ? await tag() : {});
+                await changed();
+              }}
             >
-              {t(`remove_value_about.${owner.name}`)}
-            </Removal>
-          )}
-        </Group>
+              {(form) => <JsonField label={t("value")} {...form.getInputProps("value")} />}
+            </FormDialog>
+            {isOwn && (
+              <Removal
+                name={setting.key}
+                button={{ size: "compact-sm" }}
+                remove={async () => owner.remove(setting.key, await tag())}
+                onRemoved={changed}
+              >
+                {t(`remove_value_about.${owner.name}`)}
+              </Removal>
+            )}
+          </Group>
+        </Allowed>
       </Table.Td>
     </Table.Tr>
   );

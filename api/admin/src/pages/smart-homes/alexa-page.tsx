@@ -1,5 +1,6 @@
 import { Alert, Card, Code, List, Stack, Title } from "@mantine/core";
 import { useTranslation } from "react-i18next";
+import { Allowed } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { Copied } from "../../parts/copied.tsx";
 import { Page } from "../../parts/page.tsx";
@@ -13,7 +14,9 @@ export function AlexaPage() {
     <Page title={t("alexa.title")} about={t("alexa.about")}>
       <Stack>
         <Asked query={query}>{(bridge) => <BridgeCard bridge={bridge} />}</Asked>
-        <OauthClients />
+        <Allowed need="organization.manage">
+          <OauthClients />
+        </Allowed>
         <Steps />
       </Stack>
     </Page>

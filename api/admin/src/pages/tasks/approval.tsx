@@ -7,6 +7,7 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { me } from "../../hub/session.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { JsonBlock } from "../../parts/json-block.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
@@ -51,7 +52,9 @@ export function Approval({ task, isLinked = false }: { readonly task: Task; read
             </List>
           </div>
         )}
-        <Answer task={task} />
+        <Allowed need="approval.decide">
+          <Answer task={task} />
+        </Allowed>
       </Stack>
     </Card>
   );

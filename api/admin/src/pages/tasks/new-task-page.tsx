@@ -6,10 +6,10 @@ import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import { Failed } from "../../parts/failed.tsx";
+import { DeviceSelect } from "../../parts/device-select.tsx";
 import { Page } from "../../parts/page.tsx";
 import { CommandFields } from "../definition/command-fields.tsx";
 import { CommandRows } from "../definition/command-rows.tsx";
-import { DeviceSelect } from "../definition/devices.tsx";
 import { KINDS, NEW_TASK, type TaskValues, taskOf } from "./task-values.ts";
 import { TemplateUse } from "./template-use.tsx";
 
@@ -58,10 +58,15 @@ export function NewTaskPage() {
 }
 
 function Naming({ values: { device, name, description }, set }: FieldsProps) {
-  const { t } = useTranslation("tasks");
+  const { t } = useTranslation(["tasks", "definition"]);
   return (
     <>
-      <DeviceSelect value={device} onChange={(uid = "") => set({ device: uid })} />
+      <DeviceSelect
+        label={t("definition:field.device")}
+        required
+        value={device || undefined}
+        onChange={(one) => set({ device: one?.uid ?? "" })}
+      />
       <TextInput
         label={t("name")}
         placeholder={t("name_example")}

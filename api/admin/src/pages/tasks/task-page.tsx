@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
+import { useRights } from "../../hub/rights.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { useChange } from "../../parts/change.tsx";
@@ -56,8 +57,10 @@ function Shown({ task }: { readonly task: Task }) {
   );
 }
 
-function Actions({ task: { id, name, status } }: { readonly task: Task }) {
+function Actions({ task: { id, name, status, device_id: device } }: { readonly task: Task }) {
   const { t } = useTranslation("tasks");
+  const { may } = useRights();
+  const mayControl = may("device.control", device);
   const confirm = useConfirm();
   const navigate = useNavigate();
   const path = { params: { path: { id } } };
@@ -71,17 +74,17 @@ function Actions({ task: { id, name, status } }: { readonly task: Task }) {
   };
   return (
     <Group gap="xs">
-      {status === "draft" && (
+      {mayControl && status === "draft" && (
         <Button loading={submit.isPending} onClick={() => submit.mutate(undefined)}>
           {t("submit")}
         </Button>
       )}
-      {RETRIED.includes(status) && (
+      {mayControl && RETRIED.includes(status) && (
         <Button loading={retry.isPending} onClick={() => retry.mutate(undefined)}>
           {t("retry")}
         </Button>
       )}
-      {isOpen(status) && (
+      {mayControl && isOpen(status) && (
         <Button
           variant="default"
           loading={cancel.isPending}
@@ -92,7 +95,7 @@ function Actions({ task: { id, name, status } }: { readonly task: Task }) {
           {t("give_up")}
         </Button>
       )}
-      {(!isOpen(status) || status === "draft") && (
+      {may("device.manage", device) && (!isOpen(status) || status === "draft") && (
         <Removal name={name} remove={() => take(hub.DELETE("/api/v1/tasks/{id}", path))} onRemoved={onRemoved} />
       )}
     </Group>

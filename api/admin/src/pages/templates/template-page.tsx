@@ -7,6 +7,7 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { ifMatch, type Tagged, takeTagged } from "../../hub/tagged.ts";
+import { Allowed, Editable } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { useChange } from "../../parts/change.tsx";
 import { JsonBlock } from "../../parts/json-block.tsx";
@@ -51,7 +52,15 @@ function Definition({ one }: ShownProps) {
   const { template } = one.data;
   return (
     <Grid>
-      <Grid.Col span={{ base: 12, md: 6 }}>{template.is_mine ? <Edited one={one} /> : <Foreign template={template} />}</Grid.Col>
+      <Grid.Col span={{ base: 12, md: 6 }}>
+        {template.is_mine ? (
+          <Editable need="automation.manage">
+            <Edited one={one} />
+          </Editable>
+        ) : (
+          <Foreign template={template} />
+        )}
+      </Grid.Col>
       <Grid.Col span={{ base: 12, md: 6 }}>
         <Preview key={template.version} template={template} />
       </Grid.Col>
@@ -83,20 +92,24 @@ function Actions({ template: { id, name, is_mine: isMine }, tag }: { readonly te
       >
         {t("export")}
       </Button>
-      <Button
-        variant="default"
-        leftSection={<Copy size={16} aria-hidden />}
-        loading={copy.isPending}
-        onClick={() => copy.mutate(undefined)}
-      >
-        {t("copy")}
-      </Button>
+      <Allowed need="automation.manage">
+        <Button
+          variant="default"
+          leftSection={<Copy size={16} aria-hidden />}
+          loading={copy.isPending}
+          onClick={() => copy.mutate(undefined)}
+        >
+          {t("copy")}
+        </Button>
+      </Allowed>
       {isMine && (
-        <Removal
-          name={name}
-          remove={() => take(hub.DELETE("/api/v1/templates/{id}", { params: { path: { id }, header: ifMatch(tag) } }))}
-          onRemoved={leave}
-        />
+        <Allowed need="automation.manage">
+          <Removal
+            name={name}
+            remove={() => take(hub.DELETE("/api/v1/templates/{id}", { params: { path: { id }, header: ifMatch(tag) } }))}
+            onRemoved={leave}
+          />
+        </Allowed>
       )}
     </>
   );

@@ -7,6 +7,7 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { Choice } from "../../parts/choice.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
@@ -46,17 +47,19 @@ export function TemplatesPage() {
       about={t("about")}
       actions={
         <>
-          <FileButton
-            accept="application/json,.json"
-            onChange={(file) => file && taken.mutate(file)}
-            inputProps={{ "aria-label": t("import") }}
-          >
-            {(props) => (
-              <Button {...props} variant="default" leftSection={<Upload size={16} aria-hidden />} loading={taken.isPending}>
-                {t("import")}
-              </Button>
-            )}
-          </FileButton>
+          <Allowed need="automation.manage">
+            <FileButton
+              accept="application/json,.json"
+              onChange={(file) => file && taken.mutate(file)}
+              inputProps={{ "aria-label": t("import") }}
+            >
+              {(props) => (
+                <Button {...props} variant="default" leftSection={<Upload size={16} aria-hidden />} loading={taken.isPending}>
+                  {t("import")}
+                </Button>
+              )}
+            </FileButton>
+          </Allowed>
           {make}
         </>
       }
