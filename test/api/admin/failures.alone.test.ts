@@ -21,7 +21,7 @@ describe("what goes wrong, in the console", { skip: chromiumMissing() }, () => {
     const { page } = visit;
     await page.request.post(`${hub.http}/api/v1/auth/login`, { data: { ...ADMIN, cookie: true } });
     await page.goto(`${hub.http}/devices`);
-    await page.getByText("No device matches").waitFor();
+    await page.getByText("No device yet").waitFor();
     await hub.kill9();
     await page.getByText(LOST).waitFor();
     await using again = await spawnHub(options);
@@ -75,7 +75,7 @@ describe("what goes wrong, in the console", { skip: chromiumMissing() }, () => {
     await page.getByText("req-failed").waitFor();
     status = 200;
     await page.getByRole("button", { name: "Try again" }).click();
-    await page.getByText("No device matches").waitFor();
+    await page.getByText("No device yet").waitFor();
     takeFaults(visit, /500/);
   });
 
@@ -94,7 +94,7 @@ describe("what goes wrong, in the console", { skip: chromiumMissing() }, () => {
     await page.getByRole("link", { name: "Devices", exact: true }).click();
     await page.getByText("The hub was asked too often").waitFor();
     await page.getByText(/requests again in [12] s/).waitFor();
-    await page.getByText("No device matches").waitFor();
+    await page.getByText("No device yet").waitFor();
     await page.getByText("The hub was asked too often").waitFor({ state: "detached" });
     takeFaults(visit, /429/);
   });
