@@ -5,7 +5,7 @@ import path from "node:path";
 
 const HERE = import.meta.dirname;
 const BUILT = path.join(HERE, "dist", ".built");
-const MADE_OF = ["src", "public", "index.html", "vite.config.ts", "compressed.ts", "package.json", "../../package-lock.json"];
+const MADE_OF = ["src", "public", "index.html", "vite.config.ts", "compressed.ts", "worker.ts", "package.json", "../../package-lock.json"];
 
 /** Builds the console, unless what is there was made of the same files. With `--or-without` a failure is told and no more: the hub works without it. */
 try {

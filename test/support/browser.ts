@@ -11,6 +11,8 @@ export interface VisitOptions {
   /** Of the window; a small phone's unless it is said. */
   readonly width?: number;
   readonly height?: number;
+  /** The site's service worker runs too. */
+  readonly withWorker?: boolean;
 }
 
 /** A real Chromium: one for a test file, and a visit for each test. */
@@ -22,6 +24,8 @@ export interface TestBrowser extends AsyncDisposable {
 const SMALL_PHONE = { width: 320, height: 568 };
 const STEP_LIMIT_MS = 10_000;
 const MOST_TABS = 50;
+/** What the browser's driver says of its own doing. */
+const OF_DRIVER = /Service Worker registration blocked/;
 
 export async function startBrowser({ hosts = {} }: BrowserOptions = {}): Promise<TestBrowser> {
   const mapped = Object.entries(hosts).map(([name, port]) => `MAP ${name} 127.0.0.1:${port}`);
@@ -32,9 +36,13 @@ export async function startBrowser({ hosts = {} }: BrowserOptions = {}): Promise
     args: ["--headless=new", "--no-sandbox", `--host-resolver-rules=${rules}`],
   });
   return {
-    async visit(viewport = {}) {
+    async visit({ withWorker = false, ...viewport } = {}) {
       // The certificates of servers in the tests are nobody's.
-      const context = await browser.newContext({ viewport: { ...SMALL_PHONE, ...viewport }, ignoreHTTPSErrors: true });
+      const context = await browser.newContext({
+        viewport: { ...SMALL_PHONE, ...viewport },
+        ignoreHTTPSErrors: true,
+        serviceWorkers: withWorker ? "allow" : "block",
+      });
       context.setDefaultTimeout(STEP_LIMIT_MS);
       return new Visit(context, await context.newPage());
     },
@@ -53,7 +61,7 @@ export class Visit implements AsyncDisposable {
     this.page = page;
     // Violations of a page's content security policy are errors of the console as well.
     context.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning")
+      if ((message.type() === "error" || message.type() === "warning") && !OF_DRIVER.test(message.text()))
         this.#faults.push(`${message.type()}: ${message.text()} (${message.location().url})`);
     });
     context.on("weberror", (error) => this.#faults.push(`thrown: ${error.error().message}`));

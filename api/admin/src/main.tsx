@@ -41,3 +41,6 @@ createRoot(root).render(
     </MantineProvider>
   </StrictMode>,
 );
+// Browsers have it where nobody can have changed it on the way: over HTTPS, or on the hub's own machine.
+if (import.meta.env.PROD && "serviceWorker" in navigator)
+  navigator.serviceWorker.register("/sw.js", { updateViaCache: "none" }).catch(() => undefined);
