@@ -24,6 +24,7 @@ const LONGEST_WAIT_MS = 30_000;
 const SILENT_MS = 40_000;
 /** A browser opens six connections to a hub, over all of its tabs: one that nobody looks at for so long gives its own back. */
 const HIDDEN_MS = 10_000;
+const REFRESH_MS = 1_000;
 
 let state: LiveState = "connecting";
 let source: EventSource | undefined;
@@ -32,6 +33,8 @@ let hasMissed = false;
 let reopening: ReturnType<typeof setTimeout> | undefined;
 let listening: ReturnType<typeof setTimeout> | undefined;
 let hiding: ReturnType<typeof setTimeout> | undefined;
+/** What was asked for a moment ago, and whether it changed since. */
+const refreshed = new Map<string, boolean>();
 const watchers = new Set<() => void>();
 const valueListeners = new Set<(value: LiveValue) => void>();
 const eventListeners = new Set<(event: LiveEvent) => void>();
@@ -86,7 +89,7 @@ function open(): void {
   for (const topic of ["device_status", "alerts"])
     stream.addEventListener(topic, (message) => {
       const event = JSON.parse(String(message.data)) as LiveEvent;
-      void queries.invalidateQueries({ queryKey: [topic === "alerts" ? "alerts" : "devices"] });
+      refresh(topic === "alerts" ? "alerts" : "devices");
       for (const listener of eventListeners) listener(event);
     });
   stream.addEventListener("gap", () => void queries.invalidateQueries());
@@ -119,6 +122,21 @@ function lose(): void {
   hasMissed = true;
   tell("lost");
   void doubt();
+}
+
+/** At once, and of many events together once more. */
+function refresh(what: string): void {
+  if (refreshed.has(what)) {
+    refreshed.set(what, true);
+    return;
+  }
+  void queries.invalidateQueries({ queryKey: [what] });
+  refreshed.set(what, false);
+  setTimeout(() => {
+    const isDue = refreshed.get(what);
+    refreshed.delete(what);
+    if (isDue) refresh(what);
+  }, REFRESH_MS);
 }
 
 function tell(next: LiveState): void {

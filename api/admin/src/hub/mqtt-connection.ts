@@ -68,7 +68,7 @@ export class MqttConnection {
 
   /** Without an end that is told. */
   close(): void {
-    if (this.#isOpen) this.#send({ cmd: "disconnect", reasonCode: 0 });
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#send({ cmd: "disconnect", reasonCode: 0 });
     this.#release();
   }
 
@@ -122,6 +122,7 @@ export class MqttConnection {
 
   #ping(): void {
     if (this.#isPinged) return this.#end("late");
+    if (this.#socket?.readyState !== WebSocket.OPEN) return this.#end("lost");
     this.#isPinged = true;
     this.#send({ cmd: "pingreq" });
   }

@@ -5,6 +5,7 @@ import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
+import { useDeviceStates } from "../../hub/device-states.ts";
 import { onLiveValue } from "../../hub/live.ts";
 import { queries } from "../../hub/queries.ts";
 import { sensorsOf } from "../../hub/sensors.ts";
@@ -37,6 +38,7 @@ export function DevicePage() {
     queryKey: key,
     queryFn: () => take(hub.GET("/api/v1/devices/{id}", { params: { path: { id } } })),
   });
+  useDeviceStates(id);
   // Values come by themselves; the rest is asked for when an event says that it changed.
   useEffect(
     () =>

@@ -4,6 +4,7 @@ import { Plus } from "lucide-react";
 import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
+import { useDeviceStates } from "../../hub/device-states.ts";
 import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
@@ -40,6 +41,7 @@ function AddButton() {
 
 function DeviceList({ asked }: { readonly asked: Asked }) {
   const { t } = useTranslation("devices");
+  useDeviceStates();
   const query = useInfiniteQuery({
     queryKey: ["devices", "list", asked],
     queryFn: ({ pageParam }) =>
