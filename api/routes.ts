@@ -42,6 +42,7 @@ import * as encryption from "./operations/encryption.ts";
 import { health } from "./operations/health.ts";
 import * as notifications from "./notifications/notifications.ts";
 import { live } from "./live/live.ts";
+import { topicRights } from "./mqtt/topic-rights.ts";
 import { stream as notificationStream } from "./notifications/stream.ts";
 import * as grants from "./people/grants.ts";
 import * as account from "./people/account.ts";
@@ -266,6 +267,7 @@ export const ROUTES: readonly Route[] = [
   ...READING_ROUTES,
   ...ANALYTICS_ROUTES,
   live,
+  topicRights,
   alertRules.list,
   alertRules.create,
   alertRules.show,

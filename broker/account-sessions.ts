@@ -1,5 +1,5 @@
 import type { Principal } from "../core/principal.ts";
-import { keyOf } from "./authorize.ts";
+import { keyOf } from "../core/authorize.ts";
 
 /** The client ids for which each account has a session that outlives its connection, or a login that will have one. */
 export class AccountSessions {

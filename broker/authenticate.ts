@@ -11,7 +11,7 @@ import type { Passwords } from "../store/passwords.ts";
 import type { SigningKeys } from "../store/secrets.ts";
 import { inTransaction } from "../store/transaction.ts";
 import { findUserWithPassword, passwordCredentialId, userPrincipal } from "../store/users.ts";
-import { hasControlCharacter } from "./authorize.ts";
+import { hasControlCharacter } from "../core/authorize.ts";
 import type { ClientCertificate } from "./client-certificates.ts";
 import type { GatewayLogin } from "./gateway-login.ts";
 

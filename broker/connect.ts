@@ -7,7 +7,7 @@ import type { MqttLimits } from "../core/settings.ts";
 import type { ClientInternals } from "./aedes-internals.ts";
 import { sourceOf } from "./addresses.ts";
 import { type AuthenticationContext, authenticate } from "./authenticate.ts";
-import { hasControlCharacter, keyOf, type Rights } from "./authorize.ts";
+import { hasControlCharacter, keyOf, type Rights } from "../core/authorize.ts";
 import { cookieTokenOf } from "./browser-login.ts";
 import { certificateOf } from "./client-certificates.ts";
 import type { Connection } from "./connection.ts";

@@ -10,7 +10,7 @@ import { connackProperties, isAcceptance } from "./connack.ts";
 import { type Admission, longestExpiryS } from "./connect.ts";
 import { Connection, type ConnectionContext, HOLD, type PacketHandlers } from "./connection.ts";
 import { Contacts } from "./contacts.ts";
-import type { Rights } from "./authorize.ts";
+import type { Rights } from "../core/authorize.ts";
 import type { Counters } from "./counters.ts";
 import type { FrameFault } from "./frame-fault.ts";
 import { Grants } from "./grants.ts";

@@ -1,6 +1,6 @@
 import { boundedCache } from "../core/bounded-cache.ts";
 import type { Principal } from "../core/principal.ts";
-import { keyOf } from "./authorize.ts";
+import { keyOf } from "../core/authorize.ts";
 
 /** From the beginning of a connection until the client was heard last, in ms since 1970. */
 export interface Contact {

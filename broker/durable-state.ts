@@ -5,7 +5,7 @@ import { isRetained, type Topics } from "../core/topics.ts";
 import { loadBrokerState, saveBrokerState } from "../store/broker-state.ts";
 import type { Store } from "../store/open.ts";
 import { eachRetainedState } from "../store/retained-state.ts";
-import { mayReceive, type Rights } from "./authorize.ts";
+import { mayReceive, type Rights } from "../core/authorize.ts";
 import type { ClusterHandlers } from "./cluster-handlers.ts";
 import type { Counters } from "./counters.ts";
 import { createExchange, type Exchange } from "./exchange.ts";

@@ -2,7 +2,7 @@ import { boundedCache } from "../core/bounded-cache.ts";
 import type { Log, Metrics } from "../core/bus.ts";
 import type { Principal } from "../core/principal.ts";
 import type { MqttLimits } from "../core/settings.ts";
-import { keyOf } from "./authorize.ts";
+import { keyOf } from "../core/authorize.ts";
 import { type Bucket, fullBucket, type Rate, takeToken } from "./token-bucket.ts";
 
 export interface FlappingContext {

@@ -1,6 +1,6 @@
 import type { Principal } from "../core/principal.ts";
 import type { Topic } from "../core/topics.ts";
-import { mayPublish, type Rights, versionOf } from "./authorize.ts";
+import { mayPublish, type Rights, versionOf } from "../core/authorize.ts";
 
 /** What a client may do on one topic. */
 export interface Grant {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { MessageIdentity } from "../core/message-identity.ts";
 import type { Telemetry, UpType } from "../core/payloads.ts";
 import type { Principal } from "../core/principal.ts";
-import { keyOf } from "./authorize.ts";
+import { keyOf } from "../core/authorize.ts";
 import type { Contact } from "./contacts.ts";
 import type { Inbound } from "./inbound.ts";
 

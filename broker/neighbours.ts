@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import type { Principal } from "../core/principal.ts";
-import { keyOf } from "./authorize.ts";
+import { keyOf } from "../core/authorize.ts";
 import type { Cluster } from "./cluster.ts";
 import { encodeLetter } from "./message-letter.ts";
 import type { Message } from "./message.ts";

@@ -8,7 +8,7 @@ import { type CommandTopic, topicCommand } from "../core/topic-command.ts";
 import type { Topic } from "../core/topics.ts";
 import { getIrCode } from "../store/ir-codes.ts";
 import type { Store } from "../store/open.ts";
-import type { Rights } from "./authorize.ts";
+import type { Rights } from "../core/authorize.ts";
 import type { Announce } from "./bus.ts";
 import type { Inbound } from "./inbound.ts";
 import type { DurableIngest, IngestMessage } from "./ingest.ts";

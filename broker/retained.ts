@@ -2,7 +2,7 @@ import qlobber from "qlobber";
 import { HubError } from "../core/errors.ts";
 import type { Principal } from "../core/principal.ts";
 import type { MqttLimits } from "../core/settings.ts";
-import { keyOf } from "./authorize.ts";
+import { keyOf } from "../core/authorize.ts";
 import type { Message } from "./message.ts";
 import { messageOf, messageRow } from "./message-row.ts";
 import { WILDCARDS } from "./router.ts";

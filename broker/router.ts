@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import qlobber from "qlobber";
 import type { Principal } from "../core/principal.ts";
 import type { Topic } from "../core/topics.ts";
-import { mayReceive, type Rights, versionOf } from "./authorize.ts";
+import { mayReceive, type Rights, versionOf } from "../core/authorize.ts";
 import type { Message } from "./message.ts";
 import type { Neighbours } from "./neighbours.ts";
 import type { Reach, Session, Subscription } from "./session.ts";

@@ -3,7 +3,7 @@ import type { Principal } from "../core/principal.ts";
 import { loadBrokerState } from "../store/broker-state.ts";
 import type { Topics } from "../core/topics.ts";
 import type { Store } from "../store/open.ts";
-import { keyOf } from "./authorize.ts";
+import { keyOf } from "../core/authorize.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Claim } from "./cluster-claims.ts";
 import type { Message } from "./message.ts";

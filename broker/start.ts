@@ -24,7 +24,7 @@ import type { SigningKeys } from "../store/secrets.ts";
 import type { SensorDirectory } from "../store/sensor-directory.ts";
 import type { TelemetryStore } from "../store/telemetry.ts";
 import { type BrokerInternals, NO_EMITTER, NO_PERSISTENCE, takeOverMessages } from "./aedes-internals.ts";
-import type { Rights } from "./authorize.ts";
+import type { Rights } from "../core/authorize.ts";
 import { createAnnounce, createBus, createEventSink } from "./bus.ts";
 import { type Admission, createAdmission } from "./connect.ts";
 import type { Connection } from "./connection.ts";

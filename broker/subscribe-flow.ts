@@ -1,7 +1,7 @@
 import type { Log } from "../core/bus.ts";
 import type { Principal } from "../core/principal.ts";
 import type { MqttLimits } from "../core/settings.ts";
-import { isValidFilter, mayReceive, maySubscribe, type Rights } from "./authorize.ts";
+import { isValidFilter, mayReceive, maySubscribe, type Rights } from "../core/authorize.ts";
 import type { Connection } from "./connection.ts";
 import type { Neighbours } from "./neighbours.ts";
 import type { Retained } from "./retained.ts";

@@ -1,7 +1,7 @@
 import type { Log } from "../core/bus.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Topic } from "../core/topics.ts";
-import { mayPublish, type Rights } from "./authorize.ts";
+import { mayPublish, type Rights } from "../core/authorize.ts";
 import { messageOf as hubMessage } from "./bus.ts";
 import type { Exchange } from "./exchange.ts";
 import { Message } from "./message.ts";

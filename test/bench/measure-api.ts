@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { Agent, request } from "node:http";
 import { createInterface } from "node:readline";
-import { mayPublish, mayReceive, type Rights } from "../../broker/authorize.ts";
+import { mayPublish, mayReceive, type Rights } from "../../core/authorize.ts";
 import type { DeviceRef } from "../../core/bus.ts";
 import { deviceRolePermissions, NO_PERMISSIONS, organizationAccess, type Role, rolePermissions } from "../../core/permissions.ts";
 import type { UserPrincipal } from "../../core/principal.ts";

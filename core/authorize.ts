@@ -1,7 +1,7 @@
-import type { AccessDirectory, DeviceDirectory } from "../core/bus.ts";
-import { may, mayOn, maySomewhere, type Permission } from "../core/permissions.ts";
-import { type Member, type Principal, tokenScopeOf } from "../core/principal.ts";
-import { TOPICS, type Topic, type Topics } from "../core/topics.ts";
+import type { AccessDirectory, DeviceDirectory } from "./bus.ts";
+import { may, mayOn, maySomewhere, type Permission } from "./permissions.ts";
+import { type Member, type Principal, tokenScopeOf } from "./principal.ts";
+import { TOPICS, type Topic, type Topics } from "./topics.ts";
 
 /** What every decision needs: the topic table's parser, which organisation a device is in, and who may do what there. */
 export interface Rights {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isValidFilter, mayPublish, mayReceive, maySubscribe, type Rights } from "../../broker/authorize.ts";
+import { isValidFilter, mayPublish, mayReceive, maySubscribe, type Rights } from "../../core/authorize.ts";
 import type { DeviceRef } from "../../core/bus.ts";
 import {
   type Access,
