@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { assertPageHolds, startConsole, type TestConsole } from "../../support/console.ts";
+import { assertPageHolds, clickForGood, startConsole, type TestConsole } from "../../support/console.ts";
 import { ADMIN } from "../../support/hub.ts";
 import { chromiumMissing } from "../../support/services.ts";
+import { until } from "../../support/wait.ts";
 
 describe("the account in the console", { skip: chromiumMissing() }, () => {
   let console: TestConsole;
@@ -27,8 +28,7 @@ describe("the account in the console", { skip: chromiumMissing() }, () => {
     const token = (await dialog.locator("code").textContent()) ?? "";
     assert.equal((await meBy(console, token)).status, 200);
     await dialog.getByRole("button", { name: "Close" }).last().click();
-    await page.getByRole("button", { name: "Revoke: backup" }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+    await clickForGood(page.getByRole("button", { name: "Revoke: backup" }));
     await page.getByText("revoked").waitFor();
     assert.equal((await meBy(console, token)).status, 401);
   });
@@ -50,10 +50,10 @@ describe("the account in the console", { skip: chromiumMissing() }, () => {
     assert.equal(who.body.user.name, "Ada");
 
     const others = await page.getByRole("button", { name: "Log out there" }).count();
-    await page.getByRole("button", { name: "Log out there" }).first().click();
-    await page.getByRole("dialog").getByRole("button", { name: "Log out there" }).click();
-    await page.getByRole("dialog").waitFor({ state: "detached" });
-    assert.equal(await page.getByRole("button", { name: "Log out there" }).count(), others - 1);
+    await clickForGood(page.getByRole("button", { name: "Log out there" }).first());
+    await until(async () => (await page.getByRole("button", { name: "Log out there" }).count()) === others - 1, {
+      what: "the login elsewhere to be gone",
+    });
   });
 
   test("a wrong password does not set a PIN, and the right one does", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { assertPageHolds, startConsole, type TestConsole } from "../../support/console.ts";
+import { assertPageHolds, clickForGood, startConsole, type TestConsole } from "../../support/console.ts";
 import { chromiumMissing } from "../../support/services.ts";
 
 describe("alerts in the console", { skip: chromiumMissing() }, () => {
@@ -37,8 +37,7 @@ describe("alerts in the console", { skip: chromiumMissing() }, () => {
     await page.getByRole("button", { name: "Silence" }).click();
     await page.getByRole("menuitem", { name: "For a day" }).click();
     await page.getByText("Silenced until").first().waitFor();
-    await page.getByRole("button", { name: "Resolve" }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Resolve" }).click();
+    await clickForGood(page.getByRole("button", { name: "Resolve" }));
     await page.getByRole("button", { name: "Acknowledge" }).waitFor({ state: "detached" });
     await page.locator(".mantine-Timeline-item").filter({ hasText: "Resolved" }).waitFor();
     assert.equal(await statusOf(id), "resolved");

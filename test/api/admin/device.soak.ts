@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { assertAccessible, startConsole, type TestConsole } from "../../support/console.ts";
+import { assertAccessible, clickForGood, startConsole, type TestConsole } from "../../support/console.ts";
 import { chromiumMissing } from "../../support/services.ts";
 
 const FLIPPER = `Filetype: IR signals file
@@ -63,8 +63,7 @@ describe("one device in the console", { skip: chromiumMissing() }, () => {
     const { page } = visit;
     await page.locator("input[type=file]").setInputFiles({ name: "tv.ir", mimeType: "text/plain", buffer: Buffer.from(FLIPPER) });
     await page.getByRole("cell", { name: "Power", exact: true }).waitFor();
-    await page.getByRole("button", { name: "Remove Power" }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Remove", exact: true }).click();
+    await clickForGood(page.getByRole("button", { name: "Remove: Power" }));
     await page.getByText("It has no code yet.").waitFor();
   });
 
@@ -76,8 +75,7 @@ describe("one device in the console", { skip: chromiumMissing() }, () => {
     await page.getByRole("dialog", { name: "New credentials" }).getByRole("button", { name: "Copy Token" }).waitFor();
     await page.keyboard.press("Escape");
     const valid = page.getByRole("row", { name: /Token Valid/ });
-    await valid.getByRole("button", { name: "Revoke" }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+    await clickForGood(valid.getByRole("button", { name: "Revoke" }));
     await valid.waitFor({ state: "detached" });
   });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { assertPageHolds, startConsole, type TestConsole } from "../../support/console.ts";
+import { assertPageHolds, clickForGood, startConsole, type TestConsole } from "../../support/console.ts";
 import { ADMIN } from "../../support/hub.ts";
 import { chromiumMissing } from "../../support/services.ts";
 
@@ -64,8 +64,7 @@ describe("people in the console", { skip: chromiumMissing() }, () => {
     await page.getByRole("option", { name: "Front door" }).click();
     await dialog.getByRole("button", { name: "Save" }).click();
     await page.getByRole("link", { name: "Front door" }).waitFor();
-    await page.getByRole("button", { name: `Take back: ${ADMIN.email}` }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Take back" }).click();
+    await clickForGood(page.getByRole("button", { name: `Take back: ${ADMIN.email}` }));
     await page.getByText("Nothing was given").waitFor();
   });
 });

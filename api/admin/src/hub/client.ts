@@ -56,8 +56,12 @@ const guard: Middleware = {
   },
 };
 
-export const hub = createClient<paths>({ baseUrl: location.origin, credentials: "same-origin", fetch: ask });
+const OPTIONS = { baseUrl: location.origin, credentials: "same-origin", fetch: ask } as const;
+export const hub = createClient<paths>(OPTIONS);
+/** Of what is sent as the page is left: the browser sees it through. */
+export const lastingHub = createClient<paths>({ ...OPTIONS, keepalive: true });
 hub.use(guard);
+lastingHub.use(guard);
 
 /** With a limit of time; whoever gets no answer looks whether the hub is there at all. */
 async function ask(request: Request): Promise<Response> {

@@ -1,5 +1,6 @@
 import { queryOptions } from "@tanstack/react-query";
 import { hub, onSessionEnd, take } from "./client.ts";
+import { sendHeld } from "./held.ts";
 import { queries } from "./queries.ts";
 import { onNews, tellTabs } from "./tabs.ts";
 
@@ -31,6 +32,7 @@ export async function logIn({ email, password, remember }: Credentials): Promise
 
 /** Throws when the hub was not told: the session goes on. */
 export async function logOut(): Promise<void> {
+  await sendHeld();
   await take(hub.POST("/api/v1/auth/logout"));
   forget();
 }

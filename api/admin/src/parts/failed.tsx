@@ -1,4 +1,5 @@
 import { Alert, Anchor, Button, Center, Code, Group, Stack, Text, Title } from "@mantine/core";
+import { type NotificationData, notifications } from "@mantine/notifications";
 import { useQuery } from "@tanstack/react-query";
 import { type ErrorComponentProps, Link, useRouter } from "@tanstack/react-router";
 import { CircleAlert } from "lucide-react";
@@ -63,6 +64,25 @@ export function useErrorWords(): (error: unknown) => string {
     if (error.code === "rate_limited") return t("failed.rate_limited") + when;
     return (WORDS.has(error.code) ? t(`failed.${error.code}`) : error.message) + when;
   };
+}
+
+/** For what went wrong where there is no place to say so. */
+export function useTellFailure(): (error: unknown, told?: Pick<NotificationData, "title" | "autoClose">) => void {
+  const { t } = useTranslation();
+  const words = useErrorWords();
+  return (error, told) =>
+    void notifications.show({
+      color: "red",
+      title: t("failed.title"),
+      ...told,
+      message: (
+        <>
+          <Text size="sm">{words(error)}</Text>
+          <RequestId error={error} />
+        </>
+      ),
+      closeButtonProps: { "aria-label": t("close") },
+    });
 }
 
 /** Of a whole page; it is tried again when the hub has been away and answers. */

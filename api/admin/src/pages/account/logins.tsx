@@ -3,18 +3,13 @@ import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
-import { queries } from "../../hub/queries.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { AskingButton } from "../../parts/asking-button.tsx";
+import { UndoableButton } from "../../parts/undoable.tsx";
 
 export function Logins() {
   const { t } = useTranslation("account");
   const formats = useFormats();
   const query = useQuery({ queryKey: ["logins"], queryFn: () => take(hub.GET("/api/v1/auth/logins")), refetchInterval: 30_000 });
-  const end = async (id: string) => {
-    await take(hub.DELETE("/api/v1/auth/logins/{id}", { params: { path: { id } } }));
-    await queries.invalidateQueries({ queryKey: ["logins"] });
-  };
   return (
     <Asked query={query}>
       {({ data }) => (
@@ -46,13 +41,14 @@ export function Logins() {
                   <Table.Td>{formats.ago(login.last_used_at)}</Table.Td>
                   <Table.Td>
                     {!login.is_current && (
-                      <AskingButton
+                      <UndoableButton
+                        id={`logins/${login.id}`}
+                        queryKey={["logins"]}
                         label={t("log_out")}
                         what={browserOf(login.user_agent) ?? login.address ?? ""}
-                        onRemove={() => end(login.id)}
-                      >
-                        {t("log_out_about")}
-                      </AskingButton>
+                        about={t("log_out_about")}
+                        send={(client) => take(client.DELETE("/api/v1/auth/logins/{id}", { params: { path: { id: login.id } } }))}
+                      />
                     )}
                   </Table.Td>
                 </Table.Tr>

@@ -5,10 +5,10 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import { useRights } from "../../hub/rights.ts";
 import type { components } from "../../hub/schema.d.ts";
-import { AskingButton } from "../../parts/asking-button.tsx";
 import { Copied } from "../../parts/copied.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
+import { UndoableButton } from "../../parts/undoable.tsx";
 
 type Token = components["schemas"]["AccessToken"];
 type Permission = NonNullable<Token["permissions"]>[number];
@@ -58,10 +58,6 @@ export function Tokens() {
 function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
   const { t } = useTranslation("account");
   const formats = useFormats();
-  const revoke = async (id: string) => {
-    await take(hub.DELETE("/api/v1/access-tokens/{id}", { params: { path: { id } } }));
-    await changed();
-  };
   return (
     <Table.ScrollContainer minWidth={620} type="native" scrollAreaProps={{ "aria-label": t("tokens"), tabIndex: 0 }}>
       <Table>
@@ -90,9 +86,14 @@ function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
               <Table.Td>{token.expires_at === null ? t("never") : formats.dateTime(token.expires_at)}</Table.Td>
               <Table.Td>
                 {token.revoked_at === null ? (
-                  <AskingButton label={t("revoke")} what={token.name} onRemove={() => revoke(token.id)}>
-                    {t("revoke_about")}
-                  </AskingButton>
+                  <UndoableButton
+                    id={`tokens/${token.id}`}
+                    queryKey={["tokens"]}
+                    label={t("revoke")}
+                    what={token.name}
+                    about={t("revoke_about")}
+                    send={(client) => take(client.DELETE("/api/v1/access-tokens/{id}", { params: { path: { id: token.id } } }))}
+                  />
                 ) : (
                   <Badge color="dark">{t("revoked")}</Badge>
                 )}

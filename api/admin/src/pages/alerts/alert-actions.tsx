@@ -5,7 +5,7 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { useChange } from "../../parts/change.tsx";
-import { useConfirm } from "../../parts/confirm.tsx";
+import { UndoableButton } from "../../parts/undoable.tsx";
 
 type Alert = components["schemas"]["Alert"];
 const HOUR_MS = 3_600_000;
@@ -15,10 +15,8 @@ type Silence = keyof typeof SILENCES;
 /** What can be done about an alert that is not over. */
 export function AlertActions({ alert: { id, title, status } }: { readonly alert: Alert }) {
   const { t } = useTranslation("alerts");
-  const confirm = useConfirm();
   const path = { params: { path: { id } } };
   const acknowledge = useChange("alerts", () => take(hub.POST("/api/v1/alerts/{id}/acknowledge", path)));
-  const resolve = useChange("alerts", () => take(hub.POST("/api/v1/alerts/{id}/resolve", path)));
   if (status === "resolved") return null;
   return (
     <Group gap="xs">
@@ -33,17 +31,14 @@ export function AlertActions({ alert: { id, title, status } }: { readonly alert:
         </Button>
       )}
       <SilenceMenu id={id} title={title} />
-      <Button
-        size="compact-sm"
-        variant="default"
-        loading={resolve.isPending}
-        onClick={() =>
-          confirm({ title: t("resolve"), about: t("resolve_about", { title }), color: "red", onYes: () => resolve.mutate(undefined) })
-        }
-        aria-label={t("resolve_it", { title })}
-      >
-        {t("resolve")}
-      </Button>
+      <UndoableButton
+        id={`alerts/${id}`}
+        queryKey={["alerts"]}
+        label={t("resolve")}
+        what={title}
+        about={t("resolve_about", { title })}
+        send={(client) => take(client.POST("/api/v1/alerts/{id}/resolve", path))}
+      />
     </Group>
   );
 }

@@ -11,6 +11,7 @@ import { Asked } from "../../parts/asked.tsx";
 import { useConfirm } from "../../parts/confirm.tsx";
 import { Copied } from "../../parts/copied.tsx";
 import { Failed } from "../../parts/failed.tsx";
+import { UndoableButton } from "../../parts/undoable.tsx";
 
 type Device = components["schemas"]["Device"];
 type Credential = components["schemas"]["Credential"];
@@ -31,12 +32,7 @@ export function Credentials({ device: { id, uid } }: { readonly device: Pick<Dev
     mutationFn: () => take(hub.POST("/api/v1/devices/{id}/rotate-token", { params: { path: { id: uid } } })),
     onSettled: again,
   });
-  const revoking = useMutation({
-    mutationFn: (credential: string) =>
-      take(hub.POST("/api/v1/devices/{id}/revoke", { params: { path: { id: uid } }, body: { credential_id: credential } })),
-    onSettled: again,
-  });
-  const ask = (what: "rotate" | "revoke", onYes: () => void) => confirm({ title: t(what), about: t(`${what}_about`), color: "red", onYes });
+  const ask = () => confirm({ title: t("rotate"), about: t("rotate_about"), color: "red", onYes: () => rotating.mutate() });
   return (
     <Card withBorder>
       <Group justify="space-between" mb="sm">
@@ -44,35 +40,25 @@ export function Credentials({ device: { id, uid } }: { readonly device: Pick<Dev
           {t("credentials")}
         </Title>
         <Allowed need="device.manage" on={id}>
-          <Button variant="default" size="xs" loading={rotating.isPending} onClick={() => ask("rotate", () => rotating.mutate())}>
+          <Button variant="default" size="xs" loading={rotating.isPending} onClick={ask}>
             {t("rotate")}
           </Button>
         </Allowed>
       </Group>
       {rotating.isError && <Failed error={rotating.error} />}
-      {revoking.isError && <Failed error={revoking.error} />}
-      <Asked query={query}>
-        {({ data }) => (
-          <CredentialTable
-            credentials={data}
-            pendingId={revoking.isPending ? revoking.variables : undefined}
-            onRevoke={may("device.manage", id) ? (credential) => ask("revoke", () => revoking.mutate(credential)) : undefined}
-          />
-        )}
-      </Asked>
+      <Asked query={query}>{({ data }) => <CredentialTable uid={uid} credentials={data} mayRevoke={may("device.manage", id)} />}</Asked>
       {rotating.data && <Secrets rotated={rotating.data} onClose={() => rotating.reset()} />}
     </Card>
   );
 }
 
 interface CredentialTableProps {
+  readonly uid: string;
   readonly credentials: readonly Credential[];
-  readonly pendingId: string | undefined;
-  /** undefined for whoever may not. */
-  readonly onRevoke: ((id: string) => void) | undefined;
+  readonly mayRevoke: boolean;
 }
 
-function CredentialTable({ credentials, pendingId, onRevoke }: CredentialTableProps) {
+function CredentialTable({ uid, credentials, mayRevoke }: CredentialTableProps) {
   const { t } = useTranslation("device");
   const formats = useFormats();
   const stateOf = ({ revoked_at: revoked, expires_at: expires }: Credential) =>
@@ -101,10 +87,18 @@ function CredentialTable({ credentials, pendingId, onRevoke }: CredentialTablePr
               <Table.Td>{formats.dateTime(one.created_at)}</Table.Td>
               <Table.Td>{one.last_used_at ? formats.ago(one.last_used_at) : t("never")}</Table.Td>
               <Table.Td>
-                {onRevoke && stateOf(one) === "valid" && (
-                  <Button size="compact-xs" variant="default" loading={pendingId === one.id} onClick={() => onRevoke(one.id)}>
-                    {t("revoke")}
-                  </Button>
+                {mayRevoke && stateOf(one) === "valid" && (
+                  <UndoableButton
+                    id={`credentials/${one.id}`}
+                    queryKey={["devices", "one", uid, "credentials"]}
+                    label={t("revoke")}
+                    what={t(`kinds.${one.kind}`)}
+                    about={t("revoke_about")}
+                    button={{ size: "compact-xs" }}
+                    send={(client) =>
+                      take(client.POST("/api/v1/devices/{id}/revoke", { params: { path: { id: uid } }, body: { credential_id: one.id } }))
+                    }
+                  />
                 )}
               </Table.Td>
             </Table.Tr>

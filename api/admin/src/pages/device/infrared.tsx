@@ -5,9 +5,9 @@ import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
-import { useConfirm } from "../../parts/confirm.tsx";
 import { Allowed, Editable } from "../../parts/allowed.tsx";
 import { Failed } from "../../parts/failed.tsx";
+import { UndoableButton } from "../../parts/undoable.tsx";
 import { Waiting } from "../../parts/waiting.tsx";
 
 type Device = components["schemas"]["Device"];
@@ -137,26 +137,12 @@ function CodeTable({ id, uid, codes }: { readonly id: string; readonly uid: stri
 
 function CodeRow({ id, uid, code }: { readonly id: string; readonly uid: string; readonly code: Code }) {
   const { t } = useTranslation("device");
-  const confirm = useConfirm();
   const path = { id: uid, code: code.id };
   const sending = useMutation({
     mutationFn: () => take(hub.POST("/api/v1/devices/{id}/ir-codes/{code}/send", { params: { path }, body: {} })),
     onSuccess: ({ status }) => notifications.show({ message: t(status === "awaiting_confirmation" ? "waiting" : "sent") }),
     onSettled: () => queries.invalidateQueries({ queryKey: ["devices", "one", uid, "commands"] }),
   });
-  const removing = useMutation({
-    mutationFn: () => take(hub.DELETE("/api/v1/devices/{id}/ir-codes/{code}", { params: { path, header: { "if-match": "*" } } })),
-    onSettled: () => again(uid),
-  });
-  const askRemoval = () =>
-    confirm({
-      title: t("remove_code", { name: code.name }),
-      about: t("remove_code_about"),
-      label: t("shell:remove"),
-      color: "red",
-      onYes: () => removing.mutate(),
-    });
-  const refusal = sending.error ?? removing.error;
   return (
     <Table.Tr>
       <Table.Td>{code.name}</Table.Td>
@@ -175,18 +161,20 @@ function CodeRow({ id, uid, code }: { readonly id: string; readonly uid: string;
             </Button>
           </Allowed>
           <Allowed need="device.manage" on={id}>
-            <Button
-              size="compact-xs"
-              variant="default"
-              loading={removing.isPending}
-              aria-label={t("remove_code", { name: code.name })}
-              onClick={askRemoval}
-            >
-              {t("shell:remove")}
-            </Button>
+            <UndoableButton
+              id={`ir-codes/${code.id}`}
+              queryKey={["devices", "one", uid, "ir"]}
+              label={t("shell:remove")}
+              what={code.name}
+              about={t("remove_code_about")}
+              button={{ size: "compact-xs" }}
+              send={(client) =>
+                take(client.DELETE("/api/v1/devices/{id}/ir-codes/{code}", { params: { path, header: { "if-match": "*" } } }))
+              }
+            />
           </Allowed>
         </Group>
-        {refusal && <Failed error={refusal} />}
+        {sending.isError && <Failed error={sending.error} />}
       </Table.Td>
     </Table.Tr>
   );

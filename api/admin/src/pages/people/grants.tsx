@@ -8,10 +8,10 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { AskingButton } from "../../parts/asking-button.tsx";
 import { DeviceSelect } from "../../parts/device-select.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
+import { UndoableButton } from "../../parts/undoable.tsx";
 import { RoleField } from "./roles.tsx";
 
 type Grant = components["schemas"]["Grant"];
@@ -68,20 +68,21 @@ function GrantRow({ grant, organization: id }: { readonly grant: Grant; readonly
     queryFn: () => take(hub.GET("/api/v1/users/{id}", { params: { path: { id: grant.user_id } } })),
   });
   const who = person.data?.user.email ?? grant.user_id;
-  const takeBack = async () => {
-    const path = { id, user_id: grant.user_id, target_id: targetOf(grant) };
-    await take(hub.DELETE("/api/v1/organizations/{id}/grants/{user_id}/{target_id}", { params: { path } }));
-    await changed();
-  };
+  const path = { id, user_id: grant.user_id, target_id: targetOf(grant) };
   return (
     <Table.Tr>
       <Table.Td>{person.data?.user.name ?? who}</Table.Td>
       <Table.Td>{grant.device_id === undefined ? <SiteName id={targetOf(grant)} /> : <DeviceName id={grant.device_id} />}</Table.Td>
       <Table.Td>{t(`roles.${grant.role}`)}</Table.Td>
       <Table.Td>
-        <AskingButton label={t("take_back")} what={who} onRemove={takeBack}>
-          {t("take_back_about")}
-        </AskingButton>
+        <UndoableButton
+          id={`grants/${path.user_id}/${path.target_id}`}
+          queryKey={["people", "grants"]}
+          label={t("take_back")}
+          what={who}
+          about={t("take_back_about")}
+          send={(client) => take(client.DELETE("/api/v1/organizations/{id}/grants/{user_id}/{target_id}", { params: { path } }))}
+        />
       </Table.Td>
     </Table.Tr>
   );

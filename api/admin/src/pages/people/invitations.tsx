@@ -5,10 +5,10 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { AskingButton } from "../../parts/asking-button.tsx";
 import { Copied } from "../../parts/copied.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
+import { UndoableButton } from "../../parts/undoable.tsx";
 import { GUEST, RoleField, roleOf } from "./roles.tsx";
 
 const changed = () => queries.invalidateQueries({ queryKey: ["people", "invitations"] });
@@ -20,11 +20,8 @@ export function Invitations({ organization: id }: { readonly organization: strin
     queryKey: ["people", "invitations", id],
     queryFn: () => take(hub.GET("/api/v1/organizations/{id}/invitations", { params: { path: { id } } })),
   });
-  const withdraw = async (invitation: string) => {
-    const path = { id, invitation_id: invitation };
-    await take(hub.DELETE("/api/v1/organizations/{id}/invitations/{invitation_id}", { params: { path } }));
-    await changed();
-  };
+  const withdrawalOf = (invitation: string) => (client: typeof hub) =>
+    take(client.DELETE("/api/v1/organizations/{id}/invitations/{invitation_id}", { params: { path: { id, invitation_id: invitation } } }));
   return (
     <Stack align="stretch">
       <div>
@@ -52,9 +49,14 @@ export function Invitations({ organization: id }: { readonly organization: strin
                       <Table.Td>{t(`roles.${one.role ?? GUEST}`)}</Table.Td>
                       <Table.Td>{formats.ago(one.expires_at)}</Table.Td>
                       <Table.Td>
-                        <AskingButton label={t("withdraw")} what={one.email} onRemove={() => withdraw(one.id)}>
-                          {t("withdraw_about")}
-                        </AskingButton>
+                        <UndoableButton
+                          id={`invitations/${one.id}`}
+                          queryKey={["people", "invitations"]}
+                          label={t("withdraw")}
+                          what={one.email}
+                          about={t("withdraw_about")}
+                          send={withdrawalOf(one.id)}
+                        />
                       </Table.Td>
                     </Table.Tr>
                   ))}
