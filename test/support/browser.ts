@@ -13,6 +13,8 @@ export interface VisitOptions {
   readonly height?: number;
   /** The site's service worker runs too. */
   readonly withWorker?: boolean;
+  readonly locale?: string;
+  readonly timeZone?: string;
 }
 
 /** A real Chromium: one for a test file, and a visit for each test. */
@@ -36,10 +38,12 @@ export async function startBrowser({ hosts = {} }: BrowserOptions = {}): Promise
     args: ["--headless=new", "--no-sandbox", `--host-resolver-rules=${rules}`],
   });
   return {
-    async visit({ withWorker = false, ...viewport } = {}) {
-      // The certificates of servers in the tests are nobody's.
+    async visit({ withWorker = false, locale, timeZone, ...viewport } = {}) {
+      const place = { ...(locale && { locale }), ...(timeZone && { timezoneId: timeZone }) };
       const context = await browser.newContext({
         viewport: { ...SMALL_PHONE, ...viewport },
+        ...place,
+        // The certificates of servers in the tests are nobody's.
         ignoreHTTPSErrors: true,
         serviceWorkers: withWorker ? "allow" : "block",
       });

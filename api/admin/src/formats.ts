@@ -1,4 +1,6 @@
 import { useTranslation } from "react-i18next";
+import { usePreference } from "./hub/preferences.ts";
+import { atZone } from "./zone.ts";
 
 const MINUTE_MS = 60_000;
 const STEPS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
@@ -21,22 +23,35 @@ export interface Formats {
   list(texts: readonly string[]): string;
 }
 
-/** In the person's language and the browser's time zone. */
+/** In the person's language, as it is written where they are, and in their time zone. */
 export function useFormats(): Formats {
   const { i18n } = useTranslation();
-  return formatsOf(i18n.language === "en-XA" ? "en" : i18n.language);
+  return formatsOf(localeOf(i18n.language, navigator.languages), useZone());
+}
+
+/** The person's own, or without one this browser's. */
+export function useZone(): string {
+  const [zone] = usePreference<string>("dashboard_settings", "time_zone", "");
+  return zone === "" ? Intl.DateTimeFormat().resolvedOptions().timeZone : zone;
+}
+
+/** The browser's variant of the language, such as `de-CH`; for the tests' language the one that it is made of. */
+export function localeOf(language: string, wanted: readonly string[]): string {
+  const [spoken = "en"] = language.split("-");
+  return wanted.find((one) => one.toLowerCase().split("-")[0] === spoken) ?? spoken;
 }
 
 const known = new Map<string, Formats>();
 
-export function formatsOf(language: string): Formats {
-  const found = known.get(language);
+export function formatsOf(language: string, timeZone: string): Formats {
+  const name = `${language} ${timeZone}`;
+  const found = known.get(name);
   if (found) return found;
-  const dateTime = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
-  const time = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
+  const dateTime = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium", timeZone });
+  const time = new Intl.DateTimeFormat(language, { timeStyle: "medium", timeZone });
   const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
-  const day = new Intl.DateTimeFormat(language, { month: "short", day: "numeric" });
-  const minute = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
+  const day = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", timeZone });
+  const minute = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit", timeZone });
   const share = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
   const list = new Intl.ListFormat(language, { type: "conjunction" });
   const made: Formats = {
@@ -46,7 +61,7 @@ export function formatsOf(language: string): Formats {
     time: (iso) => time.format(new Date(iso)),
     tick(ms, stepS) {
       if (stepS < 60) return time.format(ms);
-      const isMidnight = new Date(ms).getHours() + new Date(ms).getMinutes() === 0;
+      const isMidnight = atZone(ms, timeZone).endsWith("T00:00:00");
       return (stepS >= 86_400 || isMidnight ? day : minute).format(ms);
     },
     ago(iso, now = Date.now()) {
@@ -56,6 +71,6 @@ export function formatsOf(language: string): Formats {
     },
     list: (texts) => list.format(texts),
   };
-  known.set(language, made);
+  known.set(name, made);
   return made;
 }

@@ -51,7 +51,7 @@ export async function startLanguages(): Promise<void> {
 
 export async function setLanguage(language: Language): Promise<void> {
   localStorage.setItem(KEPT, language);
-  await i18next.changeLanguage(language);
+  if (i18next.language !== language) await i18next.changeLanguage(language);
 }
 
 function wantedLanguage(): string {

@@ -3,6 +3,7 @@ import { lazyPage } from "./hub/build.ts";
 import { ApiError } from "./hub/client.ts";
 import { queries } from "./hub/queries.ts";
 import { isOurs, me, setupState } from "./hub/session.ts";
+import { startPage } from "./hub/start-page.ts";
 import { FailedPage, MissingPage } from "./parts/failed.tsx";
 import { texts } from "./parts/url-filters.ts";
 import { Waiting } from "./parts/waiting.tsx";
@@ -15,7 +16,9 @@ const start = createRoute({
   path: "/",
   beforeLoad: async () => {
     const { needed } = await queries.ensureQueryData({ ...setupState, retry: false });
-    redirect({ to: needed ? "/setup" : "/dashboard", throw: true });
+    if (needed) redirect({ to: "/setup", throw: true });
+    await requirePerson("/");
+    redirect({ href: await startPage(), throw: true });
   },
 });
 
@@ -70,18 +73,21 @@ const shell = createRoute({
   getParentRoute: () => root,
   id: "shell",
   component: Shell,
-  beforeLoad: async ({ location }) => {
-    try {
-      await Promise.race([queries.ensureQueryData({ ...me, retry: false }), patience()]);
-    } catch (error) {
-      // Of a hub that is away, and of what is shown of it, the page itself tells.
-      if (!(error instanceof ApiError) || error.status !== 401) return;
-      const { needed } = await queries.ensureQueryData(setupState);
-      if (needed) redirect({ to: "/setup", throw: true });
-      redirect({ to: "/auth/login", search: { next: location.href }, throw: true });
-    }
-  },
+  beforeLoad: ({ location }) => requirePerson(location.href),
 });
+
+/** Whoever is nobody logs in first, and comes back to `next`. */
+async function requirePerson(next: string): Promise<void> {
+  try {
+    await Promise.race([queries.ensureQueryData({ ...me, retry: false }), patience()]);
+  } catch (error) {
+    // Of a hub that is away, and of what is shown of it, the page itself tells.
+    if (!(error instanceof ApiError) || error.status !== 401) return;
+    const { needed } = await queries.ensureQueryData(setupState);
+    if (needed) redirect({ to: "/setup", throw: true });
+    redirect({ to: "/auth/login", search: { next }, throw: true });
+  }
+}
 
 /** A page for somebody; what it shows of what there is stands in its URL. */
 const page = <const Path extends string>(path: Path, component: RouteComponent) =>

@@ -1,6 +1,7 @@
 import { queryOptions } from "@tanstack/react-query";
 import { hub, onSessionEnd, take } from "./client.ts";
 import { sendHeld } from "./held.ts";
+import { unkeep } from "./kept.ts";
 import { queries } from "./queries.ts";
 import { onNews, tellTabs } from "./tabs.ts";
 
@@ -9,6 +10,9 @@ export const me = queryOptions({
   queryFn: () => take(hub.GET("/api/v1/auth/me")),
   staleTime: 60_000,
 });
+
+/** Under this name this browser keeps what the hub said of them last. */
+export const PREFERENCES = "preferences";
 
 /** Whether the hub has its first administrator. */
 export const setupState = queryOptions({
@@ -66,5 +70,6 @@ function forget(): void {
   const path = location.pathname + location.search;
   queries.clear();
   tellTabs("out");
+  unkeep(PREFERENCES);
   location.assign(`/auth/login?next=${encodeURIComponent(path)}`);
 }

@@ -5,7 +5,7 @@ import { useElementSize, useMergedRef } from "@mantine/hooks";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import UPlot from "uplot";
-import { type Formats, useFormats } from "../formats.ts";
+import { type Formats, useFormats, useZone } from "../formats.ts";
 
 export interface Line {
   readonly label: string;
@@ -38,13 +38,14 @@ export function LineChart({ lines, label, onZoom }: LineChartProps) {
   zoom.current = onZoom;
   const scheme = useComputedColorScheme("light");
   const formats = useFormats();
+  const zone = useZone();
   const { t } = useTranslation();
   const shape = lines.map((line) => line.label).join("\n");
   useEffect(() => {
     if (!element || width === 0) return undefined;
     const made = new UPlot(
       {
-        ...optionsOf(shape === "" ? [] : shape.split("\n"), { width, scheme, time: t("chart.time"), formats }),
+        ...optionsOf(shape === "" ? [] : shape.split("\n"), { width, scheme, time: t("chart.time"), formats, zone }),
         ...(zoom.current ? zooming((from, to) => zoom.current?.(from, to)) : {}),
       },
       aligned(lines),
@@ -56,7 +57,7 @@ export function LineChart({ lines, label, onZoom }: LineChartProps) {
       plot.current = undefined;
     };
     // Data alone changes nothing but the data, below.
-  }, [element, shape, width, scheme, formats, t]);
+  }, [element, shape, width, scheme, formats, zone, t]);
   useEffect(() => {
     const began = performance.now();
     plot.current?.setData(aligned(lines));
@@ -88,9 +89,10 @@ interface Looks {
   /** What the axis of time is called. */
   readonly time: string;
   readonly formats: Formats;
+  readonly zone: string;
 }
 
-function optionsOf(labels: readonly string[], { width, scheme, time, formats }: Looks): UPlot.Options {
+function optionsOf(labels: readonly string[], { width, scheme, time, formats, zone }: Looks): UPlot.Options {
   const ink = scheme === "dark" ? "#c9c9c9" : "#343a40";
   const grid = scheme === "dark" ? "#424242" : "#dee2e6";
   const colors = scheme === "dark" ? COLORS_DARK : COLORS;
@@ -114,6 +116,7 @@ function optionsOf(labels: readonly string[], { width, scheme, time, formats }: 
       { ...axis, values: (_, seconds, __, ___, step) => seconds.map((second) => formats.tick(second * 1_000, step)) },
       { ...axis, values: (_, values) => values.map((value) => formats.number(value, 6)) },
     ],
+    tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1_000), zone),
     // One point alone would have an axis of years.
     scales: { x: { range: (_, from, to) => (to - from < LEAST_S ? [to - LEAST_S, to] : [from, to]) } },
     legend: { show: labels.length > 1 },

@@ -1,4 +1,6 @@
 import { TextInput } from "@mantine/core";
+import { useZone } from "../formats.ts";
+import { atZone, momentAt } from "../zone.ts";
 
 interface MomentInputProps {
   readonly label: string;
@@ -7,24 +9,20 @@ interface MomentInputProps {
   readonly onChange: (iso: string | undefined) => void;
 }
 
-/** A date and a time of the browser's zone. */
+/** A date and a time of the person's zone. */
 export function MomentInput({ label, value, onChange }: MomentInputProps) {
+  const zone = useZone();
+  const ms = Date.parse(value ?? "");
   return (
     <TextInput
       type="datetime-local"
       step={1}
       label={label}
-      value={value === undefined ? "" : localOf(value)}
+      value={Number.isNaN(ms) ? "" : atZone(ms, zone)}
       onChange={({ currentTarget }) => {
-        const ms = new Date(currentTarget.value).getTime();
-        onChange(Number.isNaN(ms) ? undefined : new Date(ms).toISOString());
+        const moment = momentAt(currentTarget.value, zone);
+        onChange(Number.isNaN(moment) ? undefined : new Date(moment).toISOString());
       }}
     />
   );
-}
-
-/** As the input wants it: no zone, since it is the browser's. */
-function localOf(iso: string): string {
-  const ms = Date.parse(iso);
-  return Number.isNaN(ms) ? "" : new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }

@@ -1,23 +1,20 @@
-import { ActionIcon, Menu, useMantineColorScheme } from "@mantine/core";
+import { ActionIcon, Menu } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Check, LogOut, Moon, Settings, Sun, SunMoon, User } from "lucide-react";
 import { useTranslation } from "react-i18next";
+import { SCHEMES, useAppearance } from "../hub/appearance.ts";
 import { logOut, me } from "../hub/session.ts";
 import { useChange } from "../parts/change.tsx";
-import { LANGUAGE_NAMES, LANGUAGES, setLanguage } from "../i18n.ts";
+import { LANGUAGE_NAMES, LANGUAGES } from "../i18n.ts";
 
-const SCHEMES = [
-  ["auto", SunMoon],
-  ["light", Sun],
-  ["dark", Moon],
-] as const;
+const ICONS = { auto: SunMoon, light: Sun, dark: Moon } as const;
 
 export function AccountMenu() {
-  const { t, i18n } = useTranslation();
+  const { t } = useTranslation();
   const { data } = useQuery(me);
   const leaving = useChange("me", logOut);
-  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  const { scheme: chosen, setScheme, language: spoken, setLanguage } = useAppearance();
   const mark = (isOn: boolean) => (isOn ? <Check size={14} aria-hidden /> : undefined);
   return (
     <Menu position="bottom-end" width={220}>
@@ -33,25 +30,23 @@ export function AccountMenu() {
         </Menu.Item>
         <Menu.Divider />
         <Menu.Label>{t("account.theme")}</Menu.Label>
-        {SCHEMES.map(([scheme, Icon]) => (
-          <Menu.Item
-            key={scheme}
-            leftSection={<Icon size={14} aria-hidden />}
-            rightSection={mark(colorScheme === scheme)}
-            onClick={() => setColorScheme(scheme)}
-          >
-            {t(`account.${scheme}`)}
-          </Menu.Item>
-        ))}
+        {SCHEMES.map((scheme) => {
+          const Icon = ICONS[scheme];
+          return (
+            <Menu.Item
+              key={scheme}
+              leftSection={<Icon size={14} aria-hidden />}
+              rightSection={mark(chosen === scheme)}
+              onClick={() => setScheme(scheme)}
+            >
+              {t(`account.${scheme}`)}
+            </Menu.Item>
+          );
+        })}
         <Menu.Divider />
         <Menu.Label>{t("account.language")}</Menu.Label>
         {LANGUAGES.map((language) => (
-          <Menu.Item
-            key={language}
-            lang={language}
-            rightSection={mark(i18n.language === language)}
-            onClick={() => void setLanguage(language)}
-          >
+          <Menu.Item key={language} lang={language} rightSection={mark(spoken === language)} onClick={() => setLanguage(language)}>
             {LANGUAGE_NAMES[language]}
           </Menu.Item>
         ))}

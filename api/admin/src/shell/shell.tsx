@@ -3,8 +3,10 @@ import { useDisclosure } from "@mantine/hooks";
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
 import { Suspense, useEffect } from "react";
 import { useTranslation } from "react-i18next";
+import { useKeptAppearance } from "../hub/appearance.ts";
 import { startLive } from "../hub/live.ts";
 import { useRights } from "../hub/rights.ts";
+import { useLastView } from "../hub/start-page.ts";
 import { Waiting } from "../parts/waiting.tsx";
 import { AccountMenu } from "./account-menu.tsx";
 import { Connection } from "./connection.tsx";
@@ -18,6 +20,8 @@ export function Shell() {
   const [isOpen, { toggle, close }] = useDisclosure(false);
   const { t } = useTranslation();
   useNewerTold();
+  useKeptAppearance();
+  useLastView(useRouterState({ select: ({ location }) => location.href }));
   const mayListen = useRights().maySomewhere("device.read");
   useEffect(() => (mayListen ? startLive() : undefined), [mayListen]);
   return (

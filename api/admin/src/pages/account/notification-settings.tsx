@@ -3,11 +3,13 @@ import { useForm, type UseFormReturnType } from "@mantine/form";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
+import { useZone } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { preferences } from "../../hub/preferences.ts";
 import { queries } from "../../hub/queries.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { Failed } from "../../parts/failed.tsx";
+import { Waiting } from "../../parts/waiting.tsx";
 
 const SEVERITIES = ["info", "warning", "critical"] as const;
 const WEEK = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
@@ -40,12 +42,14 @@ interface Values {
 
 export function NotificationSettings() {
   const query = useQuery(preferences);
+  // What is presumed until the hub answers is nothing to write on.
+  if (query.dataUpdatedAt === 0 && !query.isError) return <Waiting />;
   return <Asked query={query}>{({ notification_settings: kept }) => <Settings kept={kept} />}</Asked>;
 }
 
 function Settings({ kept }: { readonly kept: Kept }) {
   const { t } = useTranslation("account");
-  const form = useForm<Values>({ initialValues: valuesOf(kept) });
+  const form = useForm<Values>({ initialValues: valuesOf(kept, useZone()) });
   const save = useMutation({
     mutationFn: (values: Values) => take(hub.PATCH("/api/v1/preferences", { body: { notification_settings: patchOf(values) } })),
     onSuccess(after) {
@@ -102,14 +106,14 @@ function QuietHours({ form }: { readonly form: UseFormReturnType<Values> }) {
 }
 
 /** Preset is what the hub takes for preset (core/notification-settings.ts). */
-function valuesOf({ channels, quiet_hours: quiet }: Kept): Values {
+function valuesOf({ channels, quiet_hours: quiet }: Kept, zone: string): Values {
   const chosen = { critical: ["email"], ...channels };
   return {
     mailed: SEVERITIES.filter((severity) => (chosen as NonNullable<Kept["channels"]>)[severity]?.includes("email")),
     isQuiet: quiet !== undefined,
     from: quiet?.from ?? "22:00",
     to: quiet?.to ?? "07:00",
-    zone: quiet?.time_zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
+    zone: quiet?.time_zone ?? zone,
     days: [...(quiet?.days ?? WEEK)],
     criticalWaits: quiet?.critical_waits ?? false,
   };

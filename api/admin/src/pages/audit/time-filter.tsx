@@ -1,4 +1,6 @@
 import { TextInput } from "@mantine/core";
+import { useZone } from "../../formats.ts";
+import { atZone, momentAt } from "../../zone.ts";
 
 interface TimeFilterProps {
   readonly label: string;
@@ -7,20 +9,16 @@ interface TimeFilterProps {
   readonly onChange: (value: string) => void;
 }
 
-/** In the browser's zone; the URL has it in UTC, so that whoever opens it sees the same. */
+/** In the person's zone; the URL has it in UTC, so that whoever opens it sees the same. */
 export function TimeFilter({ label, value, onChange }: TimeFilterProps) {
+  const zone = useZone();
+  const ms = Date.parse(value ?? "");
   return (
     <TextInput
       type="datetime-local"
       label={label}
-      value={localOf(value)}
-      onChange={({ currentTarget: { value: local } }) => onChange(local === "" ? "" : new Date(local).toISOString())}
+      value={Number.isNaN(ms) ? "" : atZone(ms, zone).slice(0, 16)}
+      onChange={({ currentTarget: { value: local } }) => onChange(local === "" ? "" : new Date(momentAt(local, zone)).toISOString())}
     />
   );
-}
-
-function localOf(iso: string | undefined): string {
-  const ms = Date.parse(iso ?? "");
-  if (Number.isNaN(ms)) return "";
-  return new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

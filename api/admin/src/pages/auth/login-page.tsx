@@ -12,7 +12,7 @@ export function LoginPage() {
   const { next } = useSearch({ from: "/auth/login" });
   const navigate = useNavigate();
   const form = useForm<Credentials>({ mode: "uncontrolled", initialValues: { email: "", password: "", remember: false } });
-  const login = useMutation({ mutationFn: logIn, onSuccess: () => navigate({ href: next ?? "/dashboard" }) });
+  const login = useMutation({ mutationFn: logIn, onSuccess: () => navigate({ href: next ?? "/" }) });
   useTitle(t("title"));
   return (
     <Center component="main" mih="100vh" p="md">

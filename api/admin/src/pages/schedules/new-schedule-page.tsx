@@ -2,6 +2,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
+import { useZone } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import { Page } from "../../parts/page.tsx";
@@ -11,7 +12,8 @@ import { ScheduleForm } from "./schedule-form.tsx";
 export function NewSchedulePage() {
   const { t } = useTranslation(["schedules", "definition"]);
   const navigate = useNavigate();
-  const [initial] = useState(emptyDraft);
+  const zone = useZone();
+  const [initial] = useState(() => emptyDraft(zone));
   const make = useMutation({
     mutationFn: (draft: Draft) => take(hub.POST("/api/v1/schedules", { body: draft as never })),
     async onSuccess({ schedule }) {

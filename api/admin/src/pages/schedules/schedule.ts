@@ -18,11 +18,11 @@ export interface Draft {
   readonly misfire?: components["schemas"]["Misfire"];
 }
 
-export const emptyDraft = (): Draft => ({
+export const emptyDraft = (timeZone: string): Draft => ({
   name: "",
   recurrence: { kind: "cron", expression: "0 8 * * *" },
   actions: [newNode("action", "command")],
-  time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+  time_zone: timeZone,
 });
 
 /** The short form for one device is its one action. */

@@ -1,6 +1,7 @@
 import { Card, Group, List, Stack, Text, TextInput, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
+import { useZone } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
@@ -19,6 +20,7 @@ const SMALL = { size: "compact-sm", variant: "default" } as const;
 export function Places() {
   const { t } = useTranslation("settings");
   const query = usePages({ queryKey: ["sites"], ask: (cursor) => take(hub.GET("/api/v1/sites", { params: { query: cursor } })) });
+  const here = useZone();
   return (
     <Stack>
       <Organization />
@@ -26,7 +28,7 @@ export function Places() {
         <div>
           <SiteDialog
             label={t("add_site")}
-            initial={{ name: "", zone: Intl.DateTimeFormat().resolvedOptions().timeZone }}
+            initial={{ name: "", zone: here }}
             onSend={({ name, zone }) => take(hub.POST("/api/v1/sites", { body: { name, time_zone: zone } }))}
           />
         </div>
@@ -56,7 +58,6 @@ function Organization() {
           <Group>
             <Text>{t("organization", { name: current.name })}</Text>
             <Allowed need="organization.manage">
-              {" "}
               <FormDialog
                 label={t("rename")}
                 what={current.name}
@@ -165,7 +166,6 @@ function Rooms({ site }: { readonly site: Site }) {
         )}
       </Paged>
       <Allowed need="place.manage">
-        {" "}
         <div>
           <FormDialog
             label={t("add_room")}

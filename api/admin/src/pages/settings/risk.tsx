@@ -36,7 +36,6 @@ export function Risk() {
         </Asked>
       </Card>
       <Allowed need="device.control">
-        {" "}
         <Card withBorder>
           <Title order={2} size="h4" mb="sm">
             {t("assess")}

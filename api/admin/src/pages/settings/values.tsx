@@ -54,7 +54,6 @@ function Values({ owner }: { readonly owner: Owner }) {
     <Stack>
       <Text size="sm">{t(`values_about.${owner.name}`)}</Text>
       <Allowed need="organization.manage">
-        {" "}
         <div>
           <SetValue owner={owner} />
         </div>
