@@ -16,6 +16,7 @@ export interface CookieRequest {
 
 /** No form and no image can send it, and a script of another site has to ask first, which is refused. */
 const CSRF_HEADER = "x-hexahub-csrf";
+const OF_SESSION = new RegExp(`^${SESSION_COOKIE}=[^;]+`);
 const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 /** Renewed when so much of its time has passed since it was used last, so that not every request writes. */
 const RENEWED_AFTER = 1 / 12;
@@ -30,7 +31,15 @@ export function sendCookie(ctx: Context, cookie: SessionCookie | undefined, isSe
   ctx.cookies.secure = isSecure;
   const options = { httpOnly: true, sameSite: "lax", secure: isSecure, path: "/", overwrite: true } as const;
   if (cookie === "cleared") ctx.cookies.set(SESSION_COOKIE, null, options);
-  else ctx.cookies.set(SESSION_COOKIE, cookie.token, { ...options, maxAge: cookie.maxAgeMs });
+  else {
+    ctx.cookies.set(SESSION_COOKIE, cookie.token, { ...options, maxAge: cookie.maxAgeMs });
+    // For how long, beside until when: the browser's clock may be set wrong.
+    const lasting = `max-age=${Math.floor(cookie.maxAgeMs / 1_000)}`;
+    ctx.set(
+      "set-cookie",
+      [ctx.response.headers["set-cookie"] ?? []].flat().map((one) => one.replace(OF_SESSION, `$&; ${lasting}`)),
+    );
+  }
 }
 
 /** The cookie of a login that has just begun or been renewed. */
@@ -57,8 +66,8 @@ export async function authenticateCookie(
   const principal = userPrincipal(found.user, login.id);
   if (!SAFE_METHODS.has(request.method)) checkOrigin(context.settings.publicUrl, request.headers, principal);
   if (now - Date.parse(login.lastUsedAt) < login.ttlMs * RENEWED_AFTER) return { principal };
-  await renewLogin(db, login, now);
-  return { principal, renewed: cookieOf(context, login) };
+  // Of many requests at once, one renews it.
+  return (await renewLogin(db, login, now)) ? { principal, renewed: cookieOf(context, login) } : { principal };
 }
 
 /** Whose browser was made to ask stands in the audit. */

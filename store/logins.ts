@@ -158,11 +158,16 @@ export async function setLoginOrganization(db: Db, id: string, organizationId: s
   return (await db("logins").where({ id }).whereNull("ended_at").update({ organization_id: organizationId })) > 0;
 }
 
-/** It was used, and lives on for its time. */
-export async function renewLogin(db: Db, { id, ttlMs }: Pick<Login, "id" | "ttlMs">, now: number): Promise<void> {
-  await db("logins")
-    .where({ id })
+/** It was used, and lives on for its time. False when it was renewed since it was read. */
+export async function renewLogin(
+  db: Db,
+  { id, ttlMs, lastUsedAt }: Pick<Login, "id" | "ttlMs" | "lastUsedAt">,
+  now: number,
+): Promise<boolean> {
+  const renewed = await db("logins")
+    .where({ id, last_used_at: lastUsedAt })
     .update({ last_used_at: isoOf(now), expires_at: isoOf(now + ttlMs) });
+  return renewed > 0;
 }
 
 /** Those that go on, oldest first. */

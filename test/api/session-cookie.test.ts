@@ -32,7 +32,7 @@ test("a browser's login is a cookie that no script reads, and nothing in the bod
   const answer = await login();
   assert.equal(answer.status, 200, answer.text);
   assert.deepEqual(Object.keys(answer.json), ["user"]);
-  assert.match(setCookie(answer).join(), /^session_token=[\w.-]+; path=\/; expires=[^;]+; samesite=lax; httponly$/i);
+  assert.match(setCookie(answer).join(), /^session_token=[\w.-]+; max-age=3600; path=\/; expires=[^;]+; samesite=lax; httponly$/i);
   assert.equal((await me(cookie(answer))).status, 200);
   const overTls = await login({}, { "x-forwarded-proto": "https" });
   assert.match(setCookie(overTls).join(), /; secure/i);
@@ -88,6 +88,14 @@ for (const [name, body, lives] of [
     assertEnvelope(await me(sent), 401, "unauthorized");
     now = began;
   });
+
+test("of many requests at once, one renews the session", async () => {
+  const sent = cookie(await login());
+  now += 30 * MINUTE;
+  const answers = await Promise.all(Array.from({ length: 8 }, () => me(sent)));
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+  assert.equal(answers.flatMap(setCookie).length, 1);
+});
 
 test("logging out clears the cookie, and whoever kept it is out too", async () => {
   const sent = cookie(await login());
