@@ -40,8 +40,8 @@ describe("a new task in the console", { skip: chromiumMissing() }, () => {
     await using visit = await console.open("/tasks");
     const { page } = visit;
     await page.getByRole("link", { name: "New task" }).first().click();
-    await choose(page, "Device", "Gate");
     await page.getByRole("textbox", { name: "Name" }).fill("Close the gate");
+    await choose(page, "Device", "Gate");
     await choose(page, "What it does", "Relay 1");
     await choose(page, "State", "Off");
     await page.getByRole("button", { name: "Add a command" }).click();
