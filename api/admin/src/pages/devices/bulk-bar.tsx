@@ -2,9 +2,10 @@ import { Button, Group, Paper, Select, Stack, Switch, Text } from "@mantine/core
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
+import { Allowed } from "../../parts/allowed.tsx";
 import { BulkDialog } from "./bulk-dialog.tsx";
 import type { Chosen, Device } from "./chosen.ts";
-import { rooms } from "./rooms.ts";
+import { rooms } from "../../hub/rooms.ts";
 
 const HOMES = ["home_assistant", "homekit", "alexa"] as const;
 
@@ -18,9 +19,15 @@ export function BulkBar({ chosen }: { readonly chosen: Chosen }) {
         <Text size="sm" role="status">
           {t("chosen", { count: devices.length })}
         </Text>
-        <Move devices={devices} />
-        <Expose devices={devices} />
-        <Remove devices={devices} />
+        <Allowed need="place.manage">
+          <Move devices={devices} />
+        </Allowed>
+        <Allowed need="device.manage">
+          <Expose devices={devices} />
+        </Allowed>
+        <Allowed need="device.own">
+          <Remove devices={devices} />
+        </Allowed>
         <Button size="xs" variant="subtle" onClick={chosen.clear}>
           {t("clear")}
         </Button>
@@ -33,6 +40,8 @@ interface ActionProps {
   readonly devices: readonly Device[];
 }
 
+const NOWHERE: { room: string | null } = { room: null };
+
 function Move({ devices }: ActionProps) {
   const { t } = useTranslation("devices");
   const places = useQuery(rooms);
@@ -40,10 +49,10 @@ function Move({ devices }: ActionProps) {
     <BulkDialog
       label={t("move")}
       devices={devices}
-      initial={{ room: "" }}
+      initial={NOWHERE}
       step={({ room }) =>
         ({ uid }) =>
-          take(hub.PATCH("/api/v1/devices/{id}", { params: { path: { id: uid } }, body: { room_id: room || null } }))
+          take(hub.PATCH("/api/v1/devices/{id}", { params: { path: { id: uid } }, body: { room_id: room } }))
         }
     >
       {(form) => (

@@ -74,7 +74,7 @@ function Question<V extends Record<string, unknown>>({ label, devices, isForGood
         {children(form)}
         {isForGood && (
           <TextInput
-            label={t("shell:type_name", { name: count })}
+            label={t("shell:removal.type", { name: count })}
             inputMode="numeric"
             autoComplete="off"
             value={typed}

@@ -7,7 +7,7 @@ import { useFormats } from "../../formats.ts";
 import { PresenceBadge } from "../../parts/presence.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
 import type { Chosen, Device } from "./chosen.ts";
-import { rooms } from "./rooms.ts";
+import { rooms } from "../../hub/rooms.ts";
 
 const ROW_PX = 38;
 /** Beyond the window, on either side: what Tab goes to next is there already. */

@@ -1,5 +1,4 @@
 import { Button, Group, Stack, Text } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
 import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
@@ -9,6 +8,7 @@ import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
 import { Page } from "../../parts/page.tsx";
+import { usePages } from "../../parts/paged.tsx";
 import { Waiting } from "../../parts/waiting.tsx";
 import { BulkBar } from "./bulk-bar.tsx";
 import { useChosen } from "./chosen.ts";
@@ -42,16 +42,9 @@ function AddButton() {
 function DeviceList({ asked }: { readonly asked: Asked }) {
   const { t } = useTranslation("devices");
   useDeviceStates();
-  const query = useInfiniteQuery({
+  const query = usePages({
     queryKey: ["devices", "list", asked],
-    queryFn: ({ pageParam }) =>
-      take(
-        hub.GET("/api/v1/devices", { params: { query: { ...asked, ...(pageParam === "" ? {} : { cursor: pageParam }), limit: PAGE } } }),
-      ),
-    initialPageParam: "",
-    getNextPageParam: ({ next_cursor: cursor }) => cursor,
-    // To compare thousands of devices with what they were takes longer than to show the few that are in view.
-    structuralSharing: false,
+    ask: (cursor, signal) => take(hub.GET("/api/v1/devices", { params: { query: { ...asked, ...cursor, limit: PAGE } }, signal })),
   });
   const devices = useMemo(() => query.data?.pages.flatMap(({ data }) => data), [query.data]);
   const chosen = useChosen(devices);

@@ -5,7 +5,7 @@ import { hub, take } from "../../hub/client.ts";
 import { Choice } from "../../parts/choice.tsx";
 import { TypedFilter } from "../../parts/typed-filter.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
-import { rooms } from "./rooms.ts";
+import { rooms } from "../../hub/rooms.ts";
 
 const PRESENCES = ["online", "stale", "offline"] as const;
 const CLASSES = ["relay_controller", "ir_hub", "sensor_hub", "hybrid"] as const;

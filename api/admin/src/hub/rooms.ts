@@ -1,5 +1,5 @@
 import { queryOptions } from "@tanstack/react-query";
-import { hub, take } from "../../hub/client.ts";
+import { hub, take } from "./client.ts";
 
 const MOST = 200;
 
