@@ -43,7 +43,7 @@ describe("adding a device in the console", { skip: chromiumMissing() }, () => {
       await using visit = await console.open("/devices/new", look);
       const { page } = visit;
       await page.getByRole("textbox").first().fill("Cellar");
-      await page.getByRole("main").locator("button[type=submit]").click();
+      await page.getByRole("main").locator("button[type=submit]").first().click();
       const tabs = page.getByRole("main").getByRole("tab");
       await tabs.first().waitFor();
       for (let at = 0; at < (await tabs.count()); at++) {

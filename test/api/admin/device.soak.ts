@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { startVirtualDevice } from "../../../firmware/virtual/device.ts";
 import { assertAccessible, clickForGood, startConsole, type TestConsole } from "../../support/console.ts";
+import { ADMIN } from "../../support/hub.ts";
 import { chromiumMissing } from "../../support/services.ts";
 
 const FLIPPER = `Filetype: IR signals file
@@ -40,8 +42,8 @@ describe("one device in the console", { skip: chromiumMissing() }, () => {
   test("is renamed", async () => {
     await using visit = await console.open(`/devices/${uid}?tab=settings`);
     const { page } = visit;
-    await page.getByRole("textbox", { name: "Name" }).fill("Salon");
-    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("textbox", { name: "Name", exact: true }).fill("Salon");
+    await page.getByRole("button", { name: "Save", exact: true }).click();
     await page.getByRole("heading", { level: 1, name: "Salon" }).waitFor();
     const switched = page.waitForResponse((answer) => answer.url().endsWith("/exposure") && answer.request().method() === "PATCH");
     await page.getByRole("switch", { name: "HomeKit" }).click({ force: true });
@@ -77,6 +79,76 @@ describe("one device in the console", { skip: chromiumMissing() }, () => {
     const valid = page.getByRole("row", { name: /Token Valid/ });
     await clickForGood(valid.getByRole("button", { name: "Revoke" }));
     await valid.waitFor({ state: "detached" });
+  });
+
+  test("gives a member a role on it alone, and takes it back", async () => {
+    await using visit = await console.open(`/devices/${uid}?tab=access`);
+    const { page } = visit;
+    await page.getByRole("button", { name: "Give a role: " }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("combobox", { name: "Person" }).click();
+    await page.getByRole("option", { name: ADMIN.email }).click();
+    await dialog.getByRole("combobox", { name: "Role" }).selectOption("operator");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    const row = page.getByRole("row", { name: /Operator: sees and commands it this device/ });
+    await row.getByRole("button", { name: `Take back: ${ADMIN.email}` }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Take back" }).click();
+    await row.waitFor({ state: "detached" });
+  });
+
+  test("calls its relay what it is told to, and tells the device", async () => {
+    await using visit = await console.open(`/devices/${uid}?tab=settings`);
+    const { page } = visit;
+    await page.getByRole("textbox", { name: "Name of relay 0" }).fill("Lamp");
+    await page.getByRole("textbox", { name: "Seconds between readings" }).fill("60");
+    await page.getByRole("button", { name: "Save the configuration" }).click();
+    await page.getByText("Saved").waitFor();
+    const { body } = await console.hub.api.call<{ device: { settings: unknown } }>("GET", `/api/v1/devices/${uid}`);
+    assert.deepEqual(body.device.settings, { relay_names: ["Lamp"], reading_interval_s: 60 });
+  });
+
+  test("identifies itself, is shown with its relay's name, and says why it did not restart", async () => {
+    const { uid: own, token } = await console.hub.api.addDevice({
+      name: "Hall",
+      device_class: "relay_controller",
+      capabilities: { relays: 1 },
+    });
+    await console.hub.api.call("PATCH", `/api/v1/devices/${own}`, { settings: { relay_names: ["Lamp"] } });
+    const url = console.hub.mqtt;
+    await using device = await startVirtualDevice({ url, uid: own, password: token, deviceClass: "relay_controller", protocolVersion: 5 });
+    await using visit = await console.open(`/devices/${own}`);
+    const { page } = visit;
+    await page.getByRole("switch", { name: "Lamp" }).waitFor();
+    await page
+      .getByRole("listitem")
+      .filter({ hasText: /^\d+ relays?$/ })
+      .waitFor();
+    await page.getByRole("button", { name: "Identify" }).click();
+    await page.getByText("It shows itself").waitFor();
+    await device[Symbol.asyncDispose]();
+    await page.getByText("Offline").waitFor();
+    await page.getByRole("button", { name: "Restart" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Restart" }).click();
+    await page.getByText("The device did not do it").waitFor();
+    visit.takeFault(/50\d|40\d/);
+  });
+
+  test("is released, and claimed with the code that is shown", async () => {
+    const { uid: own } = await console.hub.api.addDevice({ name: "Loft" });
+    await using visit = await console.open(`/devices/${own}?tab=settings`);
+    const { page } = visit;
+    await page.getByRole("button", { name: "Release: Loft" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("textbox", { name: "Type Loft to confirm" }).fill("Loft");
+    await dialog.getByRole("button", { name: "Release" }).click();
+    const shown = page.getByRole("dialog", { name: "Loft is released" });
+    const code = await shown.locator("code").innerText();
+    await shown.getByRole("button", { name: "I have it" }).click();
+    await page.getByRole("heading", { level: 1, name: "Devices" }).waitFor();
+    await page.getByRole("link", { name: "Add a device" }).first().click();
+    await page.getByRole("textbox", { name: "Claim code" }).fill(code);
+    await page.getByRole("button", { name: "Claim it" }).click();
+    await page.getByRole("heading", { level: 1, name: "Loft" }).waitFor();
   });
 
   test("is removed when its name was typed", async () => {

@@ -6,6 +6,7 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import { Failed } from "../../parts/failed.tsx";
 import { Page } from "../../parts/page.tsx";
+import { Claim } from "./claim.tsx";
 import { Credentials } from "./credentials.tsx";
 
 const CLASSES = ["relay_controller", "ir_hub", "sensor_hub", "hybrid"] as const;
@@ -28,24 +29,27 @@ export function AddDevicePage() {
       {enrol.data ? (
         <Credentials enrolled={enrol.data} onAgain={again} />
       ) : (
-        <Card withBorder maw={480}>
-          <form onSubmit={form.onSubmit((values) => enrol.mutate(values))}>
-            <Stack>
-              {enrol.isError && <Failed error={enrol.error} />}
-              <TextInput label={t("name")} placeholder={t("name_example")} required maxLength={120} {...form.getInputProps("name")} />
-              <Select
-                label={t("class")}
-                required
-                allowDeselect={false}
-                data={CLASSES.map((value) => ({ value, label: t(`shell:device_class.${value}`) }))}
-                {...form.getInputProps("device_class")}
-              />
-              <Button type="submit" loading={enrol.isPending}>
-                {t("create")}
-              </Button>
-            </Stack>
-          </form>
-        </Card>
+        <>
+          <Card withBorder maw={480}>
+            <form onSubmit={form.onSubmit((values) => enrol.mutate(values))}>
+              <Stack>
+                {enrol.isError && <Failed error={enrol.error} />}
+                <TextInput label={t("name")} placeholder={t("name_example")} required maxLength={120} {...form.getInputProps("name")} />
+                <Select
+                  label={t("class")}
+                  required
+                  allowDeselect={false}
+                  data={CLASSES.map((value) => ({ value, label: t(`shell:device_class.${value}`) }))}
+                  {...form.getInputProps("device_class")}
+                />
+                <Button type="submit" loading={enrol.isPending}>
+                  {t("create")}
+                </Button>
+              </Stack>
+            </form>
+          </Card>
+          <Claim />
+        </>
       )}
     </Page>
   );

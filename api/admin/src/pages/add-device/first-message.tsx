@@ -1,14 +1,12 @@
-import { Alert, Button, Group, List, Loader, Stack, Text } from "@mantine/core";
+import { Alert, Button, Group, Loader, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { CircleCheck } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import { useFormats } from "../../formats.ts";
-import { ApiError, hub, take } from "../../hub/client.ts";
+import { hub, take } from "../../hub/client.ts";
 import { LinkButton } from "../../parts/link-button.tsx";
+import { Refusals } from "./refusals.tsx";
 
 const EVERY_MS = 1_000;
-const REFUSALS = 5;
-const REASONS = ["bad_credentials", "too_many_failures", "client_id_of_another", "will_forbidden"] as const;
 
 /** Turns green by itself, or says why the hub has refused to let the device in. */
 export function FirstMessage({ uid, onAgain }: { readonly uid: string; readonly onAgain: () => void }) {
@@ -35,7 +33,7 @@ export function FirstMessage({ uid, onAgain }: { readonly uid: string; readonly 
             </Group>
           )}
         </Group>
-        {!isThere && data && <Refusals deviceId={data.device.id} />}
+        {!isThere && data && <Refusals deviceId={data.device.id} none={t("nothing_yet")} />}
       </Stack>
     </Alert>
   );
@@ -49,34 +47,3 @@ interface Spoken {
 /** Over HTTP nobody connects: then a reading says that it is there. */
 const hasSpoken = (detail: Spoken | undefined): boolean =>
   detail !== undefined && (detail.device.last_seen_at !== null || detail.sensors.length > 0);
-
-function Refusals({ deviceId }: { readonly deviceId: string }) {
-  const { t } = useTranslation("add-device");
-  const formats = useFormats();
-  const { data, error } = useQuery({
-    queryKey: ["audit", "refused-logins", deviceId],
-    queryFn: () =>
-      take(hub.GET("/api/v1/audit", { params: { query: { resource_id: deviceId, action: "mqtt.login_refused", limit: REFUSALS } } })),
-    refetchInterval: ({ state }) => (isForbidden(state.error) ? false : EVERY_MS),
-  });
-  if (isForbidden(error)) return <Text size="sm">{t("refusals_hidden")}</Text>;
-  if (!data || data.data.length === 0) return <Text size="sm">{t("nothing_yet")}</Text>;
-  return (
-    <>
-      <Text size="sm" fw={600}>
-        {t("refused")}
-      </Text>
-      <List size="sm">
-        {data.data.map(({ id, created_at: at, details }) => (
-          <List.Item key={id}>
-            {t("refusal", { time: formats.time(at), address: textOf(details["address"]) })}{" "}
-            {t(`reasons.${REASONS.find((one) => one === details["reason"]) ?? "other"}`, { reason: textOf(details["reason"]) })}
-          </List.Item>
-        ))}
-      </List>
-    </>
-  );
-}
-
-const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
-const isForbidden = (error: unknown): boolean => error instanceof ApiError && error.status === 403;

@@ -8,6 +8,7 @@ import { hub, take } from "../../hub/client.ts";
 import { useDeviceStates } from "../../hub/device-states.ts";
 import { onLiveValue } from "../../hub/live.ts";
 import { queries } from "../../hub/queries.ts";
+import { rooms } from "../../hub/rooms.ts";
 import { sensorsOf } from "../../hub/sensors.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Allowed, Editable } from "../../parts/allowed.tsx";
@@ -15,15 +16,18 @@ import { Asked } from "../../parts/asked.tsx";
 import { LineChart } from "../../parts/line-chart.tsx";
 import { useLiveLine } from "../../parts/live-line.ts";
 import { Page } from "../../parts/page.tsx";
-import { PresenceBadge } from "../../parts/presence.tsx";
+import { Refusals } from "../add-device/refusals.tsx";
+import { Capabilities } from "./capabilities.tsx";
 import { Certificate } from "./certificate.tsx";
 import { Commands } from "./commands.tsx";
 import { Credentials } from "./credentials.tsx";
+import { DeviceActions } from "./device-actions.tsx";
 import { History } from "./history.tsx";
 import { Infrared } from "./infrared.tsx";
 import { Outputs } from "./outputs.tsx";
 import { Rights } from "./rights.tsx";
-import { REMOVAL, Settings } from "./settings.tsx";
+import { LEAVING } from "./leaving.ts";
+import { Settings } from "./settings.tsx";
 import { Units } from "./units.tsx";
 
 type Detail = components["schemas"]["DeviceDetail"];
@@ -32,7 +36,7 @@ type Device = components["schemas"]["Device"];
 export function DevicePage() {
   const { id } = useParams({ from: "/shell/devices/$id" });
   const key = ["devices", "one", id];
-  const isRemoved = useIsMutating({ mutationKey: REMOVAL }) > 0;
+  const isRemoved = useIsMutating({ mutationKey: LEAVING }) > 0;
   const query = useQuery({
     enabled: !isRemoved,
     queryKey: key,
@@ -81,7 +85,7 @@ function Shown({ detail }: { readonly detail: Detail }) {
     ),
   };
   return (
-    <Page title={device.name} about={device.uid} actions={<PresenceBadge presence={device.connection_status} />}>
+    <Page title={device.name} about={device.uid} actions={<DeviceActions device={device} />}>
       <Tabs
         keepMounted={false}
         value={tabs.find((one) => one === tab) ?? "overview"}
@@ -119,26 +123,38 @@ function Overview({ detail }: { readonly detail: Detail }) {
         </Stack>
       </Grid.Col>
       <Grid.Col span={{ base: 12, md: 4 }}>
-        <Card withBorder>
-          <Title order={2} size="h4" mb="sm">
-            {t("about")}
-          </Title>
-          <Facts device={device} />
-        </Card>
+        <Stack>
+          <Card withBorder>
+            <Title order={2} size="h4" mb="sm">
+              {t("about")}
+            </Title>
+            <Facts device={device} />
+          </Card>
+          <Capabilities capabilities={device.capabilities} />
+        </Stack>
       </Grid.Col>
     </Grid>
   );
 }
 
 function Access({ device }: { readonly device: Device }) {
+  const { t } = useTranslation("device");
   return (
     <Stack>
       <Credentials device={device} />
-      <Allowed need="device.manage" on={device.id}>
-        <Certificate uid={device.uid} />
-      </Allowed>
       <Allowed need="member.manage">
         <Rights device={device} />
+      </Allowed>
+      <Allowed need="audit.read">
+        <Card withBorder>
+          <Title order={2} size="h4" mb="sm">
+            {t("refusals")}
+          </Title>
+          <Refusals deviceId={device.id} none={t("no_refusals")} />
+        </Card>
+      </Allowed>
+      <Allowed need="device.manage" on={device.id}>
+        <Certificate uid={device.uid} />
       </Allowed>
     </Stack>
   );
@@ -189,11 +205,13 @@ function Sensors({ detail: { device, sensors } }: { readonly detail: Detail }) {
 function Facts({ device }: { readonly device: Device }) {
   const { t } = useTranslation("device");
   const formats = useFormats();
+  const places = useQuery(rooms).data?.data;
   const facts = [
     ["class", t(`shell:device_class.${device.device_class}`)],
     ["model", device.model],
     ["serial", device.serial_number],
     ["firmware", device.firmware_version],
+    ["room", places?.find(({ id }) => id === device.room_id)?.name],
     ["address", device.last_ip],
     ["seen", device.last_seen_at && formats.ago(device.last_seen_at)],
     ["added", formats.dateTime(device.created_at)],

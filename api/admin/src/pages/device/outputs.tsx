@@ -1,35 +1,37 @@
 import { Card, Group, Loader, Slider, Stack, Switch, Text, Title } from "@mantine/core";
-import { notifications } from "@mantine/notifications";
-import { useMutation } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
-import { hub, take } from "../../hub/client.ts";
-import { queries } from "../../hub/queries.ts";
 import { useRights } from "../../hub/rights.ts";
 import type { components } from "../../hub/schema.d.ts";
-import { useErrorWords } from "../../parts/failed.tsx";
+import { type Request, useCommand } from "./command.tsx";
 
 type Detail = components["schemas"]["DeviceDetail"];
-type Request = components["schemas"]["CommandRequest"];
 type Reason = components["schemas"]["StateReason"];
 
 /** What is switched is what the device says, and a command is under way until it has answered. */
 export function Outputs({ detail: { device, state, reasons } }: { readonly detail: Detail }) {
   const { t } = useTranslation("device");
-  if (state.relays.length + state.lights.length === 0) return null;
+  const { relays = 0, lights = 0 } = device.capabilities;
+  const isKnown = state.relays.length + state.lights.length > 0;
+  if (!isKnown && relays + lights === 0) return null;
   const reasonOf = (kind: Reason["kind"], index: number) => reasons.find((one) => one.kind === kind && one.index === index);
   return (
     <Card withBorder>
       <Title order={2} size="h4" mb="sm">
         {t("outputs")}
       </Title>
+      {!isKnown && (
+        <Text c="dimmed" size="sm">
+          {t("no_state")}
+        </Text>
+      )}
       <Stack>
         {state.relays.map(({ index, state: isOn }) => (
           <Output
             key={`relay ${index}`}
             id={device.id}
             uid={device.uid}
-            label={t("relay", { index })}
+            label={device.settings.relay_names?.[index] || t("relay", { index })}
             isOn={isOn === "ON"}
             reason={reasonOf("relay", index)}
             commandOf={(wanted) => ({ command: "set_relay", relay: index, state: wanted })}
@@ -106,18 +108,4 @@ function Output({ id, uid, label, isOn, reason, brightness, commandOf, brightnes
       )}
     </div>
   );
-}
-
-function useCommand(uid: string) {
-  const { t } = useTranslation("device");
-  const words = useErrorWords();
-  return useMutation({
-    mutationFn: (body: Request) => take(hub.POST("/api/v1/devices/{id}/commands", { params: { path: { id: uid } }, body })),
-    onSuccess({ status }) {
-      if (status === "awaiting_confirmation") notifications.show({ message: t("waiting") });
-      if (status === "queued") notifications.show({ message: t("queued") });
-    },
-    onError: (error) => notifications.show({ color: "red", title: t("refused"), message: words(error) }),
-    onSettled: () => queries.invalidateQueries({ queryKey: ["devices"] }),
-  });
 }

@@ -1,14 +1,28 @@
-import { Card, Table, Text, Title } from "@mantine/core";
+import { Card, Group, Select, Table, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
+import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
+import { AskingButton } from "../../parts/asking-button.tsx";
+import { FormDialog } from "../../parts/form-dialog.tsx";
+import { RoleField } from "../people/roles.tsx";
 
 type Device = components["schemas"]["Device"];
 type Member = components["schemas"]["Member"];
 type Grant = components["schemas"]["Grant"];
 const MEMBERS = 100;
+const DEVICE_ROLES = ["viewer", "operator", "admin"] as const;
+
+async function changed(): Promise<void> {
+  await Promise.all(
+    [
+      ["devices", "one"],
+      ["people", "grants"],
+    ].map((queryKey) => queries.invalidateQueries({ queryKey })),
+  );
+}
 
 /** By their role in the organisation, or by a grant on this device or its site. */
 export function Rights({ device }: { readonly device: Device }) {
@@ -22,15 +36,18 @@ export function Rights({ device }: { readonly device: Device }) {
         take(hub.GET("/api/v1/organizations/{id}/members", { params: { path, query: { limit: MEMBERS } } })),
         take(hub.GET("/api/v1/organizations/{id}/grants", { params: { path } })),
       ]);
-      return members.data.map((member) => ({ member, given: givenTo(member, grants.data, device) })).filter(mayAnything);
+      return members.data.map((member) => ({ member, given: givenTo(member, grants.data, device) }));
     },
     enabled: organization !== "",
   });
   return (
     <Card withBorder>
-      <Title order={2} size="h4" mb="sm">
-        {t("rights")}
-      </Title>
+      <Group justify="space-between" mb="sm">
+        <Title order={2} size="h4">
+          {t("rights")}
+        </Title>
+        {query.data && <Give device={device} members={query.data.map(({ member }) => member)} />}
+      </Group>
       {organization === "" ? (
         <Text size="sm">{t("unclaimed")}</Text>
       ) : (
@@ -43,10 +60,11 @@ export function Rights({ device }: { readonly device: Device }) {
                     <Table.Th>{t("person")}</Table.Th>
                     <Table.Th>{t("role")}</Table.Th>
                     <Table.Th>{t("through")}</Table.Th>
+                    <Table.Th>{t("actions")}</Table.Th>
                   </Table.Tr>
                 </Table.Thead>
                 <Table.Tbody>
-                  {people.map(({ member, given }) =>
+                  {people.filter(mayAnything).map(({ member, given }) =>
                     waysOf(member, given).map(({ role, way }) => (
                       <Table.Tr key={`${member.user_id} ${way}`}>
                         <Table.Td style={{ overflowWrap: "anywhere" }}>{member.name ?? member.email}</Table.Td>
@@ -54,6 +72,7 @@ export function Rights({ device }: { readonly device: Device }) {
                           {t(`roles.${role}`)}: {t(`may.${role}`)}
                         </Table.Td>
                         <Table.Td>{t(`ways.${way}`)}</Table.Td>
+                        <Table.Td>{way === "device" && <TakeBack device={device} member={member} />}</Table.Td>
                       </Table.Tr>
                     )),
                   )}
@@ -64,6 +83,57 @@ export function Rights({ device }: { readonly device: Device }) {
         </Asked>
       )}
     </Card>
+  );
+}
+
+interface GiveProps {
+  readonly device: Device;
+  readonly members: readonly Member[];
+}
+
+/** A role on this device alone; another one takes the place of the first. */
+function Give({ device: { uid, organization_id: organization, name }, members }: GiveProps) {
+  const { t } = useTranslation("device");
+  const initial: { user: string; role: (typeof DEVICE_ROLES)[number] } = { user: "", role: "viewer" };
+  return (
+    <FormDialog
+      label={t("give")}
+      what={name}
+      button={{ variant: "default", size: "xs" }}
+      initial={initial}
+      onSend={async ({ user, role }) => {
+        const body = { user_id: user, role, device: uid };
+        await take(hub.POST("/api/v1/organizations/{id}/grants", { params: { path: { id: organization ?? "" } }, body }));
+        await changed();
+      }}
+    >
+      {(form) => (
+        <>
+          <Select
+            label={t("person")}
+            searchable
+            required
+            data={members.map(({ user_id: value, email: label }) => ({ value, label }))}
+            {...form.getInputProps("user")}
+          />
+          <RoleField {...form.getInputProps("role")} value={form.values.role} roles={DEVICE_ROLES} />
+        </>
+      )}
+    </FormDialog>
+  );
+}
+
+function TakeBack({ device: { id: target, organization_id: organization }, member }: { readonly device: Device; readonly member: Member }) {
+  const { t } = useTranslation("device");
+  const takeBack = async (): Promise<void> => {
+    const path = { id: organization ?? "", user_id: member.user_id, target_id: target };
+    await take(hub.DELETE("/api/v1/organizations/{id}/grants/{user_id}/{target_id}", { params: { path } }));
+    await changed();
+  };
+  return (
+    <AskingButton label={t("take_back")} what={member.email} onRemove={takeBack}>
+      {t("take_back_about")}
+    </AskingButton>
   );
 }
 

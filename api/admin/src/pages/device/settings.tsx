@@ -6,26 +6,29 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
+import { rooms } from "../../hub/rooms.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Allowed } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { Removal } from "../../parts/removal.tsx";
+import { Configuration } from "./configuration.tsx";
+import { LEAVING } from "./leaving.ts";
+import { Release } from "./release.tsx";
 
 type Device = components["schemas"]["Device"];
 type Patch = components["schemas"]["DevicePatch"];
 const SENSITIVITIES = ["low", "normal", "high", "critical"] as const;
 const HOMES = ["home_assistant", "homekit", "alexa"] as const;
-const ROOMS = 200;
-/** While it goes on, nothing of the device is asked for: it may be gone already. */
-export const REMOVAL = ["devices", "remove"];
 
 export function Settings({ device }: { readonly device: Device }) {
   return (
     <Stack>
       <Names key={device.updated_at} device={device} />
+      <Configuration key={JSON.stringify(device.settings)} device={device} />
       <Homes uid={device.uid} />
       <Allowed need="device.own">
+        <Release device={device} />
         <RemovalCard device={device} />
       </Allowed>
     </Stack>
@@ -38,10 +41,7 @@ function Names({ device }: { readonly device: Device }) {
   const [name, setName] = useState(device.name);
   const [roomId, setRoomId] = useState(device.room_id);
   const [sensitivity, setSensitivity] = useState(device.sensitivity);
-  const rooms = useQuery({
-    queryKey: ["rooms"],
-    queryFn: () => take(hub.GET("/api/v1/rooms", { params: { query: { limit: ROOMS } } })),
-  });
+  const places = useQuery(rooms).data?.data;
   const patch: Patch = {
     ...(name === device.name ? {} : { name }),
     ...(roomId === device.room_id ? {} : { room_id: roomId }),
@@ -77,7 +77,7 @@ function Names({ device }: { readonly device: Device }) {
             clearable
             clearButtonProps={{ "aria-label": t("shell:none") }}
             searchable
-            data={(rooms.data?.data ?? []).map((room) => ({ value: room.id, label: room.name }))}
+            data={(places ?? []).map((room) => ({ value: room.id, label: room.name }))}
             value={roomId}
             onChange={setRoomId}
           />
@@ -104,7 +104,7 @@ function Names({ device }: { readonly device: Device }) {
 function Homes({ uid }: { readonly uid: string }) {
   const { t } = useTranslation("device");
   const key = ["devices", "one", uid, "exposure"];
-  const isRemoved = useIsMutating({ mutationKey: REMOVAL }) > 0;
+  const isRemoved = useIsMutating({ mutationKey: LEAVING }) > 0;
   const query = useQuery({
     enabled: !isRemoved,
     queryKey: key,
@@ -159,7 +159,7 @@ function RemovalCard({ device: { uid, name } }: { readonly device: Device }) {
         <Removal
           name={name}
           button={{ color: "red", variant: "outline" }}
-          mutationKey={REMOVAL}
+          mutationKey={LEAVING}
           remove={() => take(hub.DELETE("/api/v1/devices/{id}", { params: { path: { id: uid } } }))}
           onRemoved={leave}
         >
