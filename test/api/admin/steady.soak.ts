@@ -32,7 +32,7 @@ describe("the console that is kept in the browser", { skip: chromiumMissing() },
     await isKept(page);
     // What the page takes is kept when it is fetched by the worker.
     await page.reload();
-    await page.getByText("No device matches").waitFor();
+    await page.getByText("No device yet").waitFor();
     line.refuse();
     line.cut();
     await page.reload();
@@ -40,7 +40,7 @@ describe("the console that is kept in the browser", { skip: chromiumMissing() },
     await page.getByRole("link", { name: "Automations" }).waitFor();
     assert.deepEqual(await keptOfApi(page), []);
     line.accept();
-    await page.getByText("No device matches").waitFor();
+    await page.getByText("No device yet").waitFor();
     await page.getByText(LOST).waitFor({ state: "detached" });
     await page.close();
     takeFaults(visit, /net::ERR_|502/);
@@ -51,13 +51,13 @@ describe("the console that is kept in the browser", { skip: chromiumMissing() },
     const { page } = visit;
     await isKept(page);
     await page.reload();
-    await page.getByText("No device matches").waitFor();
+    await page.getByText("No device yet").waitFor();
     await page.context().setOffline(true);
     await page.getByText("This device is offline").waitFor();
     await page.reload();
     await page.getByText("This device is offline").waitFor();
     await page.context().setOffline(false);
-    await page.getByText("No device matches").waitFor();
+    await page.getByText("No device yet").waitFor();
     await page.getByText("This device is offline").waitFor({ state: "detached" });
     await page.close();
     takeFaults(visit, /net::ERR_/);
@@ -70,7 +70,7 @@ describe("the console that is kept in the browser", { skip: chromiumMissing() },
     const first = await entryOf(page);
     using _ = secondBuild(proxy);
     await page.reload();
-    await page.getByText("No device matches").waitFor();
+    await page.getByText("No device yet").waitFor();
     assert.equal(await entryOf(page), first.replace("/assets/", "/assets/second-"));
     const names = 'caches.keys().then((names) => names.length === 1 && names[0].includes("second-"))';
     await until(() => page.evaluate(names), { what: "the newer console in the browser, and no other" });
