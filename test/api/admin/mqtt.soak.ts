@@ -17,9 +17,10 @@ describe("the MQTT explorer in the console", { skip: chromiumMissing() }, () => 
   after(() => console[Symbol.asyncDispose]());
 
   test("the page holds in every look", async () => {
-    await assertPageHolds(console, "/mqtt?topic=hexa/nobody-at-all/availability", (page) =>
-      page.getByRole("button", { name: "hexa", exact: false }).first().waitFor(),
-    );
+    await assertPageHolds(console, `/mqtt?topic=${bus}/hall`, async (page) => {
+      await page.getByRole("button", { name: "hexa", exact: false }).first().waitFor();
+      await page.getByRole("cell", { name: ADMIN.email }).waitFor();
+    });
   });
 
   test("what is published stands in the tree, retained, and what is refused is said", async () => {
@@ -45,6 +46,30 @@ describe("the MQTT explorer in the console", { skip: chromiumMissing() }, () => 
     await page.getByText("The hub refused “$hub/#”").waitFor();
     await page.getByText("Not authorized: it names what you may not see or change (0x87)").waitFor();
     assert.match(page.url(), /filter=/);
+  });
+
+  test("who may read a topic is told, and plainly where it is not", async () => {
+    const { body } = await console.hub.api.call<{ id: string }>("POST", "/api/v1/access-tokens", { kind: "service", name: "panel" });
+    await using visit = await console.open(`/mqtt?topic=${bus}/hall`);
+    const { page } = visit;
+    await page.getByRole("row", { name: `${ADMIN.email} person read, publish` }).waitFor();
+    await page.getByRole("row", { name: "panel account of a machine read, publish" }).waitFor();
+    await console.hub.api.call("DELETE", `/api/v1/access-tokens/${body.id}`);
+    await page.reload();
+    await page.getByRole("row", { name: ADMIN.email }).waitFor();
+    assert.equal(await page.getByRole("row", { name: "panel" }).count(), 0);
+    await page.goto(`${console.hub.http}/mqtt?topic=hexa/nobody-at-all/availability`);
+    await page.getByText("There is no such topic in your organisation.").waitFor();
+    while (visit.faults.length > 0) visit.takeFault(/404|ERR_ABORTED/);
+    await using guest = await console.browser.visit({ width: 390, height: 844 });
+    await guest.page.request.post(`${console.hub.http}/api/v1/auth/login`, { data: { ...(await viewer(console)), cookie: true } });
+    await guest.page.goto(`${console.hub.http}/mqtt?topic=${bus}/hall`);
+    await guest.page.getByText("takes the right to manage members").waitFor();
+    await guest.page.getByText("Connected", { exact: true }).waitFor();
+    await guest.page.getByLabel("Payload").fill("on");
+    await guest.page.getByRole("button", { name: "Publish now" }).click();
+    await guest.page.getByRole("alert").getByText("(0x87)").waitFor();
+    while (guest.faults.length > 0) guest.takeFault(/403/);
   });
 
   test("what came is searched, and what is retained stands alone", async () => {
@@ -81,10 +106,24 @@ describe("the MQTT explorer in the console", { skip: chromiumMissing() }, () => 
     proxy.freeze();
     await page.getByText("the hub did not answer in time").waitFor({ timeout: 30_000 });
     proxy.thaw();
-    await page.getByText("Connected", { exact: true }).waitFor({ timeout: 30_000 });
+    // The next try may be half a minute away.
+    await page.getByText("Connected", { exact: true }).waitFor({ timeout: 60_000 });
     while (visit.faults.length > 0) visit.takeFault(/ERR_|WebSocket/);
   });
 });
+
+/** Somebody else in the administrator's organisation. */
+async function viewer({ hub: { api } }: TestConsole): Promise<{ readonly email: string; readonly password: string }> {
+  const [email, password] = ["viewer@example.test", "correct horse battery"];
+  const { body } = await api.call<{ user: { organization_id: string } }>("GET", "/api/v1/auth/me");
+  const invited = await api.call<{ token: string }>("POST", `/api/v1/organizations/${body.user.organization_id}/invitations`, {
+    email,
+    role: "viewer",
+  });
+  const made = await api.call("POST", "/api/v1/invitations/register", { token: invited.body.token, password });
+  assert.equal(made.status, 201);
+  return { email, password };
+}
 
 /** As somebody else does it, who is connected to the hub itself. */
 async function publishRetained(console: TestConsole, topic: string, payload: string): Promise<void> {

@@ -38,6 +38,8 @@ interface Subscription {
 
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 30_000;
+/** One that held so long was no try that fails. */
+const STEADY_MS = 5_000;
 /** From one page to the next it stays open. */
 const LINGER_MS = 5_000;
 
@@ -106,7 +108,7 @@ class MqttLink {
     this.#tell({ state: "lost", reason });
     const lasted = this.#openedAt === 0 ? 0 : Date.now() - this.#openedAt;
     this.#openedAt = 0;
-    if (lasted > LONGEST_WAIT_MS) this.#waitMs = FIRST_WAIT_MS;
+    if (lasted > STEADY_MS) this.#waitMs = FIRST_WAIT_MS;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#open(), this.#waitMs * (0.5 + Math.random() / 2));
     this.#waitMs = Math.min(LONGEST_WAIT_MS, this.#waitMs * 2);

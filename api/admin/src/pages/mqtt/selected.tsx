@@ -1,10 +1,9 @@
-import { Anchor, Badge, Card, Code, Group, Stack, Text, Title } from "@mantine/core";
-import { Link } from "@tanstack/react-router";
+import { Badge, Card, Code, Group, Stack, Text, Title } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { Copied } from "../../parts/copied.tsx";
 import type { Entry, Message } from "./explorer.ts";
-import { readersOf } from "./tree.ts";
+import { Who } from "./who.tsx";
 
 const MOST_SHOWN = 20;
 
@@ -60,24 +59,6 @@ export function Selected({
         )}
       </Stack>
     </Card>
-  );
-}
-
-function Who({ topic }: { readonly topic: string }) {
-  const { t } = useTranslation("mqtt");
-  const readers = readersOf(topic);
-  return (
-    <Stack gap={4}>
-      <Title order={3} size="h5">
-        {t("who")}
-      </Title>
-      <Text size="sm">{t(`readers.${readers.kind}`)}</Text>
-      {"uid" in readers && (
-        <Anchor size="sm" component={Link} to="/devices/$id" params={{ id: readers.uid } as never}>
-          {t("device", { uid: readers.uid })}
-        </Anchor>
-      )}
-    </Stack>
   );
 }
 
