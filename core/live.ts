@@ -1,8 +1,10 @@
 import type { EventType } from "./event.ts";
 import { type Access, may, mayOn } from "./permissions.ts";
 
-/** What a stream of live values can tell of; the names are part of the contract (R-BRK-8). */
-export const LIVE_TOPICS = ["live_data", "device_status", "alerts"] as const;
+/** What a stream of live values can tell of; the names of the first three are part of the contract (R-BRK-8). */
+export const LIVE_TOPICS = ["live_data", "device_status", "alerts", "automations", "tasks"] as const;
+/** Of whoever names none. */
+export const USUAL_LIVE_TOPICS = LIVE_TOPICS.slice(0, 3);
 export type LiveTopic = (typeof LIVE_TOPICS)[number];
 /** Those that tell of events, which are kept. */
 export type LiveEventTopic = Exclude<LiveTopic, "live_data">;
@@ -19,6 +21,16 @@ export const LIVE_EVENTS: Readonly<Record<LiveEventTopic, readonly EventType[]>>
     "device.state_changed",
   ],
   alerts: ["alert.raised", "alert.acknowledged", "alert.escalated", "alert.resolved"],
+  automations: ["automation.fired", "automation.failed", "schedule.fired", "schedule.failed", "scene.activated"],
+  tasks: [
+    "task.awaiting_confirmation",
+    "task.approved",
+    "task.rejected",
+    "task.expired",
+    "task.cancelled",
+    "task.completed",
+    "task.failed",
+  ],
 };
 
 const TOPIC_OF: ReadonlyMap<string, LiveEventTopic> = new Map(
@@ -32,12 +44,16 @@ export const liveTopicOf = (type: string): LiveEventTopic | undefined => TOPIC_O
 export interface LiveSubject {
   readonly topic: LiveTopic;
   readonly organizationId: string;
-  /** Of an alert: whatever it is about. */
+  /** Of an alert or an automation: whatever it is about. */
   readonly entityId: string | null;
 }
 
-/** As over REST: alerts for whoever may see those of the organisation, all else for whoever may see the device. */
+/** As over REST: what the organisation's rules do for whoever may see those, all else for whoever may see the device. */
+export const liveRight = (topic: LiveTopic): "automation.read" | "device.read" =>
+  topic === "alerts" || topic === "automations" ? "automation.read" : "device.read";
+
 export function maySeeLive(access: Access, { topic, organizationId, entityId }: LiveSubject): boolean {
-  if (topic === "alerts") return may(access, "automation.read", organizationId);
-  return entityId !== null && mayOn(access, "device.read", { id: entityId, organizationId });
+  const right = liveRight(topic);
+  if (right === "automation.read") return may(access, right, organizationId);
+  return entityId !== null && mayOn(access, right, { id: entityId, organizationId });
 }

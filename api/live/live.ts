@@ -1,7 +1,7 @@
 import Type from "typebox";
 import { type HubEvent, toCloudEvent } from "../../core/event.ts";
 import { newId, timeOfId } from "../../core/id.ts";
-import { LIVE_EVENTS, LIVE_TOPICS, type LiveTopic, liveTopicOf } from "../../core/live.ts";
+import { LIVE_EVENTS, LIVE_TOPICS, liveRight, type LiveTopic, liveTopicOf, USUAL_LIVE_TOPICS } from "../../core/live.ts";
 import { scopeOf } from "../../core/permissions.ts";
 import { listEvents } from "../../store/events.ts";
 import { type Call, defineRoute } from "../route.ts";
@@ -18,15 +18,15 @@ export const live = defineRoute({
   path: "/api/v1/live",
   tag: "Events",
   summary: "What happens from now on, as server-sent events",
-  description: `\`live_data\`: the newest values of sensors. \`device_status\`: what becomes of devices and their outputs, \`alerts\`: what becomes of alerts, both as CloudEvents with an \`id\`. The event \`ready\` comes first. A stream that is opened with the header \`Last-Event-ID\` tells the events since then, at most ${MOST_MISSED} of each topic (\`gap\`: there were more); those of the last ${OVERLAP_MS / 1_000} s before it come again. A reader who is slow gets the newest value of each sensor, and is ended when more than 1,000 events wait. Without anything else a \`heartbeat\` comes every 15 s. It ends when the login, the token or all rights do. One person has ${LIVE_PLACES.ofOne} of them at a node. See docs/readings.md.`,
+  description: `\`live_data\`: the newest values of sensors. \`device_status\`: what becomes of devices and their outputs, \`alerts\`: what becomes of alerts; for whoever names them, \`automations\`: what automations, schedules and scenes begin, and \`tasks\`: what becomes of tasks; all of these as CloudEvents with an \`id\`. The event \`ready\` comes first. A stream that is opened with the header \`Last-Event-ID\` tells the events since then, at most ${MOST_MISSED} of each topic (\`gap\`: there were more); those of the last ${OVERLAP_MS / 1_000} s before it come again. A reader who is slow gets the newest value of each sensor, and is ended when more than 1,000 events wait. Without anything else a \`heartbeat\` comes every 15 s. It ends when the login, the token or all rights do. One person has ${LIVE_PLACES.ofOne} of them at a node. See docs/readings.md.`,
   access: "device.read",
   query: Type.Object(
     {
       topics: Type.Optional(
         Type.String({
           maxLength: 64,
-          pattern: `^(${LIVE_TOPICS.join("|")})(,(${LIVE_TOPICS.join("|")})){0,2}$`,
-          description: "With commas between them; all without it",
+          pattern: `^(${LIVE_TOPICS.join("|")})(,(${LIVE_TOPICS.join("|")})){0,4}$`,
+          description: `With commas between them; ${USUAL_LIVE_TOPICS.join(",")} without it`,
         }),
       ),
     },
@@ -35,7 +35,7 @@ export const live = defineRoute({
   replies: { 200: { description: "Events until somebody ends it", types: ["text/event-stream"] } },
   errors: ["rate_limited", "unavailable"],
   async handler({ context, principal, rights, query, lastEventId }) {
-    const topics = query.topics === undefined ? LIVE_TOPICS : (query.topics.split(",") as LiveTopic[]);
+    const topics = query.topics === undefined ? USUAL_LIVE_TOPICS : (query.topics.split(",") as LiveTopic[]);
     const { liveStreams } = context;
     // Before the list is read: what happens in between comes once, from either.
     const stream = liveStreams.open(principal, topics);
@@ -75,7 +75,7 @@ async function missedSince(
   const pages = [];
   for (const topic of topics) {
     if (topic === "live_data") continue;
-    const scope = scopeOf(rights, topic === "alerts" ? "automation.read" : "device.read");
+    const scope = scopeOf(rights, liveRight(topic));
     pages.push(await listEvents(context.store.db, scope, { types: LIVE_EVENTS[topic], from: seen - OVERLAP_MS, limit: MOST_MISSED }));
   }
   const events = pages.flatMap(({ items }) => items).toSorted((a, b) => (a.id < b.id ? -1 : 1));

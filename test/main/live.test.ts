@@ -143,6 +143,38 @@ for (const { name, skip, open } of databases())
     );
 
     test(
+      "tell of automations and tasks whoever names those, by the same rights",
+      withHub(async (hub) => {
+        const [one, other] = [await hub.api.addDevice(), await hub.api.addDevice()] as const;
+        const guest = await guestOf(hub, one);
+        await using all = await read(hub, hub.api.token, "?topics=automations,tasks");
+        await using ofGuest = await read(hub, guest.api.token, "?topics=automations,tasks");
+        await using usual = await read(hub, hub.api.token);
+        for (const reader of [all, ofGuest, usual]) await ready(reader);
+        const made = await hub.api.call<{ automation: { id: string } }>("POST", "/api/v1/automations", {
+          name: "Tell",
+          triggers: [{ kind: "device_offline" }],
+          actions: [{ kind: "event", type: "custom.told" }],
+        });
+        assert.equal((await hub.api.call("POST", `/api/v1/automations/${made.body.automation.id}/run`)).status, 202);
+        for (const device of [other, one]) {
+          const task = { device: device.uid, name: `of ${device.uid}`, actions: [{ command: "identify" }], draft: true };
+          const { body } = await hub.api.call<{ task: { id: string } }>("POST", "/api/v1/tasks", task);
+          assert.equal((await hub.api.call("POST", `/api/v1/tasks/${body.task.id}/cancel`)).status, 200);
+        }
+        await raiseAlert(hub.api, "last");
+        await until(() => titlesOf(usual).length === 1, { what: "the alert" });
+        const tasksOf = (reader: EventReader) => told(reader, "tasks").map(({ data }) => (data as { uid: string }).uid);
+        await until(() => tasksOf(all).length === 2 && told(all, "automations").length === 1, { what: "what happened" });
+        await until(() => tasksOf(ofGuest).length === 1, { what: "the guest's task" });
+        assert.equal(told(all, "automations")[0]?.["type"], "automation.fired");
+        assert.deepEqual(tasksOf(all), [other.uid, one.uid]);
+        assert.deepEqual([tasksOf(ofGuest), told(ofGuest, "automations")], [[one.uid], []]);
+        assert.deepEqual([tasksOf(usual), told(usual, "automations")], [[], []]);
+      }),
+    );
+
+    test(
       `end with the token, are ${LIVE_PLACES.ofOne} for one account, and end when the hub stops`,
       withHub(async (hub) => {
         const made = await hub.api.call<{ id: string; token: string }>("POST", "/api/v1/access-tokens", { kind: "service", name: "board" });
