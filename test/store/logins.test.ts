@@ -115,7 +115,7 @@ forEachEngine(({ test }) => {
     const ids: string[] = [];
     for (let count = 0; count < MAX_LOGINS + 2; count++) ids.push(await open(one, NOW + count));
     // The first one is in use.
-    await renewLogin(db, { id: ids[0] as string, ttlMs: 9 * HOUR }, NOW + HOUR);
+    await renewLogin(db, { id: ids[0] as string, ttlMs: 9 * HOUR, lastUsedAt: new Date(NOW).toISOString() }, NOW + HOUR);
     assert.deepEqual(new Set(await endSurplusLogins(db, one.user.id, NOW + HOUR)), new Set([ids[1], ids[2]]));
     assert.deepEqual(await endSurplusLogins(db, one.user.id, NOW + HOUR), []);
     assert.equal((await listLogins(db, one.user.id, NOW + HOUR)).length, MAX_LOGINS);

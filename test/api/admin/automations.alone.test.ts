@@ -40,7 +40,7 @@ describe("automations in the console", { skip: chromiumMissing() }, () => {
     test(`${path} holds in every look`, () =>
       assertPageHolds(console, path.replace(":id", everything), async (page) => {
         await page.getByRole("heading", { level: 1 }).waitFor();
-        await page.locator("[aria-busy=true]").waitFor({ state: "detached" });
+        await page.locator("[aria-busy=true]").first().waitFor({ state: "detached" });
       }));
 
   test("one is filled in, tested, fires, and shows the values that decided", async () => {

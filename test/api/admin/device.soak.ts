@@ -91,8 +91,7 @@ describe("one device in the console", { skip: chromiumMissing() }, () => {
     await dialog.getByRole("combobox", { name: "Role" }).selectOption("operator");
     await dialog.getByRole("button", { name: "Save" }).click();
     const row = page.getByRole("row", { name: /Operator: sees and commands it this device/ });
-    await row.getByRole("button", { name: `Take back: ${ADMIN.email}` }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Take back" }).click();
+    await clickForGood(row.getByRole("button", { name: `Take back: ${ADMIN.email}` }));
     await row.waitFor({ state: "detached" });
   });
 

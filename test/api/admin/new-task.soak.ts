@@ -68,6 +68,24 @@ describe("a new task in the console", { skip: chromiumMissing() }, () => {
     await page.getByRole("button", { name: "Give up" }).waitFor();
   });
 
+  test("what becomes of a task is shown as it happens", async () => {
+    const made = await console.hub.api.call<{ task: { id: string } }>("POST", "/api/v1/tasks", {
+      device: uid,
+      name: "Watched",
+      actions: [{ command: "identify" }],
+    });
+    await using visit = await console.open("/tasks");
+    const listening = visit.page.waitForResponse(/v1\/live/);
+    await visit.page.reload();
+    await listening;
+    const row = visit.page.getByRole("row", { name: /Watched/ });
+    await row.getByText("Queued").waitFor();
+    const asked = Date.now();
+    await console.hub.api.call("POST", `/api/v1/tasks/${made.body.task.id}/cancel`);
+    await row.getByText("Given up").waitFor();
+    assert.ok(Date.now() - asked < 10_000, "it was asked for, not told");
+  });
+
   test("one is made of a template, and what the hub refuses is said", async () => {
     await using visit = await console.open(`/tasks/new?device=${uid}`);
     const { page } = visit;

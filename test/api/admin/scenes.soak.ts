@@ -47,7 +47,7 @@ describe("scenes in the console", { skip: chromiumMissing() }, () => {
     for (const path of ["/scenes", "/scenes/new", `/scenes/${scene.id}`])
       await assertPageHolds(console, path, async (looked) => {
         await looked.getByRole("heading", { level: 1 }).waitFor();
-        await looked.locator("[aria-busy=true]").waitFor({ state: "detached" });
+        await looked.locator("[aria-busy=true]").first().waitFor({ state: "detached" });
       });
 
     await page.getByRole("button", { name: "Remove" }).click();

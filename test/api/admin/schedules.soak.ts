@@ -36,7 +36,7 @@ describe("schedules in the console", { skip: chromiumMissing() }, () => {
     test(`${path} holds in every look`, () =>
       assertPageHolds(console, path.replace(":id", id), async (page) => {
         await page.getByRole("heading", { level: 1 }).waitFor();
-        await page.locator("[aria-busy=true]").waitFor({ state: "detached" });
+        await page.locator("[aria-busy=true]").first().waitFor({ state: "detached" });
       }));
 
   test("one is made with its next five times in sight, and run", async () => {
@@ -73,6 +73,18 @@ describe("schedules in the console", { skip: chromiumMissing() }, () => {
     assert.equal(body.schedule.is_active, false);
   });
 
+  test("a run comes by itself, as it begins", async () => {
+    await using visit = await console.open(`/schedules/${id}?tab=history`);
+    const listening = visit.page.waitForResponse(/v1\/live/);
+    await visit.page.reload();
+    await listening;
+    const rows = visit.page.getByRole("cell", { name: "By hand" });
+    await rows.first().waitFor();
+    const already = await rows.count();
+    await console.hub.api.call("POST", `/api/v1/schedules/${id}/run`);
+    await rows.nth(already).waitFor();
+  });
+
   test("a change is a version, that is compared and restored", async () => {
     await call("PATCH", { name: "Lights in the garden" });
     await using visit = await console.open(`/schedules/${id}?tab=versions`);
@@ -93,7 +105,7 @@ describe("schedules in the console", { skip: chromiumMissing() }, () => {
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByRole("status").getByText("Somebody has changed it meanwhile").waitFor();
     visit.takeFault(/412/);
-    await page.getByRole("button", { name: "keep what I have written" }).click();
+    await page.getByRole("button", { name: "Load it, keep mine" }).click();
     const time = page.getByLabel("Time", { exact: false }).and(page.locator("[type=time]"));
     await page.locator('input[value="20:00"]').waitFor();
     assert.equal(await name.inputValue(), "Written here");
@@ -105,13 +117,14 @@ describe("schedules in the console", { skip: chromiumMissing() }, () => {
     await time.fill("21:00");
     await call("PATCH", { name: "Written there" });
     await page.getByRole("button", { name: "Save" }).click();
-    await page.getByRole("button", { name: "drop what I have written" }).click();
+    await page.getByRole("button", { name: "Load it, drop mine" }).click();
     await page.getByRole("heading", { level: 1, name: "Written there" }).waitFor();
     await page.locator('input[value="20:00"]').waitFor();
     visit.takeFault(/412/);
-    // Where nothing is written, the new one is simply shown; the page asks every ten seconds.
+    // Where nothing is written, the new one is simply shown, as soon as an event has the page ask for it.
     await call("PATCH", { name: "Garden lights" });
-    await page.locator('input[value="Garden lights"]').waitFor({ timeout: 20_000 });
+    await console.hub.api.call("POST", `/api/v1/schedules/${id}/run`);
+    await page.locator('input[value="Garden lights"]').waitFor();
   });
 });
 

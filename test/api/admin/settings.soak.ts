@@ -77,6 +77,6 @@ describe("settings in the console", { skip: chromiumMissing() }, () => {
     test(`${view} hold in every look`, () =>
       assertPageHolds(console, `/settings?view=${view}`, async (page) => {
         await page.getByRole("tabpanel").waitFor();
-        await page.locator("[aria-busy=true]").waitFor({ state: "detached" });
+        await page.locator("[aria-busy=true]").first().waitFor({ state: "detached" });
       }));
 });

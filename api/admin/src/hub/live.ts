@@ -25,6 +25,16 @@ const SILENT_MS = 40_000;
 /** A browser opens six connections to a hub, over all of its tabs: one that nobody looks at for so long gives its own back. */
 const HIDDEN_MS = 10_000;
 const REFRESH_MS = 1_000;
+/** What the pages show beside values of sensors; the names of the events begin with what they are about. */
+const EVENTS = ["device_status", "alerts", "automations", "tasks"];
+const PATH = `/api/v1/live?topics=live_data,${EVENTS.join(",")}`;
+const SHOWN: Readonly<Record<string, string>> = {
+  device: "devices",
+  alert: "alerts",
+  automation: "automations",
+  schedule: "schedules",
+  task: "tasks",
+};
 
 let state: LiveState = "connecting";
 let source: EventSource | undefined;
@@ -73,7 +83,7 @@ function onVisibility(): void {
 
 function open(): void {
   close();
-  const stream = new EventSource("/api/v1/live");
+  const stream = new EventSource(PATH);
   source = stream;
   hear();
   stream.addEventListener("ready", () => {
@@ -86,14 +96,15 @@ function open(): void {
   stream.addEventListener("live_data", (message) => {
     for (const listener of valueListeners) listener(JSON.parse(String(message.data)) as LiveValue);
   });
-  for (const topic of ["device_status", "alerts"])
+  for (const topic of EVENTS)
     stream.addEventListener(topic, (message) => {
       const event = JSON.parse(String(message.data)) as LiveEvent;
-      refresh(topic === "alerts" ? "alerts" : "devices");
+      const shown = SHOWN[event.type.split(".")[0] ?? ""];
+      if (shown !== undefined) refresh(shown);
       for (const listener of eventListeners) listener(event);
     });
   stream.addEventListener("gap", () => void queries.invalidateQueries());
-  for (const name of ["ready", "live_data", "device_status", "alerts", "heartbeat"]) stream.addEventListener(name, hear);
+  for (const name of ["ready", "live_data", ...EVENTS, "heartbeat"]) stream.addEventListener(name, hear);
   stream.addEventListener("error", () => {
     if (source === stream) onLost(stream);
   });

@@ -35,9 +35,12 @@ export function definitionOf(one: Definition): Definition {
   return Object.fromEntries(DEFINITION.filter((name) => one[name] !== undefined).map((name) => [name, one[name]])) as unknown as Definition;
 }
 
+/** Events tell when it fires; of what somebody else changes none does. */
+const EVERY_MS = 30_000;
+
 export const automationQuery = (id: string) =>
   queryOptions({
     queryKey: ["automations", "one", id],
     queryFn: () => takeTagged(hub.GET("/api/v1/automations/{id}", { params: { path: { id } } })),
-    refetchInterval: 10_000,
+    refetchInterval: EVERY_MS,
   });

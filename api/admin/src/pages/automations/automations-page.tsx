@@ -19,7 +19,8 @@ import { EnabledSwitch } from "./enabled-switch.tsx";
 const STATES = ["on", "off"] as const;
 const PAGE = 50;
 const TYPING_MS = 250;
-const EVERY_MS = 10_000;
+/** Events tell when one fires; of one that somebody else has changed none does. */
+const EVERY_MS = 30_000;
 
 export function AutomationsPage() {
   const { t } = useTranslation(["automations", "definition"]);

@@ -88,11 +88,11 @@ function ChangedMeanwhile({ isWritten, onDrop, onKeep }: ChangedProps) {
         <Text size="sm">{t("edited.changed_about")}</Text>
         <Group gap="xs">
           {onKeep && (
-            <Button size="xs" variant="default" h="auto" mih={30} onClick={onKeep} styles={{ label: { whiteSpace: "normal" } }}>
+            <Button size="xs" variant="default" onClick={onKeep}>
               {t("edited.keep")}
             </Button>
           )}
-          <Button size="xs" variant="default" h="auto" mih={30} onClick={onDrop} styles={{ label: { whiteSpace: "normal" } }}>
+          <Button size="xs" variant="default" onClick={onDrop}>
             {t("edited.drop")}
           </Button>
         </Group>

@@ -8,7 +8,10 @@ import { type Run, RunTable } from "./runs.tsx";
 
 const STATUSES = ["running", "waiting", "queued", "ok", "failed", "cancelled"] as const;
 const PAGE = 20;
-const EVERY_MS = 3_000;
+const UNFINISHED: readonly Run["status"][] = ["running", "waiting", "queued"];
+/** Events tell that a run begins, and that it fails; not how it goes on. */
+const UNFINISHED_MS = 3_000;
+const EVERY_MS = 30_000;
 
 export interface RunsAsked {
   readonly limit: number;
@@ -33,7 +36,8 @@ export function RunList({ name, ask, status: wanted, onStatus }: RunListProps) {
     queryFn: ({ pageParam }) => ask({ limit: PAGE, ...(status ? { status } : {}), ...(pageParam === "" ? {} : { cursor: pageParam }) }),
     initialPageParam: "",
     getNextPageParam: ({ next_cursor: cursor }) => cursor,
-    refetchInterval: EVERY_MS,
+    refetchInterval: ({ state }) =>
+      state.data?.pages.some(({ data }) => data.some((run) => UNFINISHED.includes(run.status))) ? UNFINISHED_MS : EVERY_MS,
   });
   const runs = query.data?.pages.flatMap(({ data }) => data);
   return (

@@ -5,8 +5,8 @@ import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
-import { AskingButton } from "../../parts/asking-button.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
+import { UndoableButton } from "../../parts/undoable.tsx";
 import { RoleField } from "../people/roles.tsx";
 
 type Device = components["schemas"]["Device"];
@@ -125,15 +125,19 @@ function Give({ device: { uid, organization_id: organization, name }, members }:
 
 function TakeBack({ device: { id: target, organization_id: organization }, member }: { readonly device: Device; readonly member: Member }) {
   const { t } = useTranslation("device");
-  const takeBack = async (): Promise<void> => {
-    const path = { id: organization ?? "", user_id: member.user_id, target_id: target };
-    await take(hub.DELETE("/api/v1/organizations/{id}/grants/{user_id}/{target_id}", { params: { path } }));
-    await changed();
-  };
+  const path = { id: organization ?? "", user_id: member.user_id, target_id: target };
   return (
-    <AskingButton label={t("take_back")} what={member.email} onRemove={takeBack}>
-      {t("take_back_about")}
-    </AskingButton>
+    <UndoableButton
+      id={`grants/${member.user_id}/${target}`}
+      queryKey={["devices", "one"]}
+      label={t("take_back")}
+      what={member.email}
+      about={t("take_back_about")}
+      send={async (client) => {
+        await take(client.DELETE("/api/v1/organizations/{id}/grants/{user_id}/{target_id}", { params: { path } }));
+        await changed();
+      }}
+    />
   );
 }
 

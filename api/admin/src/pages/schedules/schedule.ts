@@ -42,9 +42,12 @@ export function writtenOf({ device, command, ...schedule }: Schedule): object {
   return device === undefined ? { ...draft, actions } : { ...draft, device, command };
 }
 
+/** Events tell when it fires; of what somebody else changes none does. */
+const EVERY_MS = 30_000;
+
 export const scheduleQuery = (id: string) =>
   queryOptions({
     queryKey: ["schedules", "one", id],
     queryFn: () => takeTagged(hub.GET("/api/v1/schedules/{id}", { params: { path: { id } } })),
-    refetchInterval: 10_000,
+    refetchInterval: EVERY_MS,
   });

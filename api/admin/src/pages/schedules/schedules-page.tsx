@@ -18,7 +18,8 @@ import type { Schedule } from "./schedule.ts";
 const STATES = ["active", "paused"] as const;
 const PAGE = 50;
 const TYPING_MS = 250;
-const EVERY_MS = 10_000;
+/** Events tell when one fires; of one that somebody else has changed none does. */
+const EVERY_MS = 30_000;
 /** Of the next times. */
 const SHOWN = 3;
 

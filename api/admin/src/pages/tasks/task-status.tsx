@@ -3,8 +3,8 @@ import { useTranslation } from "react-i18next";
 import type { components } from "../../hub/schema.d.ts";
 
 type Status = components["schemas"]["TaskStatus"];
-/** No event tells of tasks on the stream of a page. */
-export const EVERY_MS = 5_000;
+/** Events tell what becomes of tasks, and not that one is made, sent or begun. */
+export const EVERY_MS = 15_000;
 export const STATUSES = [
   "draft",
   "awaiting_confirmation",
