@@ -114,7 +114,7 @@ function optionsOf(labels: readonly string[], { width, scheme, time, formats, zo
     ],
     axes: [
       { ...axis, values: (_, seconds, __, ___, step) => seconds.map((second) => formats.tick(second * 1_000, step)) },
-      { ...axis, values: (_, values) => values.map((value) => formats.number(value, 6)) },
+      { ...axis, size: wideEnough, values: (_, values) => values.map((value) => formats.number(value, 6)) },
     ],
     tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1_000), zone),
     // One point alone would have an axis of years.
@@ -123,6 +123,9 @@ function optionsOf(labels: readonly string[], { width, scheme, time, formats, zo
     cursor: { drag: { x: true, y: false } },
   };
 }
+
+/** So that no figure beside the axis is cut. */
+const wideEnough: UPlot.Axis.Size = (_, figures) => Math.max(50, 20 + 7 * Math.max(0, ...(figures ?? []).map(({ length }) => length)));
 
 /** For whoever watches: nothing is kept of it. */
 function measured(began: number): void {
