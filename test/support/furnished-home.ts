@@ -177,7 +177,7 @@ async function makeTemplate(call: Call): Promise<string> {
 async function makeAlerts(call: Call, { climate, meter }: Uids): Promise<{ readonly alert: string; readonly alertRule: string }> {
   const { rule } = await call<Made<"rule">>("POST", "alert-rules", {
     name: "Too warm to sleep",
-    condition: { kind: "threshold", key: "temperature", above: 26, hysteresis: 1 },
+    condition: { kind: "threshold", key: "temperature", above: 26 },
     severity: "warning",
     device: climate,
     for_s: 300,
