@@ -164,7 +164,7 @@ describe("what one may do in the console", { skip: chromiumMissing() }, () => {
     await page.getByRole("switch", { name: "Relay 1", checked: true }).waitFor();
     await page.getByRole("tab", { name: "Settings" }).click();
     await page.getByRole("note").getByText("device.manage").waitFor();
-    assert.equal(await page.getByRole("textbox", { name: "Name" }).isDisabled(), true);
+    assert.equal(await page.getByRole("textbox", { name: "Name", exact: true }).isDisabled(), true);
   });
 
   test("what is taken from somebody is gone from the page when the hub says so", async () => {
