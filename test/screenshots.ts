@@ -92,7 +92,9 @@ async function takeIn(console: TestConsole, scheme: "light" | "dark", pages: rea
     if (name === "log-in") await page.context().clearCookies();
     await page.setViewportSize(DESK);
     await page.goto(console.hub.http + at);
-    if (name === "mqtt") await page.getByRole("tree").waitFor();
+    await settled(page);
+    // Messages come when the broker has taken the subscription, and no sooner.
+    if (name === "mqtt") await page.getByText("Nothing came yet").waitFor({ state: "detached" });
     for (const size of [DESK, PHONE]) {
       await page.setViewportSize(size);
       await settled(page);
