@@ -4,7 +4,6 @@ import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
-import { useDeviceStates } from "../../hub/device-states.ts";
 import { health } from "../../hub/health.ts";
 import { queries } from "../../hub/queries.ts";
 import { useRights } from "../../hub/rights.ts";
@@ -38,7 +37,6 @@ export function DashboardPage() {
 }
 
 function Devices() {
-  useDeviceStates();
   const devices = useQuery({
     queryKey: ["devices", "overview"],
     queryFn: () => take(hub.GET("/api/v1/devices", { params: { query: { limit: MOST } } })),
