@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
+import type { Visit } from "../../support/browser.ts";
 import { assertAccessible, startConsole, type TestConsole } from "../../support/console.ts";
+import { ADMIN, ApiClient } from "../../support/hub.ts";
 import { chromiumMissing } from "../../support/services.ts";
 import { until } from "../../support/wait.ts";
 
@@ -167,6 +169,54 @@ describe("what one may do in the console", { skip: chromiumMissing() }, () => {
     assert.equal(await page.getByRole("textbox", { name: "Name", exact: true }).isDisabled(), true);
   });
 
+  test("one acts in another organisation, in every tab, with nothing of the one before", async () => {
+    await using visit = await console.open("/devices");
+    const { page } = visit;
+    await page.getByRole("link", { name: "Living room relays" }).waitFor();
+    const other = await page.context().newPage();
+    await other.goto(`${console.hub.http}/devices`);
+    await other.getByRole("link", { name: "Living room relays" }).waitFor();
+    await page.getByRole("button", { name: "Your account" }).click();
+    await page.getByRole("menuitem", { name: "New organisation" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Name").fill("Villa");
+    // It fades.
+    await page.getByRole("menu").waitFor({ state: "detached" });
+    await assertAccessible(page);
+    await dialog.getByRole("button", { name: "Make it" }).click();
+    await page.waitForURL("**/dashboard");
+    for (const tab of [page, other]) {
+      await tab.getByRole("button", { name: "Your account" }).click();
+      await tab.locator("[role=menuitem][aria-current=true]", { hasText: "Villa" }).waitFor();
+      await tab.keyboard.press("Escape");
+    }
+    takeAll(visit, /ERR_ABORTED/);
+  });
+
+  test("a link to what is in another of one's organisations says so, and leads there", async () => {
+    const person = await join("both@example.test", "admin");
+    const own = new ApiClient(console.hub.http);
+    const { body } = await (await own.login(ADMIN)).call<{ organization: { id: string } }>("POST", "/api/v1/organizations", {
+      name: "Barn",
+    });
+    const invited = await own.call<{ token: string }>("POST", `/api/v1/organizations/${body.organization.id}/invitations`, {
+      email: person.email,
+      role: "viewer",
+    });
+    const theirs = await new ApiClient(console.hub.http).login(person);
+    assert.equal((await theirs.call("POST", "/api/v1/invitations/accept", { token: invited.body.token })).status, 200);
+    await using visit = await console.open("/about", { as: person });
+    const { page } = visit;
+    await page.getByRole("button", { name: "Your account" }).click();
+    await page.getByRole("menuitem", { name: "Barn" }).click();
+    await page.waitForURL("**/dashboard");
+    await page.goto(`${console.hub.http}/devices/${relays}`);
+    await page.getByText("You act in Barn").waitFor();
+    await page.getByRole("button", { name: /^Look in / }).click();
+    await page.getByRole("heading", { level: 1, name: "Living room relays" }).waitFor();
+    takeAll(visit, /ERR_ABORTED|404/);
+  });
+
   test("what is taken from somebody is gone from the page when the hub says so", async () => {
     const { email, password } = await join("former@example.test", "admin");
     await using visit = await console.open("/webhooks", { as: { email, password } });
@@ -178,9 +228,14 @@ describe("what one may do in the console", { skip: chromiumMissing() }, () => {
     await page.getByRole("navigation").getByRole("link", { name: "Audit" }).click();
     await page.getByRole("heading", { level: 1, name: "This page is not for you" }).waitFor();
     assert.equal(await page.getByRole("link", { name: "Webhooks" }).count(), 0);
-    while (visit.faults.length > 0) visit.takeFault(/403/);
+    takeAll(visit, /403/);
   });
 });
+
+/** What a test brings about by itself: a page that is left ends what it listens to. */
+function takeAll(visit: Visit, pattern: RegExp): void {
+  while (visit.faults.some((fault) => pattern.test(fault))) visit.takeFault(pattern);
+}
 
 async function settled(page: Page): Promise<void> {
   await page.getByRole("heading", { level: 1 }).waitFor();

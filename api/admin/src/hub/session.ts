@@ -47,6 +47,7 @@ export const isOurs = (next: unknown): next is string => typeof next === "string
 onSessionEnd(() => forget());
 onNews((news) => {
   if (news === "changed") return;
+  if (news === "moved") return location.reload();
   if (location.pathname !== "/auth/login") return void lookWho();
   const next = new URLSearchParams(location.search).get("next");
   if (news === "in") location.assign(isOurs(next) ? next : "/dashboard");
@@ -62,6 +63,12 @@ async function lookWho(): Promise<void> {
 // A page that the browser kept is of before.
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 let isLeaving = false;
+
+/** The login acts in another organisation: what a tab shows and listens to is of the one before. */
+export function leave(path: string): void {
+  tellTabs("moved");
+  location.assign(path);
+}
 
 /** Whoever comes next sees nothing of whoever was here. */
 function forget(): void {

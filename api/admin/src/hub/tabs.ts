@@ -1,5 +1,5 @@
-/** `in`, `out`: somebody logged in or out. `changed`: something that others may show is another one now. */
-export type News = "in" | "out" | "changed";
+/** `in`, `out`: somebody logged in or out. `moved`: the login acts in another organisation. `changed`: something that others may show is another one now. */
+export type News = "in" | "out" | "moved" | "changed";
 
 /** What one tab does, the others of this browser know. */
 const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("hexahub") : undefined;

@@ -1,13 +1,15 @@
 import { Alert, Anchor, Button, Center, Code, Group, Stack, Text, Title } from "@mantine/core";
 import { type NotificationData, notifications } from "@mantine/notifications";
-import { useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { type ErrorComponentProps, Link, useRouter } from "@tanstack/react-router";
 import { CircleAlert } from "lucide-react";
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { loadNewer } from "../hub/build.ts";
 import { ApiError } from "../hub/client.ts";
+import { actIn, organizations } from "../hub/organizations.ts";
 import { onReturn } from "../hub/reach.ts";
+import { me } from "../hub/session.ts";
 import { useSecondsLeft } from "./seconds-left.ts";
 import { Waiting } from "./waiting.tsx";
 
@@ -34,6 +36,7 @@ export function Failed({ error, onRetry }: { readonly error: unknown; readonly o
       <Stack gap="xs" align="flex-start">
         <Text size="sm">{words(error)}</Text>
         <RequestId error={error} />
+        {onRetry && error instanceof ApiError && error.status === 404 && <Elsewhere />}
         {onRetry && (
           <Button size="xs" variant="default" onClick={onRetry}>
             {t("failed.retry")}
@@ -41,6 +44,38 @@ export function Failed({ error, onRetry }: { readonly error: unknown; readonly o
         )}
       </Stack>
     </Alert>
+  );
+}
+
+const OFFERED = 5;
+
+/** Nothing of that name is here, and may be where the person does not act now. An administrator of the hub sees all of them. */
+function Elsewhere() {
+  const { t } = useTranslation();
+  const words = useErrorWords();
+  const { data: who } = useQuery({ ...me, enabled: false });
+  const { data } = useQuery({ ...organizations, enabled: who?.is_hub_administrator === false });
+  const change = useMutation({ mutationFn: (id: string) => actIn(id, location.pathname + location.search) });
+  const others = data?.data.filter((one) => !one.is_current) ?? [];
+  if (others.length === 0) return null;
+  return (
+    <>
+      <Text size="sm">{t("organization.elsewhere", { name: data?.data.find((one) => one.is_current)?.name })}</Text>
+      <Group gap="xs">
+        {others.slice(0, OFFERED).map(({ id, name }) => (
+          <Button
+            key={id}
+            size="xs"
+            variant="default"
+            loading={change.isPending && change.variables === id}
+            onClick={() => change.mutate(id)}
+          >
+            {t("organization.look_in", { name })}
+          </Button>
+        ))}
+      </Group>
+      {change.isError && <Text size="sm">{words(change.error)}</Text>}
+    </>
   );
 }
 

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useZone } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
+import { organizations } from "../../hub/organizations.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Allowed } from "../../parts/allowed.tsx";
@@ -48,7 +49,7 @@ export function Places() {
 
 function Organization() {
   const { t } = useTranslation("settings");
-  const query = useQuery({ queryKey: ["organizations"], queryFn: () => take(hub.GET("/api/v1/organizations")) });
+  const query = useQuery(organizations);
   return (
     <Asked query={query}>
       {({ data }) => {
