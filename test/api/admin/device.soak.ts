@@ -60,12 +60,16 @@ describe("one device in the console", { skip: chromiumMissing() }, () => {
     await page.getByRole("cell", { name: "By the window" }).waitFor();
   });
 
-  test("takes over a file of infrared codes, and loses one that is removed", async () => {
+  test("takes over a file of infrared codes, gives one another name, and loses one that is removed", async () => {
     await using visit = await console.open(`/devices/${uid}?tab=infrared`);
     const { page } = visit;
     await page.locator("input[type=file]").setInputFiles({ name: "tv.ir", mimeType: "text/plain", buffer: Buffer.from(FLIPPER) });
     await page.getByRole("cell", { name: "Power", exact: true }).waitFor();
-    await clickForGood(page.getByRole("button", { name: "Remove: Power" }));
+    await page.getByRole("button", { name: "Rename: Power" }).click();
+    await page.getByRole("dialog").getByRole("textbox", { name: "Name" }).fill("On and off");
+    await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+    await page.getByRole("cell", { name: "On and off", exact: true }).waitFor();
+    await clickForGood(page.getByRole("button", { name: "Remove: On and off" }));
     await page.getByText("It has no code yet.").waitFor();
   });
 

@@ -1,4 +1,4 @@
-import { Anchor, Button, Card, FileButton, Group, Stack, Table, Text, Title } from "@mantine/core";
+import { Anchor, Button, Card, FileButton, Group, Stack, Table, Text, TextInput, Title } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
@@ -7,6 +7,7 @@ import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Allowed, Editable } from "../../parts/allowed.tsx";
 import { Failed } from "../../parts/failed.tsx";
+import { FormDialog } from "../../parts/form-dialog.tsx";
 import { UndoableButton } from "../../parts/undoable.tsx";
 import { Waiting } from "../../parts/waiting.tsx";
 
@@ -161,6 +162,7 @@ function CodeRow({ id, uid, code }: { readonly id: string; readonly uid: string;
             </Button>
           </Allowed>
           <Allowed need="device.manage" on={id}>
+            <Renaming uid={uid} code={code} />
             <UndoableButton
               id={`ir-codes/${code.id}`}
               queryKey={["devices", "one", uid, "ir"]}
@@ -177,5 +179,20 @@ function CodeRow({ id, uid, code }: { readonly id: string; readonly uid: string;
         {sending.isError && <Failed error={sending.error} />}
       </Table.Td>
     </Table.Tr>
+  );
+}
+
+/** Under what name it is asked for; what it sends stays. */
+function Renaming({ uid, code: { id, name } }: { readonly uid: string; readonly code: Code }) {
+  const { t } = useTranslation("device");
+  const rename = async (body: { name: string }): Promise<void> => {
+    const params = { path: { id: uid, code: id }, header: { "if-match": "*" } };
+    await take(hub.PATCH("/api/v1/devices/{id}/ir-codes/{code}", { params, body }));
+    await again(uid);
+  };
+  return (
+    <FormDialog label={t("rename")} what={name} button={{ size: "compact-xs", variant: "default" }} initial={{ name }} onSend={rename}>
+      {(form) => <TextInput label={t("name")} required maxLength={120} data-autofocus {...form.getInputProps("name")} />}
+    </FormDialog>
   );
 }
