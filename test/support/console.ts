@@ -18,7 +18,12 @@ export interface WindowOptions extends VisitOptions {
   /** `en-XA`: every text is another one, so that none is forgotten. */
   readonly language?: "en" | "de" | "fr" | "es" | "en-XA";
   readonly scheme?: "light" | "dark";
+  /** What the hub has begun to answer before the window is given. */
+  readonly answered?: RegExp;
 }
+
+/** Events come to the page. */
+export const LISTENING = { answered: /\/api\/v1\/live/ };
 
 const DESK = { width: 1280, height: 800 };
 
@@ -31,13 +36,15 @@ export async function startConsole(options: HubOptions = {}): Promise<TestConsol
   return {
     hub,
     browser,
-    async open(path, { language = "en", scheme = "light", as = ADMIN, ...size } = {}) {
+    async open(path, { language = "en", scheme = "light", as = ADMIN, answered, ...size } = {}) {
       const visit = await browser.visit({ ...DESK, ...size });
       const { page } = visit;
-      const answer = await page.request.post(`${hub.http}/api/v1/auth/login`, { data: { ...as, cookie: true } });
-      assert.equal(answer.status(), 200);
+      const login = await page.request.post(`${hub.http}/api/v1/auth/login`, { data: { ...as, cookie: true } });
+      assert.equal(login.status(), 200);
       await setAppearance(page, language, scheme);
+      const answer = answered && page.waitForResponse(answered);
       await page.goto(new URL(path, hub.http).href);
+      await answer;
       return visit;
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
-import { assertPageHolds, startConsole, type TestConsole } from "../../support/console.ts";
+import { assertPageHolds, LISTENING, startConsole, type TestConsole } from "../../support/console.ts";
 import { chromiumMissing } from "../../support/services.ts";
 
 const LAMP = {
@@ -74,10 +74,7 @@ describe("a new task in the console", { skip: chromiumMissing() }, () => {
       name: "Watched",
       actions: [{ command: "identify" }],
     });
-    await using visit = await console.open("/tasks");
-    const listening = visit.page.waitForResponse(/v1\/live/);
-    await visit.page.reload();
-    await listening;
+    await using visit = await console.open("/tasks", LISTENING);
     const row = visit.page.getByRole("row", { name: /Watched/ });
     await row.getByText("Queued").waitFor();
     const asked = Date.now();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
-import { assertPageHolds, startConsole, type TestConsole } from "../../support/console.ts";
+import { assertPageHolds, LISTENING, startConsole, type TestConsole } from "../../support/console.ts";
 import { chromiumMissing } from "../../support/services.ts";
 
 describe("schedules in the console", { skip: chromiumMissing() }, () => {
@@ -74,10 +74,7 @@ describe("schedules in the console", { skip: chromiumMissing() }, () => {
   });
 
   test("a run comes by itself, as it begins", async () => {
-    await using visit = await console.open(`/schedules/${id}?tab=history`);
-    const listening = visit.page.waitForResponse(/v1\/live/);
-    await visit.page.reload();
-    await listening;
+    await using visit = await console.open(`/schedules/${id}?tab=history`, LISTENING);
     const rows = visit.page.getByRole("cell", { name: "By hand" });
     await rows.first().waitFor();
     const already = await rows.count();
