@@ -46,7 +46,7 @@ function Shown({ one }: { readonly one: One }) {
         <Text size="sm">
           {automation.last_fired_at === null
             ? t("never_fired")
-            : t("fired_times", { when: formats.ago(automation.last_fired_at), count: automation.fire_count })}
+            : t("fired_last", { what: t("fired_times", { when: formats.ago(automation.last_fired_at), count: automation.fire_count }) })}
         </Text>
         {next !== undefined && <Text size="sm">{t("next", { when: formats.dateTime(next) })}</Text>}
       </Group>

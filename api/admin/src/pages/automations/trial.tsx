@@ -77,7 +77,7 @@ function Results({ automation, results }: { readonly automation: Automation; rea
                   </Badge>
                 </Table.Td>
                 <Table.Td>
-                  <Findings result={result} />
+                  <Findings automation={automation} result={result} />
                 </Table.Td>
               </Table.Tr>
             );
@@ -88,15 +88,26 @@ function Results({ automation, results }: { readonly automation: Automation; rea
   );
 }
 
-function Findings({ result: { findings } }: { readonly result: Result }) {
+function Findings({ automation, result: { findings } }: { readonly automation: Automation; readonly result: Result }) {
   const { t } = useTranslation("automations");
+  const words = useNodeWords();
   return (
     <List size="xs">
-      {findings.map(({ path, met, value }) => (
-        <List.Item key={path}>
-          {path || t("condition")}: {JSON.stringify(value)} ({t(met ? "test.met" : "test.not_met")})
-        </List.Item>
-      ))}
+      {findings.map(({ path, met, value }) => {
+        const condition = nodeAt(automation, path);
+        return (
+          <List.Item key={path}>
+            {condition ? words("condition", condition) : path}: {typeof value === "string" ? value : JSON.stringify(value)} (
+            {t(met ? "test.met" : "test.not_met")})
+          </List.Item>
+        );
+      })}
     </List>
   );
+}
+
+/** What the path of a finding names. */
+function nodeAt(automation: Automation, path: string): Node | undefined {
+  const names = path.split("/").slice(1);
+  return names.reduce<unknown>((at, name) => (at as Readonly<Record<string, unknown>> | undefined)?.[name], automation) as Node | undefined;
 }

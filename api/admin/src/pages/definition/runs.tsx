@@ -2,11 +2,13 @@ import { Badge, Button, Group, List, Stack, Table, Text } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { TextLink } from "../../parts/text-link.tsx";
+import { useDeviceName } from "./devices.tsx";
 
 export type Run = components["schemas"]["Run"];
 const COLORS = { ok: "teal", failed: "red", running: "blue", waiting: "blue", queued: "gray", cancelled: "gray" } as const;
 /** Of a cause; not what decided. */
-const NOT_VALUES = new Set(["kind", "index", "name", "time_zone"]);
+const NOT_VALUES = new Set(["kind", "index", "name", "time_zone", "by"]);
 
 interface RunTableProps {
   readonly runs: readonly Run[];
@@ -63,7 +65,7 @@ export function RunTable({ runs, hasMore, isFetchingMore, onMore }: RunTableProp
   );
 }
 
-function Cause({ run: { cause, scheduled_for: scheduledFor } }: { readonly run: Run }) {
+function Cause({ run: { cause, scheduled_for: scheduledFor, correlation_id: chain } }: { readonly run: Run }) {
   const { t } = useTranslation("definition");
   const formats = useFormats();
   const kind = String((cause as Readonly<Record<string, unknown>>)["kind"]);
@@ -72,17 +74,25 @@ function Cause({ run: { cause, scheduled_for: scheduledFor } }: { readonly run: 
       <Text size="sm">{t(`cause.${kind}`, { defaultValue: kind })}</Text>
       {scheduledFor !== null && <Text size="xs">{t("runs.due", { when: formats.dateTime(scheduledFor) })}</Text>}
       <Values values={cause} />
+      <TextLink to="/events/$id" params={{ id: chain }} size="xs">
+        {t("runs.chain")}
+      </TextLink>
     </>
   );
 }
 
 /** The values that decided, one after the other. */
 export function Values({ values }: { readonly values: Readonly<Record<string, unknown>> }) {
+  const nameOf = useDeviceName();
   const shown = Object.entries(values).filter(([name, value]) => !NOT_VALUES.has(name) && value !== null);
   if (shown.length === 0) return null;
   return (
     <Text size="xs" style={{ overflowWrap: "anywhere" }}>
-      {shown.map(([name, value]) => `${name} = ${typeof value === "string" ? value : JSON.stringify(value)}`).join(" · ")}
+      {shown
+        .map(
+          ([name, value]) => `${name} = ${typeof value !== "string" ? JSON.stringify(value) : name === "device" ? nameOf(value) : value}`,
+        )
+        .join(" · ")}
     </Text>
   );
 }
