@@ -25,7 +25,7 @@ interface Change {
   readonly before?: unknown;
   readonly after?: unknown;
 }
-export interface VersionsAsked {
+interface VersionsAsked {
   readonly limit: number;
   readonly cursor?: number;
 }
