@@ -1,37 +1,20 @@
 import { Badge, MultiSelect, NativeSelect, Stack, Table, Text, TextInput } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import { useRights } from "../../hub/rights.ts";
 import type { components } from "../../hub/schema.d.ts";
+import { me } from "../../hub/session.ts";
 import { Copied } from "../../parts/copied.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
 import { UndoableButton } from "../../parts/undoable.tsx";
 
+type Me = components["schemas"]["Me"];
 type Token = components["schemas"]["AccessToken"];
 type Permission = NonNullable<Token["permissions"]>[number];
-const PERMISSIONS: readonly Permission[] = [
-  "device.read",
-  "device.control",
-  "device.manage",
-  "device.own",
-  "place.manage",
-  "bus.publish",
-  "member.read",
-  "member.manage",
-  "service.manage",
-  "audit.read",
-  "organization.manage",
-  "contact.read",
-  "contact.manage",
-  "automation.read",
-  "automation.manage",
-  "alert.handle",
-  "webhook.manage",
-  "approval.decide",
-];
 const DAY_S = 86_400;
 const DAYS = [7, 30, 90, 365];
 const changed = () => queries.invalidateQueries({ queryKey: ["tokens"] });
@@ -113,9 +96,15 @@ interface Wanted extends Record<string, unknown> {
   permissions: Permission[];
 }
 
+/** What the person may do, somewhere at least: a token does no more. */
+const permissionsOf = (told: Me | undefined): Permission[] => [
+  ...new Set([...(told?.permissions ?? []), ...(told?.device_permissions ?? []).flatMap(({ permissions }) => permissions)]),
+];
+
 function MakeToken() {
   const { t } = useTranslation("account");
-  const { may, maySomewhere } = useRights();
+  const { data } = useQuery(me);
+  const { may } = useRights();
   const initial: Wanted = { kind: "personal", name: "", days: "90", permissions: [] };
   return (
     <FormDialog
@@ -166,7 +155,7 @@ function MakeToken() {
             label={t("may")}
             description={t("may_about")}
             placeholder={form.values.permissions.length === 0 ? t("everything") : ""}
-            data={PERMISSIONS.filter(maySomewhere)}
+            data={permissionsOf(data)}
             searchable
             {...form.getInputProps("permissions")}
           />
