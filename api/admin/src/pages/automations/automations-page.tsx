@@ -1,16 +1,16 @@
-import { Anchor, Button, Group, Select, Stack, Table, Text, TextInput } from "@mantine/core";
-import { useDebouncedCallback } from "@mantine/hooks";
-import { useInfiniteQuery } from "@tanstack/react-query";
-import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { Plus, Search } from "lucide-react";
+import { Anchor, Group, Table, Text } from "@mantine/core";
+import { Link } from "@tanstack/react-router";
+import { Plus } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
+import { Choice } from "../../parts/choice.tsx";
 import { Empty } from "../../parts/empty.tsx";
-import { Failed } from "../../parts/failed.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
 import { Page } from "../../parts/page.tsx";
-import { Waiting } from "../../parts/waiting.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
+import { TypedFilter } from "../../parts/typed-filter.tsx";
+import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
 import type { Node } from "../definition/nodes.ts";
 import { useNodeWords } from "../definition/words.ts";
 import type { Automation } from "./automation.ts";
@@ -18,48 +18,31 @@ import { EnabledSwitch } from "./enabled-switch.tsx";
 
 const STATES = ["on", "off"] as const;
 const PAGE = 50;
-const TYPING_MS = 250;
 /** Events tell when one fires; of one that somebody else has changed none does. */
 const EVERY_MS = 30_000;
 
 export function AutomationsPage() {
   const { t } = useTranslation(["automations", "definition"]);
-  const { search, state } = useSearch({ from: "/shell/automations" });
-  const asked = { ...(search ? { search } : {}), ...(state === "on" || state === "off" ? { is_enabled: state === "on" } : {}) };
-  const query = useInfiniteQuery({
+  const { filters } = useUrlFilters();
+  const { search } = filters;
+  const state = oneOf(STATES, filters["state"]);
+  const asked = { ...(search && { search }), ...(state && { is_enabled: state === "on" }) };
+  const query = usePages({
     queryKey: ["automations", "list", asked],
-    queryFn: ({ pageParam }) =>
+    ask: (cursor) =>
       take(
         hub.GET("/api/v1/automations", {
-          params: { query: { ...asked, ...(pageParam === "" ? {} : { cursor: pageParam }), limit: PAGE } },
+          params: { query: { ...asked, ...cursor, limit: PAGE } },
         }),
       ),
-    initialPageParam: "",
-    getNextPageParam: ({ next_cursor: cursor }) => cursor,
     refetchInterval: EVERY_MS,
   });
-  const automations = query.data?.pages.flatMap(({ data }) => data);
   return (
     <Page title={t("title")} about={t("about")} actions={<NewButton />}>
       <Filters />
-      {query.isError && <Failed error={query.error} onRetry={() => void query.refetch()} />}
-      {query.isPending && <Waiting />}
-      {automations?.length === 0 && <Nothing isFiltered={Object.keys(asked).length > 0} />}
-      {automations && automations.length > 0 && (
-        <Stack>
-          <AutomationTable automations={automations} />
-          <Group justify="space-between">
-            <Text size="sm" c="dimmed" role="status">
-              {t("count", { count: automations.length })}
-            </Text>
-            {query.hasNextPage && (
-              <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-                {t("shell:more")}
-              </Button>
-            )}
-          </Group>
-        </Stack>
-      )}
+      <Paged query={query} empty={<Nothing isFiltered={Object.keys(asked).length > 0} />}>
+        {(automations) => <AutomationTable automations={automations} />}
+      </Paged>
     </Page>
   );
 }
@@ -85,29 +68,15 @@ function Nothing({ isFiltered }: { readonly isFiltered: boolean }) {
 
 function Filters() {
   const { t } = useTranslation("automations");
-  const { search, state } = useSearch({ from: "/shell/automations" });
-  const navigate = useNavigate({ from: "/automations" });
-  const set = (change: Record<string, string | undefined>) =>
-    void navigate({ search: (before) => ({ ...before, ...change }), replace: true });
-  const type = useDebouncedCallback((text: string) => set({ search: text === "" ? undefined : text }), TYPING_MS);
+  const { filters, set } = useUrlFilters();
   return (
     <Group align="flex-end">
-      <TextInput
-        label={t("shell:search")}
-        placeholder={t("search")}
-        leftSection={<Search size={16} aria-hidden />}
-        defaultValue={search ?? ""}
-        onChange={({ currentTarget }) => type(currentTarget.value)}
-        style={{ flex: "1 1 220px" }}
-      />
-      <Select
+      <TypedFilter label={t("shell:search")} placeholder={t("search")} value={filters["search"]} onChange={(search) => set({ search })} />
+      <Choice
         label={t("state")}
-        placeholder={t("all")}
-        clearable
-        clearButtonProps={{ "aria-label": t("all") }}
-        data={STATES.map((value) => ({ value, label: t(value) }))}
-        value={STATES.find((one) => one === state) ?? null}
-        onChange={(value) => set({ state: value ?? undefined })}
+        values={STATES.map((value) => ({ value, label: t(value) }))}
+        value={oneOf(STATES, filters["state"])}
+        onChange={(state) => set({ state })}
       />
     </Group>
   );

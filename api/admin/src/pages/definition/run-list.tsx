@@ -1,9 +1,8 @@
-import { Group, Select, Stack } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { Group, Stack } from "@mantine/core";
 import { useTranslation } from "react-i18next";
+import { Choice } from "../../parts/choice.tsx";
 import { Empty } from "../../parts/empty.tsx";
-import { Failed } from "../../parts/failed.tsx";
-import { Waiting } from "../../parts/waiting.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 import { type Run, RunTable } from "./runs.tsx";
 
 const STATUSES = ["running", "waiting", "queued", "ok", "failed", "cancelled"] as const;
@@ -31,39 +30,25 @@ interface RunListProps {
 export function RunList({ name, ask, status: wanted, onStatus }: RunListProps) {
   const { t } = useTranslation("definition");
   const status = STATUSES.find((one) => one === wanted);
-  const query = useInfiniteQuery({
+  const query = usePages({
     queryKey: [...name, status],
-    queryFn: ({ pageParam }) => ask({ limit: PAGE, ...(status ? { status } : {}), ...(pageParam === "" ? {} : { cursor: pageParam }) }),
-    initialPageParam: "",
-    getNextPageParam: ({ next_cursor: cursor }) => cursor,
-    refetchInterval: ({ state }) =>
-      state.data?.pages.some(({ data }) => data.some((run) => UNFINISHED.includes(run.status))) ? UNFINISHED_MS : EVERY_MS,
+    ask: (cursor) => ask({ limit: PAGE, ...(status ? { status } : {}), ...cursor }),
+    refetchInterval: (shown) =>
+      shown?.pages.some(({ data }) => data.some((run) => UNFINISHED.includes(run.status))) ? UNFINISHED_MS : EVERY_MS,
   });
-  const runs = query.data?.pages.flatMap(({ data }) => data);
   return (
     <Stack>
       <Group>
-        <Select
+        <Choice
           label={t("runs.status")}
-          placeholder={t("any")}
-          clearable
-          clearButtonProps={{ "aria-label": t("any") }}
-          data={STATUSES.map((value) => ({ value, label: t(`status.${value}`) }))}
-          value={status ?? null}
-          onChange={(value) => onStatus(value ?? undefined)}
+          values={STATUSES.map((value) => ({ value, label: t(`status.${value}`) }))}
+          value={status}
+          onChange={(value) => onStatus(value || undefined)}
         />
       </Group>
-      {query.isError && <Failed error={query.error} onRetry={() => void query.refetch()} />}
-      {query.isPending && <Waiting />}
-      {runs?.length === 0 && <Empty title={t("runs.none")}>{t("runs.none_about")}</Empty>}
-      {runs && runs.length > 0 && (
-        <RunTable
-          runs={runs}
-          hasMore={query.hasNextPage}
-          isFetchingMore={query.isFetchingNextPage}
-          onMore={() => void query.fetchNextPage()}
-        />
-      )}
+      <Paged query={query} empty={<Empty title={t("runs.none")}>{t("runs.none_about")}</Empty>}>
+        {(runs) => <RunTable runs={runs} />}
+      </Paged>
     </Stack>
   );
 }

@@ -1,4 +1,4 @@
-import { Badge, Button, Group, List, Stack, Table, Text } from "@mantine/core";
+import { Badge, List, Table, Text } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import type { components } from "../../hub/schema.d.ts";
@@ -10,58 +10,42 @@ const COLORS = { ok: "teal", failed: "red", running: "blue", waiting: "blue", qu
 /** Of a cause; not what decided. */
 const NOT_VALUES = new Set(["kind", "index", "name", "time_zone", "by"]);
 
-interface RunTableProps {
-  readonly runs: readonly Run[];
-  readonly hasMore: boolean;
-  readonly isFetchingMore: boolean;
-  readonly onMore: () => void;
-}
-
-export function RunTable({ runs, hasMore, isFetchingMore, onMore }: RunTableProps) {
+export function RunTable({ runs }: { readonly runs: readonly Run[] }) {
   const { t } = useTranslation("definition");
   const formats = useFormats();
   return (
-    <Stack>
-      <Table.ScrollContainer minWidth={640} type="native" role="region" aria-label={t("runs.table")} tabIndex={0}>
-        <Table verticalSpacing="xs">
-          <Table.Thead>
-            <Table.Tr>
-              <Table.Th>{t("runs.when")}</Table.Th>
-              <Table.Th>{t("runs.status")}</Table.Th>
-              <Table.Th>{t("runs.cause")}</Table.Th>
-              <Table.Th>{t("runs.steps")}</Table.Th>
-              <Table.Th>{t("runs.version")}</Table.Th>
+    <Table.ScrollContainer minWidth={640} type="native" role="region" aria-label={t("runs.table")} tabIndex={0}>
+      <Table verticalSpacing="xs">
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>{t("runs.when")}</Table.Th>
+            <Table.Th>{t("runs.status")}</Table.Th>
+            <Table.Th>{t("runs.cause")}</Table.Th>
+            <Table.Th>{t("runs.steps")}</Table.Th>
+            <Table.Th>{t("runs.version")}</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {runs.map((run) => (
+            <Table.Tr key={run.id}>
+              <Table.Td>{formats.dateTime(run.created_at)}</Table.Td>
+              <Table.Td>
+                <Badge variant="dot" color={COLORS[run.status]} miw="max-content">
+                  {t(`status.${run.status}`)}
+                </Badge>
+              </Table.Td>
+              <Table.Td>
+                <Cause run={run} />
+              </Table.Td>
+              <Table.Td>
+                <Steps run={run} />
+              </Table.Td>
+              <Table.Td>{run.source_version ?? ""}</Table.Td>
             </Table.Tr>
-          </Table.Thead>
-          <Table.Tbody>
-            {runs.map((run) => (
-              <Table.Tr key={run.id}>
-                <Table.Td>{formats.dateTime(run.created_at)}</Table.Td>
-                <Table.Td>
-                  <Badge variant="dot" color={COLORS[run.status]} miw="max-content">
-                    {t(`status.${run.status}`)}
-                  </Badge>
-                </Table.Td>
-                <Table.Td>
-                  <Cause run={run} />
-                </Table.Td>
-                <Table.Td>
-                  <Steps run={run} />
-                </Table.Td>
-                <Table.Td>{run.source_version ?? ""}</Table.Td>
-              </Table.Tr>
-            ))}
-          </Table.Tbody>
-        </Table>
-      </Table.ScrollContainer>
-      {hasMore && (
-        <Group justify="flex-end">
-          <Button variant="default" loading={isFetchingMore} onClick={onMore}>
-            {t("shell:more")}
-          </Button>
-        </Group>
-      )}
-    </Stack>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
   );
 }
 

@@ -1,6 +1,6 @@
 import { Anchor, Button, Card, FileButton, Group, Stack, Table, Text, TextInput, Title } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
-import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
@@ -8,8 +8,8 @@ import type { components } from "../../hub/schema.d.ts";
 import { Allowed, Editable } from "../../parts/allowed.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 import { UndoableButton } from "../../parts/undoable.tsx";
-import { Waiting } from "../../parts/waiting.tsx";
 
 type Device = components["schemas"]["Device"];
 type Code = components["schemas"]["IrCodeSummary"];
@@ -19,18 +19,15 @@ const LISTENING_S = 30;
 /** The codes that it sends: learned by itself, or of a file. */
 export function Infrared({ device: { id, uid } }: { readonly device: Pick<Device, "id" | "uid"> }) {
   const { t } = useTranslation("device");
-  const codes = useInfiniteQuery({
+  const codes = usePages({
     queryKey: ["devices", "one", uid, "ir"],
-    queryFn: ({ pageParam }) =>
+    ask: (cursor) =>
       take(
         hub.GET("/api/v1/devices/{id}/ir-codes", {
-          params: { path: { id: uid }, query: { limit: PAGE, ...(pageParam === "" ? {} : { cursor: pageParam }) } },
+          params: { path: { id: uid }, query: { limit: PAGE, ...cursor } },
         }),
       ),
-    initialPageParam: "",
-    getNextPageParam: ({ next_cursor: cursor }) => cursor,
   });
-  const shown = codes.data?.pages.flatMap(({ data }) => data);
   return (
     <Card withBorder>
       <Title order={2} size="h4" mb="sm">
@@ -38,21 +35,11 @@ export function Infrared({ device: { id, uid } }: { readonly device: Pick<Device
       </Title>
       <Stack>
         <Editable need="device.manage" on={id}>
-          <Sources uid={uid} isEmpty={shown?.length === 0} />
+          <Sources uid={uid} isEmpty={codes.data?.pages[0]?.data.length === 0} />
         </Editable>
-        {codes.isPending && <Waiting />}
-        {codes.isError && <Failed error={codes.error} onRetry={() => void codes.refetch()} />}
-        {shown?.length === 0 && (
-          <Text c="dimmed" size="sm">
-            {t("no_codes")}
-          </Text>
-        )}
-        {shown && shown.length > 0 && <CodeTable id={id} uid={uid} codes={shown} />}
-        {codes.hasNextPage && (
-          <Button variant="default" loading={codes.isFetchingNextPage} onClick={() => void codes.fetchNextPage()}>
-            {t("shell:more")}
-          </Button>
-        )}
+        <Paged query={codes} empty={<Text size="sm">{t("no_codes")}</Text>}>
+          {(shown) => <CodeTable id={id} uid={uid} codes={shown} />}
+        </Paged>
       </Stack>
     </Card>
   );

@@ -1,8 +1,6 @@
-import { Alert, Button, Card, Group, List, Stack, Text, TextInput, Title } from "@mantine/core";
-import { useDebouncedCallback } from "@mantine/hooks";
-import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
-import { useNavigate, useSearch } from "@tanstack/react-router";
-import { Camera, Play, Search } from "lucide-react";
+import { Alert, Button, Card, Group, List, Stack, Text, Title } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { Camera, Play } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
@@ -13,52 +11,50 @@ import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
 import { Page } from "../../parts/page.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 import { Removal } from "../../parts/removal.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
-import { Waiting } from "../../parts/waiting.tsx";
+import { TypedFilter } from "../../parts/typed-filter.tsx";
+import { useUrlFilters } from "../../parts/url-filters.ts";
 import { commandWords } from "../definition/command-fields.tsx";
 import { useDeviceName } from "../definition/devices.tsx";
 
 type Scene = components["schemas"]["Scene"];
 type Result = components["schemas"]["SceneActivated"]["results"][number];
 const PAGE = 50;
-const TYPING_MS = 250;
 
 export function ScenesPage() {
   const { t } = useTranslation(["scenes", "definition"]);
-  const { search } = useSearch({ from: "/shell/scenes" });
-  const query = useInfiniteQuery({
+  const { filters, set } = useUrlFilters();
+  const { search } = filters;
+  const query = usePages({
     queryKey: ["scenes", "list", search],
-    queryFn: ({ pageParam }) =>
+    ask: (cursor) =>
       take(
         hub.GET("/api/v1/scenes", {
-          params: { query: { ...(search ? { search } : {}), ...(pageParam === "" ? {} : { cursor: pageParam }), limit: PAGE } },
+          params: { query: { ...(search && { search }), ...cursor, limit: PAGE } },
         }),
       ),
-    initialPageParam: "",
-    getNextPageParam: ({ next_cursor: cursor }) => cursor,
   });
-  const scenes = query.data?.pages.flatMap(({ data }) => data);
   return (
     <Page title={t("title")} about={t("about")} actions={<NewButton />}>
-      <Filter />
-      {query.isError && <Failed error={query.error} onRetry={() => void query.refetch()} />}
-      {query.isPending && <Waiting />}
-      {scenes?.length === 0 && (
-        <Empty title={t(search ? "no_match" : "empty")} action={search ? undefined : <NewButton />}>
-          {t(search ? "no_match_about" : "empty_about")}
-        </Empty>
-      )}
-      {scenes?.map((scene) => (
-        <SceneCard key={scene.id} scene={scene} />
-      ))}
-      {query.hasNextPage && (
-        <Group justify="flex-end">
-          <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-            {t("shell:more")}
-          </Button>
-        </Group>
-      )}
+      <TypedFilter label={t("shell:search")} placeholder={t("name")} value={search} onChange={(text) => set({ search: text })} />
+      <Paged
+        query={query}
+        empty={
+          <Empty title={t(search ? "no_match" : "empty")} action={search ? undefined : <NewButton />}>
+            {t(search ? "no_match_about" : "empty_about")}
+          </Empty>
+        }
+      >
+        {(scenes) => (
+          <Stack>
+            {scenes.map((scene) => (
+              <SceneCard key={scene.id} scene={scene} />
+            ))}
+          </Stack>
+        )}
+      </Paged>
     </Page>
   );
 }
@@ -69,25 +65,6 @@ function NewButton() {
     <LinkButton to="/scenes/new" leftSection={<Camera size={16} aria-hidden />}>
       {t("new")}
     </LinkButton>
-  );
-}
-
-function Filter() {
-  const { t } = useTranslation("scenes");
-  const { search } = useSearch({ from: "/shell/scenes" });
-  const navigate = useNavigate({ from: "/scenes" });
-  const type = useDebouncedCallback(
-    (text: string) => void navigate({ search: { search: text === "" ? undefined : text }, replace: true }),
-    TYPING_MS,
-  );
-  return (
-    <TextInput
-      label={t("shell:search")}
-      placeholder={t("name")}
-      leftSection={<Search size={16} aria-hidden />}
-      defaultValue={search ?? ""}
-      onChange={({ currentTarget }) => type(currentTarget.value)}
-    />
   );
 }
 

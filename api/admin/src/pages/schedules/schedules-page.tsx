@@ -1,23 +1,22 @@
-import { Anchor, Button, Group, Select, Stack, Table, Text, TextInput } from "@mantine/core";
-import { useDebouncedCallback } from "@mantine/hooks";
-import { useInfiniteQuery } from "@tanstack/react-query";
-import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { Plus, Search } from "lucide-react";
+import { Anchor, Group, Table, Text } from "@mantine/core";
+import { Link } from "@tanstack/react-router";
+import { Plus } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
+import { Choice } from "../../parts/choice.tsx";
 import { Empty } from "../../parts/empty.tsx";
-import { Failed } from "../../parts/failed.tsx";
 import { LinkButton } from "../../parts/link-button.tsx";
 import { Page } from "../../parts/page.tsx";
-import { Waiting } from "../../parts/waiting.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
+import { TypedFilter } from "../../parts/typed-filter.tsx";
+import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
 import { useRecurrenceWords } from "../definition/words.ts";
 import { ActiveSwitch } from "./active-switch.tsx";
 import type { Schedule } from "./schedule.ts";
 
 const STATES = ["active", "paused"] as const;
 const PAGE = 50;
-const TYPING_MS = 250;
 /** Events tell when one fires; of one that somebody else has changed none does. */
 const EVERY_MS = 30_000;
 /** Of the next times. */
@@ -25,46 +24,29 @@ const SHOWN = 3;
 
 export function SchedulesPage() {
   const { t } = useTranslation(["schedules", "definition"]);
-  const { search, state } = useSearch({ from: "/shell/schedules" });
-  const known = STATES.find((one) => one === state);
-  const asked = { ...(search ? { search } : {}), ...(known ? { is_active: known === "active" } : {}) };
-  const query = useInfiniteQuery({
+  const { filters } = useUrlFilters();
+  const { search } = filters;
+  const state = oneOf(STATES, filters["state"]);
+  const asked = { ...(search && { search }), ...(state && { is_active: state === "active" }) };
+  const query = usePages({
     queryKey: ["schedules", "list", asked],
-    queryFn: ({ pageParam }) =>
-      take(
-        hub.GET("/api/v1/schedules", { params: { query: { ...asked, ...(pageParam === "" ? {} : { cursor: pageParam }), limit: PAGE } } }),
-      ),
-    initialPageParam: "",
-    getNextPageParam: ({ next_cursor: cursor }) => cursor,
+    ask: (cursor) => take(hub.GET("/api/v1/schedules", { params: { query: { ...asked, ...cursor, limit: PAGE } } })),
     refetchInterval: EVERY_MS,
   });
-  const schedules = query.data?.pages.flatMap(({ data }) => data);
   const isFiltered = Object.keys(asked).length > 0;
   return (
     <Page title={t("title")} about={t("about")} actions={<NewButton />}>
       <Filters />
-      {query.isError && <Failed error={query.error} onRetry={() => void query.refetch()} />}
-      {query.isPending && <Waiting />}
-      {schedules?.length === 0 && (
-        <Empty title={t(isFiltered ? "no_match" : "empty")} action={isFiltered ? undefined : <NewButton />}>
-          {t(isFiltered ? "no_match_about" : "empty_about")}
-        </Empty>
-      )}
-      {schedules && schedules.length > 0 && (
-        <Stack>
-          <ScheduleTable schedules={schedules} />
-          <Group justify="space-between">
-            <Text size="sm" c="dimmed" role="status">
-              {t("count", { count: schedules.length })}
-            </Text>
-            {query.hasNextPage && (
-              <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-                {t("shell:more")}
-              </Button>
-            )}
-          </Group>
-        </Stack>
-      )}
+      <Paged
+        query={query}
+        empty={
+          <Empty title={t(isFiltered ? "no_match" : "empty")} action={isFiltered ? undefined : <NewButton />}>
+            {t(isFiltered ? "no_match_about" : "empty_about")}
+          </Empty>
+        }
+      >
+        {(schedules) => <ScheduleTable schedules={schedules} />}
+      </Paged>
     </Page>
   );
 }
@@ -80,29 +62,15 @@ function NewButton() {
 
 function Filters() {
   const { t } = useTranslation("schedules");
-  const { search, state } = useSearch({ from: "/shell/schedules" });
-  const navigate = useNavigate({ from: "/schedules" });
-  const set = (change: Record<string, string | undefined>) =>
-    void navigate({ search: (before) => ({ ...before, ...change }), replace: true });
-  const type = useDebouncedCallback((text: string) => set({ search: text === "" ? undefined : text }), TYPING_MS);
+  const { filters, set } = useUrlFilters();
   return (
     <Group align="flex-end">
-      <TextInput
-        label={t("shell:search")}
-        placeholder={t("name")}
-        leftSection={<Search size={16} aria-hidden />}
-        defaultValue={search ?? ""}
-        onChange={({ currentTarget }) => type(currentTarget.value)}
-        style={{ flex: "1 1 220px" }}
-      />
-      <Select
+      <TypedFilter label={t("shell:search")} placeholder={t("name")} value={filters["search"]} onChange={(search) => set({ search })} />
+      <Choice
         label={t("state")}
-        placeholder={t("all")}
-        clearable
-        clearButtonProps={{ "aria-label": t("all") }}
-        data={STATES.map((value) => ({ value, label: t(value) }))}
-        value={STATES.find((one) => one === state) ?? null}
-        onChange={(value) => set({ state: value ?? undefined })}
+        values={STATES.map((value) => ({ value, label: t(value) }))}
+        value={oneOf(STATES, filters["state"])}
+        onChange={(state) => set({ state })}
       />
     </Group>
   );

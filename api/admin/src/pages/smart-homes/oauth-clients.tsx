@@ -1,6 +1,6 @@
 import { Button, Card, Checkbox, Group, Stack, Table, Text, Textarea, TextInput, Title } from "@mantine/core";
 import { useForm } from "@mantine/form";
-import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
@@ -8,9 +8,9 @@ import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { useConfirm } from "../../parts/confirm.tsx";
 import { Failed } from "../../parts/failed.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 import { Removal } from "../../parts/removal.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
-import { Waiting } from "../../parts/waiting.tsx";
 
 type Client = components["schemas"]["OauthClient"];
 type Wanted = components["schemas"]["OauthClientRequest"];
@@ -21,12 +21,9 @@ const PAGE = 20;
 /** Programs that people link their account with. */
 export function OauthClients() {
   const { t } = useTranslation("smart-homes");
-  const query = useInfiniteQuery({
+  const query = usePages({
     queryKey: KEY,
-    queryFn: ({ pageParam }) =>
-      take(hub.GET("/api/v1/oauth-clients", { params: { query: { limit: PAGE, ...(pageParam === "" ? {} : { cursor: pageParam }) } } })),
-    initialPageParam: "",
-    getNextPageParam: ({ next_cursor: cursor }) => cursor,
+    ask: (cursor) => take(hub.GET("/api/v1/oauth-clients", { params: { query: { limit: PAGE, ...cursor } } })),
   });
   const settled = { onSuccess: () => queries.invalidateQueries({ queryKey: KEY }) };
   const make = useMutation({ mutationFn: (body: Wanted) => take(hub.POST("/api/v1/oauth-clients", { body })), ...settled });
@@ -39,7 +36,6 @@ export function OauthClients() {
     make.reset();
     rotate.reset();
   };
-  const clients = query.data?.pages.flatMap(({ data }) => data);
   return (
     <Card withBorder>
       <Stack gap="sm">
@@ -47,8 +43,6 @@ export function OauthClients() {
           {t("clients.title")}
         </Title>
         <Text size="sm">{t("clients.about")}</Text>
-        {query.isPending && <Waiting />}
-        {query.isError && <Failed error={query.error} onRetry={() => void query.refetch()} />}
         {rotate.isError && <Failed error={rotate.error} />}
         {shown && (
           <SecretOnce
@@ -61,14 +55,10 @@ export function OauthClients() {
             {rotate.data && t("clients.both")}
           </SecretOnce>
         )}
-        {clients?.length === 0 && !shown && <Text size="sm">{t("clients.none")}</Text>}
-        {clients && clients.length > 0 && <ClientTable clients={clients} rotate={rotate.mutate} />}
-        {query.hasNextPage && (
-          <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-            {t("shell:more")}
-          </Button>
-        )}
-        {clients && !shown && <NewClient isPending={make.isPending} error={make.error} onMake={(body) => make.mutate(body)} />}
+        <Paged query={query} empty={!shown && <Text size="sm">{t("clients.none")}</Text>}>
+          {(clients) => <ClientTable clients={clients} rotate={rotate.mutate} />}
+        </Paged>
+        {query.data && !shown && <NewClient isPending={make.isPending} error={make.error} onMake={(body) => make.mutate(body)} />}
       </Stack>
     </Card>
   );

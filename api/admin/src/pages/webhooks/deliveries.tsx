@@ -1,14 +1,15 @@
-import { Badge, Button, Card, Group, Select, Stack, Table, Text, Title } from "@mantine/core";
+import { Badge, Button, Card, Group, Stack, Table, Text, Title } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
-import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
-import { Failed, useErrorWords } from "../../parts/failed.tsx";
-import { Waiting } from "../../parts/waiting.tsx";
+import { Choice } from "../../parts/choice.tsx";
+import { useErrorWords } from "../../parts/failed.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 
 type Webhook = components["schemas"]["Webhook"];
 type Delivery = components["schemas"]["WebhookDelivery"];
@@ -25,22 +26,19 @@ export function Deliveries({ webhook: { id, is_active: isActive } }: { readonly 
   const { status: wanted } = useSearch({ from: "/shell/webhooks/$id" });
   const navigate = useNavigate({ from: "/webhooks/$id" });
   const status = STATUSES.find((one) => one === wanted);
-  const query = useInfiniteQuery({
+  const query = usePages({
     queryKey: ["webhooks", "one", id, "deliveries", status],
-    queryFn: ({ pageParam }) =>
+    ask: (cursor) =>
       take(
         hub.GET("/api/v1/webhooks/{id}/deliveries", {
           params: {
             path: { id },
-            query: { limit: PAGE, ...(status ? { status } : {}), ...(pageParam === "" ? {} : { cursor: pageParam }) },
+            query: { limit: PAGE, ...(status ? { status } : {}), ...cursor },
           },
         }),
       ),
-    initialPageParam: "",
-    getNextPageParam: ({ next_cursor: cursor }) => cursor,
     refetchInterval: EVERY_MS,
   });
-  const deliveries = query.data?.pages.flatMap(({ data }) => data);
   return (
     <Card withBorder>
       <Stack gap="sm">
@@ -48,26 +46,17 @@ export function Deliveries({ webhook: { id, is_active: isActive } }: { readonly 
           {t("deliveries")}
         </Title>
         <Group align="flex-end">
-          <Select
+          <Choice
             label={t("state")}
-            placeholder={t("all")}
-            clearable
-            clearButtonProps={{ "aria-label": t("all") }}
-            data={STATUSES.map((value) => ({ value, label: t(`status.${value}`) }))}
-            value={status ?? null}
-            onChange={(value) => void navigate({ search: (before) => ({ ...before, status: value ?? undefined }), replace: true })}
+            values={STATUSES.map((value) => ({ value, label: t(`status.${value}`) }))}
+            value={status}
+            onChange={(value) => void navigate({ search: (before) => ({ ...before, status: value || undefined }), replace: true })}
           />
           <ReplayAll id={id} isActive={isActive} />
         </Group>
-        {query.isPending && <Waiting />}
-        {query.isError && <Failed error={query.error} onRetry={() => void query.refetch()} />}
-        {deliveries?.length === 0 && <Text size="sm">{t("no_deliveries")}</Text>}
-        {deliveries && deliveries.length > 0 && <DeliveryTable deliveries={deliveries} id={id} isActive={isActive} />}
-        {query.hasNextPage && (
-          <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-            {t("shell:more")}
-          </Button>
-        )}
+        <Paged query={query} empty={<Text size="sm">{t("no_deliveries")}</Text>}>
+          {(deliveries) => <DeliveryTable deliveries={deliveries} id={id} isActive={isActive} />}
+        </Paged>
       </Stack>
     </Card>
   );

@@ -1,6 +1,6 @@
 import { Button, Card, Group, Select, Stack, Switch, Table, TextInput, Title } from "@mantine/core";
 import { useForm } from "@mantine/form";
-import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { hub, take } from "../../hub/client.ts";
 import { queries } from "../../hub/queries.ts";
@@ -8,9 +8,9 @@ import type { components } from "../../hub/schema.d.ts";
 import { useConfirm } from "../../parts/confirm.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 import { Removal } from "../../parts/removal.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
-import { Waiting } from "../../parts/waiting.tsx";
 
 type Hook = components["schemas"]["InboundHook"];
 type WithSecret = components["schemas"]["InboundHookWithSecret"];
@@ -24,26 +24,16 @@ const settled = { onSettled: () => queries.invalidateQueries({ queryKey: KEY }) 
 /** Addresses of the hub that others call. */
 export function InboundHooks() {
   const { t } = useTranslation("webhooks");
-  const query = useInfiniteQuery({
+  const query = usePages({
     queryKey: KEY,
-    queryFn: ({ pageParam }) =>
-      take(hub.GET("/api/v1/inbound-hooks", { params: { query: { limit: PAGE, ...(pageParam === "" ? {} : { cursor: pageParam }) } } })),
-    initialPageParam: "",
-    getNextPageParam: ({ next_cursor: cursor }) => cursor,
+    ask: (cursor) => take(hub.GET("/api/v1/inbound-hooks", { params: { query: { limit: PAGE, ...cursor } } })),
   });
-  const hooks = query.data?.pages.flatMap(({ data }) => data);
   return (
     <Stack>
-      {query.isPending && <Waiting />}
-      {query.isError && <Failed error={query.error} onRetry={() => void query.refetch()} />}
-      {hooks?.length === 0 && <Empty title={t("no_hooks")}>{t("no_hooks_about")}</Empty>}
-      {hooks && hooks.length > 0 && <HookTable hooks={hooks} />}
-      {query.hasNextPage && (
-        <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-          {t("shell:more")}
-        </Button>
-      )}
-      {hooks && <NewHook />}
+      <Paged query={query} empty={<Empty title={t("no_hooks")}>{t("no_hooks_about")}</Empty>}>
+        {(hooks) => <HookTable hooks={hooks} />}
+      </Paged>
+      {query.data && <NewHook />}
     </Stack>
   );
 }

@@ -1,5 +1,5 @@
 import { Anchor, Badge, Button, Card, Stack, Table, Title } from "@mantine/core";
-import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
@@ -8,37 +8,28 @@ import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
+import { Paged, usePages } from "../../parts/paged.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
-import { Waiting } from "../../parts/waiting.tsx";
 import { type NewWebhook as Wanted, useWebhookForm, WebhookFields, writtenOf } from "./webhook-form.tsx";
 
 type Webhook = components["schemas"]["Webhook"];
 const KEY = ["webhooks", "list"];
 const PAGE = 50;
 const BLANK = { name: "", url: "", events: [] };
+
 /** Where events are sent to. */
 export function Outgoing() {
   const { t } = useTranslation("webhooks");
-  const query = useInfiniteQuery({
+  const query = usePages({
     queryKey: KEY,
-    queryFn: ({ pageParam }) =>
-      take(hub.GET("/api/v1/webhooks", { params: { query: { limit: PAGE, ...(pageParam === "" ? {} : { cursor: pageParam }) } } })),
-    initialPageParam: "",
-    getNextPageParam: ({ next_cursor: cursor }) => cursor,
+    ask: (cursor) => take(hub.GET("/api/v1/webhooks", { params: { query: { limit: PAGE, ...cursor } } })),
   });
-  const webhooks = query.data?.pages.flatMap(({ data }) => data);
   return (
     <Stack>
-      {query.isPending && <Waiting />}
-      {query.isError && <Failed error={query.error} onRetry={() => void query.refetch()} />}
-      {webhooks?.length === 0 && <Empty title={t("none")}>{t("none_about")}</Empty>}
-      {webhooks && webhooks.length > 0 && <WebhookTable webhooks={webhooks} />}
-      {query.hasNextPage && (
-        <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-          {t("shell:more")}
-        </Button>
-      )}
-      {webhooks && <NewWebhook />}
+      <Paged query={query} empty={<Empty title={t("none")}>{t("none_about")}</Empty>}>
+        {(webhooks) => <WebhookTable webhooks={webhooks} />}
+      </Paged>
+      {query.data && <NewWebhook />}
     </Stack>
   );
 }
