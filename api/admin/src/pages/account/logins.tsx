@@ -5,6 +5,7 @@ import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { UndoableButton } from "../../parts/undoable.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 export function Logins() {
   const { t } = useTranslation("account");
@@ -13,7 +14,7 @@ export function Logins() {
   return (
     <Asked query={query}>
       {({ data }) => (
-        <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("logins"), tabIndex: 0 }}>
+        <WideTable minWidth={560} label={t("logins")}>
           <Table>
             <Table.Thead>
               <Table.Tr>
@@ -55,7 +56,7 @@ export function Logins() {
               ))}
             </Table.Tbody>
           </Table>
-        </Table.ScrollContainer>
+        </WideTable>
       )}
     </Asked>
   );

@@ -11,6 +11,7 @@ import { Copied } from "../../parts/copied.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
 import { UndoableButton } from "../../parts/undoable.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 type Me = components["schemas"]["Me"];
 type Token = components["schemas"]["AccessToken"];
@@ -42,7 +43,7 @@ function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
   const { t } = useTranslation("account");
   const formats = useFormats();
   return (
-    <Table.ScrollContainer minWidth={620} type="native" scrollAreaProps={{ "aria-label": t("tokens"), tabIndex: 0 }}>
+    <WideTable minWidth={620} label={t("tokens")}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -85,7 +86,7 @@ function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

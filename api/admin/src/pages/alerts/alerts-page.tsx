@@ -12,6 +12,7 @@ import { Page } from "../../parts/page.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { AlertActions } from "./alert-actions.tsx";
 import { SEVERITIES, SeverityBadge } from "./severity.tsx";
 
@@ -87,7 +88,7 @@ function AlertTable({ alerts }: { readonly alerts: readonly Alert[] }) {
   const { t } = useTranslation("alerts");
   const formats = useFormats();
   return (
-    <Table.ScrollContainer minWidth={720} type="native" scrollAreaProps={{ "aria-label": t("title"), tabIndex: 0 }}>
+    <WideTable minWidth={720} label={t("title")}>
       <Table highlightOnHover>
         <Table.Thead>
           <Table.Tr>
@@ -130,7 +131,7 @@ function AlertTable({ alerts }: { readonly alerts: readonly Alert[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

@@ -14,6 +14,7 @@ import { Paged, usePages } from "../../parts/paged.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
 import { TypedFilter } from "../../parts/typed-filter.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { inWords } from "./condition.ts";
 import { SeverityBadge } from "./severity.tsx";
 
@@ -48,7 +49,7 @@ export function AlertRulesPage() {
       </Group>
       <Paged query={query} empty={<Empty title={t("no_rules")}>{t("no_rules_about")}</Empty>}>
         {(rules) => (
-          <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("rules"), tabIndex: 0 }}>
+          <WideTable minWidth={560} label={t("rules")}>
             <Table>
               <Table.Thead>
                 <Table.Tr>
@@ -64,7 +65,7 @@ export function AlertRulesPage() {
                 ))}
               </Table.Tbody>
             </Table>
-          </Table.ScrollContainer>
+          </WideTable>
         )}
       </Paged>
     </Page>

@@ -10,6 +10,7 @@ import { Page } from "../../parts/page.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
 import { TypedFilter } from "../../parts/typed-filter.tsx";
 import { type UrlFilters, useUrlFilters } from "../../parts/url-filters.ts";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { Checkpoints } from "./checkpoints.tsx";
 import { TimeFilter } from "./time-filter.tsx";
 import { Verification } from "./verification.tsx";
@@ -96,7 +97,7 @@ function EntryTable({ entries }: { readonly entries: readonly Entry[] }) {
   const { t } = useTranslation("audit");
   const formats = useFormats();
   return (
-    <Table.ScrollContainer minWidth={800} type="native" scrollAreaProps={{ "aria-label": t("title"), tabIndex: 0 }}>
+    <WideTable minWidth={800} label={t("title")}>
       <Table verticalSpacing="xs">
         <Table.Thead>
           <Table.Tr>
@@ -125,7 +126,7 @@ function EntryTable({ entries }: { readonly entries: readonly Entry[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

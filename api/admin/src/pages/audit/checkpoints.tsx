@@ -7,6 +7,7 @@ import { useRights } from "../../hub/rights.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { useChange } from "../../parts/change.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 type Checkpoint = components["schemas"]["AuditCheckpoint"];
 const PAGE = 10;
@@ -55,7 +56,7 @@ function CheckpointTable({ checkpoints }: { readonly checkpoints: readonly Check
   const { t } = useTranslation("audit");
   const formats = useFormats();
   return (
-    <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("checkpoints"), tabIndex: 0 }}>
+    <WideTable minWidth={560} label={t("checkpoints")}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -82,6 +83,6 @@ function CheckpointTable({ checkpoints }: { readonly checkpoints: readonly Check
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }

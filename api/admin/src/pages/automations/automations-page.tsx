@@ -11,6 +11,7 @@ import { Page } from "../../parts/page.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
 import { TypedFilter } from "../../parts/typed-filter.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
+import { WideTable } from "../../parts/wide-table.tsx";
 import type { Node } from "../definition/nodes.ts";
 import { useNodeWords } from "../definition/words.ts";
 import type { Automation } from "./automation.ts";
@@ -87,7 +88,7 @@ function AutomationTable({ automations }: { readonly automations: readonly Autom
   const formats = useFormats();
   const words = useNodeWords();
   return (
-    <Table.ScrollContainer minWidth={640} type="native" role="region" aria-label={t("title")} tabIndex={0}>
+    <WideTable minWidth={640} label={t("title")}>
       <Table highlightOnHover>
         <Table.Thead>
           <Table.Tr>
@@ -124,6 +125,6 @@ function AutomationTable({ automations }: { readonly automations: readonly Autom
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }

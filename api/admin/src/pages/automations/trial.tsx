@@ -6,6 +6,7 @@ import { useFormats } from "../../formats.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 import type { Node } from "../definition/nodes.ts";
 import { Values } from "../definition/runs.tsx";
 import { useNodeWords } from "../definition/words.ts";
@@ -51,7 +52,7 @@ function Results({ automation, results }: { readonly automation: Automation; rea
   const words = useNodeWords();
   const triggers = automation.triggers as readonly unknown[] as readonly Node[];
   return (
-    <Table.ScrollContainer minWidth={640} type="native" role="region" aria-label={t("test.title")} tabIndex={0}>
+    <WideTable minWidth={640} label={t("test.title")}>
       <Table verticalSpacing="xs">
         <Table.Thead>
           <Table.Tr>
@@ -84,7 +85,7 @@ function Results({ automation, results }: { readonly automation: Automation; rea
           })}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

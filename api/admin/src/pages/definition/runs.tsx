@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { TextLink } from "../../parts/text-link.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { useDeviceName } from "./devices.tsx";
 
 export type Run = components["schemas"]["Run"];
@@ -14,7 +15,7 @@ export function RunTable({ runs }: { readonly runs: readonly Run[] }) {
   const { t } = useTranslation("definition");
   const formats = useFormats();
   return (
-    <Table.ScrollContainer minWidth={640} type="native" role="region" aria-label={t("runs.table")} tabIndex={0}>
+    <WideTable minWidth={640} label={t("runs.table")}>
       <Table verticalSpacing="xs">
         <Table.Thead>
           <Table.Tr>
@@ -45,7 +46,7 @@ export function RunTable({ runs }: { readonly runs: readonly Run[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

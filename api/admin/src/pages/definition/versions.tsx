@@ -11,6 +11,7 @@ import { useConfirm } from "../../parts/confirm.tsx";
 import { useErrorWords } from "../../parts/failed.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
 import { useUrlFilters } from "../../parts/url-filters.ts";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 interface Version {
   readonly version: number;
@@ -91,7 +92,7 @@ function VersionTable({ versions, present, children }: TableProps) {
   const { t } = useTranslation("definition");
   const formats = useFormats();
   return (
-    <Table.ScrollContainer minWidth={560} type="native" role="region" aria-label={t("versions.title")} tabIndex={0}>
+    <WideTable minWidth={560} label={t("versions.title")}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -120,7 +121,7 @@ function VersionTable({ versions, present, children }: TableProps) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 
@@ -179,7 +180,7 @@ function Difference({ name, from, to, compare }: DifferenceProps) {
 function Changes({ changes }: { readonly changes: readonly Change[] }) {
   const { t } = useTranslation("definition");
   return (
-    <Table.ScrollContainer minWidth={480} type="native" role="region" aria-label={t("versions.changes")} tabIndex={0}>
+    <WideTable minWidth={480} label={t("versions.changes")}>
       <Table layout="fixed">
         <Table.Thead>
           <Table.Tr>
@@ -198,7 +199,7 @@ function Changes({ changes }: { readonly changes: readonly Change[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

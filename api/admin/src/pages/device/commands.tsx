@@ -4,6 +4,7 @@ import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { hub, take } from "../../hub/client.ts";
 import { Asked } from "../../parts/asked.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 const SHOWN = 10;
 
@@ -26,7 +27,7 @@ export function Commands({ uid }: { readonly uid: string }) {
               {t("no_commands")}
             </Text>
           ) : (
-            <Table.ScrollContainer minWidth={420} type="native" tabIndex={0} role="region" aria-label={t("commands")}>
+            <WideTable minWidth={420} label={t("commands")}>
               <Table>
                 <Table.Tbody>
                   {data.map((one) => (
@@ -44,7 +45,7 @@ export function Commands({ uid }: { readonly uid: string }) {
                   ))}
                 </Table.Tbody>
               </Table>
-            </Table.ScrollContainer>
+            </WideTable>
           )
         }
       </Asked>

@@ -12,6 +12,7 @@ import { useConfirm } from "../../parts/confirm.tsx";
 import { Copied } from "../../parts/copied.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { UndoableButton } from "../../parts/undoable.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 type Device = components["schemas"]["Device"];
 type Credential = components["schemas"]["Credential"];
@@ -64,7 +65,7 @@ function CredentialTable({ uid, credentials, mayRevoke }: CredentialTableProps) 
   const stateOf = ({ revoked_at: revoked, expires_at: expires }: Credential) =>
     revoked !== null ? "revoked" : expires !== null && Date.parse(expires) < Date.now() ? "expired" : "valid";
   return (
-    <Table.ScrollContainer minWidth={480} type="native" tabIndex={0} role="region" aria-label={t("credentials")}>
+    <WideTable minWidth={480} label={t("credentials")}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -105,7 +106,7 @@ function CredentialTable({ uid, credentials, mayRevoke }: CredentialTableProps) 
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

@@ -7,6 +7,7 @@ import { hub, take } from "../../hub/client.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Allowed } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 type Device = components["schemas"]["Device"];
 const SHOWN = 25;
@@ -109,7 +110,7 @@ function Rows({ label, empty, heads, rows }: RowsProps) {
       </Text>
     );
   return (
-    <Table.ScrollContainer minWidth={420} type="native" tabIndex={0} role="region" aria-label={label}>
+    <WideTable minWidth={420} label={label}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -130,6 +131,6 @@ function Rows({ label, empty, heads, rows }: RowsProps) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }

@@ -10,6 +10,7 @@ import { Failed } from "../../parts/failed.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
 import { UndoableButton } from "../../parts/undoable.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 type Device = components["schemas"]["Device"];
 type Code = components["schemas"]["IrCodeSummary"];
@@ -103,7 +104,7 @@ function Sources({ uid, isEmpty }: { readonly uid: string; readonly isEmpty: boo
 function CodeTable({ id, uid, codes }: { readonly id: string; readonly uid: string; readonly codes: readonly Code[] }) {
   const { t } = useTranslation("device");
   return (
-    <Table.ScrollContainer minWidth={460} type="native" tabIndex={0} role="region" aria-label={t("infrared")}>
+    <WideTable minWidth={460} label={t("infrared")}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -119,7 +120,7 @@ function CodeTable({ id, uid, codes }: { readonly id: string; readonly uid: stri
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

@@ -7,6 +7,7 @@ import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { UndoableButton } from "../../parts/undoable.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { RoleField } from "../people/roles.tsx";
 
 type Device = components["schemas"]["Device"];
@@ -53,7 +54,7 @@ export function Rights({ device }: { readonly device: Device }) {
       ) : (
         <Asked query={query}>
           {(people) => (
-            <Table.ScrollContainer minWidth={380} type="native" tabIndex={0} role="region" aria-label={t("rights")}>
+            <WideTable minWidth={380} label={t("rights")}>
               <Table>
                 <Table.Thead>
                   <Table.Tr>
@@ -78,7 +79,7 @@ export function Rights({ device }: { readonly device: Device }) {
                   )}
                 </Table.Tbody>
               </Table>
-            </Table.ScrollContainer>
+            </WideTable>
           )}
         </Asked>
       )}

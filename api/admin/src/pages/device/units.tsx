@@ -10,6 +10,7 @@ import type { components } from "../../hub/schema.d.ts";
 import { sensorsOf } from "../../hub/sensors.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { Failed } from "../../parts/failed.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 type Device = components["schemas"]["Device"];
 type Sensor = components["schemas"]["Sensor"];
@@ -51,7 +52,7 @@ function SensorTable({ sensors, onEdit }: SensorTableProps) {
   const { t } = useTranslation("device");
   const formats = useFormats();
   return (
-    <Table.ScrollContainer minWidth={480} type="native" tabIndex={0} role="region" aria-label={t("units")}>
+    <WideTable minWidth={480} label={t("units")}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -89,7 +90,7 @@ function SensorTable({ sensors, onEdit }: SensorTableProps) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
 import { PresenceBadge } from "../../parts/presence.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 import type { Chosen, Device } from "./chosen.ts";
 import { rooms } from "../../hub/rooms.ts";
 
@@ -43,7 +44,7 @@ export function DeviceTable({ devices, chosen, isAll, onNearEnd }: DeviceTablePr
   });
   const places = useQuery(rooms).data?.data;
   return (
-    <Table.ScrollContainer minWidth={720} type="native" role="region" aria-label={t("table")} tabIndex={0}>
+    <WideTable minWidth={720} label={t("table")}>
       <Table highlightOnHover aria-rowcount={isAll ? devices.length + 1 : -1}>
         <Head chosen={chosen} />
         <Table.Tbody ref={body}>
@@ -68,7 +69,7 @@ export function DeviceTable({ devices, chosen, isAll, onNearEnd }: DeviceTablePr
           <Gap px={virtual.getTotalSize() + offset - endOf(items, offset)} />
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

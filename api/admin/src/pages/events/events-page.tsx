@@ -12,6 +12,7 @@ import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { Page } from "../../parts/page.tsx";
 import { Waiting } from "../../parts/waiting.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { Filters, useFilters } from "./filters.tsx";
 import { subjectOf } from "./subject.ts";
 
@@ -81,7 +82,7 @@ function EventTable({ events }: { readonly events: readonly Event[] }) {
   const { t } = useTranslation("events");
   const formats = useFormats();
   return (
-    <Table.ScrollContainer minWidth={560} type="native" tabIndex={0} role="region" aria-label={t("title")}>
+    <WideTable minWidth={560} label={t("title")}>
       <Table highlightOnHover>
         <Table.Thead>
           <Table.Tr>
@@ -108,6 +109,6 @@ function EventTable({ events }: { readonly events: readonly Event[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }

@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import { ApiError, hub, take } from "../../hub/client.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { readersOf } from "./tree.ts";
 
 type Rights = components["schemas"]["TopicRights"];
@@ -46,7 +47,7 @@ function HolderTable({ rights: { data, is_whole: isWhole } }: { readonly rights:
   if (data.length === 0) return <Text size="sm">{t("who_nobody")}</Text>;
   return (
     <>
-      <Table.ScrollContainer minWidth={260} maxHeight={320} type="native" tabIndex={0} role="region" aria-label={t("who")}>
+      <WideTable minWidth={260} maxHeight={320} label={t("who")}>
         <Table>
           <Table.Thead>
             <Table.Tr>
@@ -66,7 +67,7 @@ function HolderTable({ rights: { data, is_whole: isWhole } }: { readonly rights:
             ))}
           </Table.Tbody>
         </Table>
-      </Table.ScrollContainer>
+      </WideTable>
       {!isWhole && <Text size="sm">{t("who_more")}</Text>}
     </>
   );

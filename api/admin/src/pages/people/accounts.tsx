@@ -5,6 +5,7 @@ import { queries } from "../../hub/queries.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 type User = components["schemas"]["User"];
 
@@ -18,7 +19,7 @@ export function Accounts() {
   return (
     <Paged query={query} empty={null}>
       {(users) => (
-        <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("accounts"), tabIndex: 0 }}>
+        <WideTable minWidth={560} label={t("accounts")}>
           <Table>
             <Table.Thead>
               <Table.Tr>
@@ -50,7 +51,7 @@ export function Accounts() {
               ))}
             </Table.Tbody>
           </Table>
-        </Table.ScrollContainer>
+        </WideTable>
       )}
     </Paged>
   );

@@ -12,6 +12,7 @@ import { DeviceSelect } from "../../parts/device-select.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { UndoableButton } from "../../parts/undoable.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { RoleField } from "./roles.tsx";
 
 type Grant = components["schemas"]["Grant"];
@@ -35,7 +36,7 @@ export function Grants({ organization: id }: { readonly organization: string }) 
           data.length === 0 ? (
             <Empty title={t("no_grants")}>{t("no_grants_about")}</Empty>
           ) : (
-            <Table.ScrollContainer minWidth={480} type="native" scrollAreaProps={{ "aria-label": t("grants"), tabIndex: 0 }}>
+            <WideTable minWidth={480} label={t("grants")}>
               <Table>
                 <Table.Thead>
                   <Table.Tr>
@@ -51,7 +52,7 @@ export function Grants({ organization: id }: { readonly organization: string }) 
                   ))}
                 </Table.Tbody>
               </Table>
-            </Table.ScrollContainer>
+            </WideTable>
           )
         }
       </Asked>

@@ -9,6 +9,7 @@ import { Copied } from "../../parts/copied.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { UndoableButton } from "../../parts/undoable.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { GUEST, RoleField, roleOf } from "./roles.tsx";
 
 const changed = () => queries.invalidateQueries({ queryKey: ["people", "invitations"] });
@@ -32,7 +33,7 @@ export function Invitations({ organization: id }: { readonly organization: strin
           data.length === 0 ? (
             <Empty title={t("no_invitations")}>{t("no_invitations_about")}</Empty>
           ) : (
-            <Table.ScrollContainer minWidth={480} type="native" scrollAreaProps={{ "aria-label": t("invitations"), tabIndex: 0 }}>
+            <WideTable minWidth={480} label={t("invitations")}>
               <Table>
                 <Table.Thead>
                   <Table.Tr>
@@ -62,7 +63,7 @@ export function Invitations({ organization: id }: { readonly organization: strin
                   ))}
                 </Table.Tbody>
               </Table>
-            </Table.ScrollContainer>
+            </WideTable>
           )
         }
       </Asked>

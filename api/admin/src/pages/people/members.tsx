@@ -11,6 +11,7 @@ import { Allowed } from "../../parts/allowed.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
 import { Removal } from "../../parts/removal.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { GUEST, RoleField, roleOf } from "./roles.tsx";
 
 type Member = components["schemas"]["Member"];
@@ -24,7 +25,7 @@ export function Members({ organization: id }: { readonly organization: string })
   return (
     <Paged query={query} empty={null}>
       {(members) => (
-        <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("members"), tabIndex: 0 }}>
+        <WideTable minWidth={560} label={t("members")}>
           <Table>
             <Table.Thead>
               <Table.Tr>
@@ -40,7 +41,7 @@ export function Members({ organization: id }: { readonly organization: string })
               ))}
             </Table.Tbody>
           </Table>
-        </Table.ScrollContainer>
+        </WideTable>
       )}
     </Paged>
   );

@@ -10,6 +10,7 @@ import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { FoldingCard } from "../../parts/folding-card.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { sendFile } from "./send-file.ts";
 
 type Summary = components["schemas"]["ReadingImportSummary"];
@@ -70,7 +71,7 @@ function ImportTable({ imports, openId, onOpen }: ImportTableProps) {
       </Text>
     );
   return (
-    <Table.ScrollContainer minWidth={520} type="native" tabIndex={0} role="region" aria-label={t("imports")}>
+    <WideTable minWidth={520} label={t("imports")}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -109,7 +110,7 @@ function ImportTable({ imports, openId, onOpen }: ImportTableProps) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 
@@ -122,7 +123,7 @@ function Refusals({ id }: { readonly id: string }) {
   return (
     <Asked query={query}>
       {({ import: { refusals } }) => (
-        <Table.ScrollContainer minWidth={400} mah={320} type="native" tabIndex={0} role="region" aria-label={t("refusals")}>
+        <WideTable minWidth={400} maxHeight={320} label={t("refusals")}>
           <Table captionSide="top">
             <Table.Caption>{t("refusals")}</Table.Caption>
             <Table.Thead>
@@ -142,7 +143,7 @@ function Refusals({ id }: { readonly id: string }) {
               ))}
             </Table.Tbody>
           </Table>
-        </Table.ScrollContainer>
+        </WideTable>
       )}
     </Asked>
   );

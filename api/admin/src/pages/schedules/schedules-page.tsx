@@ -11,6 +11,7 @@ import { Page } from "../../parts/page.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
 import { TypedFilter } from "../../parts/typed-filter.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { useRecurrenceWords } from "../definition/words.ts";
 import { ActiveSwitch } from "./active-switch.tsx";
 import type { Schedule } from "./schedule.ts";
@@ -81,7 +82,7 @@ function ScheduleTable({ schedules }: { readonly schedules: readonly Schedule[] 
   const formats = useFormats();
   const words = useRecurrenceWords();
   return (
-    <Table.ScrollContainer minWidth={640} type="native" role="region" aria-label={t("title")} tabIndex={0}>
+    <WideTable minWidth={640} label={t("title")}>
       <Table highlightOnHover>
         <Table.Thead>
           <Table.Tr>
@@ -116,6 +117,6 @@ function ScheduleTable({ schedules }: { readonly schedules: readonly Schedule[] 
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }

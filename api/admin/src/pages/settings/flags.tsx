@@ -12,6 +12,7 @@ import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { Removal } from "../../parts/removal.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { JsonField, jsonText, parseJson } from "./json-field.tsx";
 
 type Flag = components["schemas"]["FeatureFlag"];
@@ -40,7 +41,7 @@ export function Flags() {
 function FlagTable({ flags }: { readonly flags: readonly Flag[] }) {
   const { t } = useTranslation("settings");
   return (
-    <Table.ScrollContainer minWidth={600} type="native" scrollAreaProps={{ "aria-label": t("flags"), tabIndex: 0 }}>
+    <WideTable minWidth={600} label={t("flags")}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -57,7 +58,7 @@ function FlagTable({ flags }: { readonly flags: readonly Flag[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

@@ -11,6 +11,7 @@ import { Asked } from "../../parts/asked.tsx";
 import { Empty } from "../../parts/empty.tsx";
 import { FormDialog } from "../../parts/form-dialog.tsx";
 import { Removal } from "../../parts/removal.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { JsonField, jsonText, parseJson } from "./json-field.tsx";
 
 type Setting = components["schemas"]["EffectiveSetting"];
@@ -63,7 +64,7 @@ function Values({ owner }: { readonly owner: Owner }) {
           data.length === 0 ? (
             <Empty title={t("no_values")}>{t("no_values_about")}</Empty>
           ) : (
-            <Table.ScrollContainer minWidth={640} type="native" scrollAreaProps={{ "aria-label": t("values"), tabIndex: 0 }}>
+            <WideTable minWidth={640} label={t("values")}>
               <Table>
                 <Table.Thead>
                   <Table.Tr>
@@ -80,7 +81,7 @@ function Values({ owner }: { readonly owner: Owner }) {
                   ))}
                 </Table.Tbody>
               </Table>
-            </Table.ScrollContainer>
+            </WideTable>
           )
         }
       </Asked>

@@ -11,6 +11,7 @@ import { Failed } from "../../parts/failed.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
 import { Removal } from "../../parts/removal.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 type Client = components["schemas"]["OauthClient"];
 type Wanted = components["schemas"]["OauthClientRequest"];
@@ -81,7 +82,7 @@ function ClientTable({ clients, rotate }: TableProps) {
       onYes: () => rotate(id),
     });
   return (
-    <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("clients.title"), tabIndex: 0 }}>
+    <WideTable minWidth={560} label={t("clients.title")}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -121,7 +122,7 @@ function ClientTable({ clients, rotate }: TableProps) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

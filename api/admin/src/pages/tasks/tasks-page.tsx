@@ -14,6 +14,7 @@ import { Paged, usePages } from "../../parts/paged.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
 import { TypedFilter } from "../../parts/typed-filter.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { EVERY_MS, FILTERS, TaskStatus } from "./task-status.tsx";
 
 type Task = components["schemas"]["Task"];
@@ -106,7 +107,7 @@ function TaskTable({ tasks }: { readonly tasks: readonly Task[] }) {
   const { t } = useTranslation("tasks");
   const formats = useFormats();
   return (
-    <Table.ScrollContainer minWidth={640} type="native" scrollAreaProps={{ "aria-label": t("title"), tabIndex: 0 }}>
+    <WideTable minWidth={640} label={t("title")}>
       <Table highlightOnHover>
         <Table.Thead>
           <Table.Tr>
@@ -142,6 +143,6 @@ function TaskTable({ tasks }: { readonly tasks: readonly Task[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }

@@ -17,6 +17,7 @@ import { Paged, usePages } from "../../parts/paged.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
 import { TypedFilter } from "../../parts/typed-filter.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 type Summary = components["schemas"]["TemplateSummary"];
 type TemplateFile = components["schemas"]["TemplateImport"];
@@ -113,7 +114,7 @@ function TemplateTable({ templates }: { readonly templates: readonly Summary[] }
   const { t } = useTranslation("templates");
   const formats = useFormats();
   return (
-    <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("title"), tabIndex: 0 }}>
+    <WideTable minWidth={560} label={t("title")}>
       <Table highlightOnHover>
         <Table.Thead>
           <Table.Tr>
@@ -143,6 +144,6 @@ function TemplateTable({ templates }: { readonly templates: readonly Summary[] }
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }

@@ -10,6 +10,7 @@ import type { components } from "../../hub/schema.d.ts";
 import { Choice } from "../../parts/choice.tsx";
 import { useErrorWords } from "../../parts/failed.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 type Webhook = components["schemas"]["Webhook"];
 type Delivery = components["schemas"]["WebhookDelivery"];
@@ -103,7 +104,7 @@ function DeliveryTable({ id, isActive, deliveries }: TableProps) {
     take(hub.POST("/api/v1/webhooks/{id}/deliveries/{delivery_id}/replay", { params: { path: { id, delivery_id: deliveryId } } })),
   );
   return (
-    <Table.ScrollContainer minWidth={720} type="native" scrollAreaProps={{ "aria-label": t("deliveries"), tabIndex: 0 }}>
+    <WideTable minWidth={720} label={t("deliveries")}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -141,7 +142,7 @@ function DeliveryTable({ id, isActive, deliveries }: TableProps) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

@@ -11,6 +11,7 @@ import { Failed } from "../../parts/failed.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
 import { Removal } from "../../parts/removal.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 
 type Hook = components["schemas"]["InboundHook"];
 type WithSecret = components["schemas"]["InboundHookWithSecret"];
@@ -72,7 +73,7 @@ function HookTable({ hooks }: { readonly hooks: readonly Hook[] }) {
     <>
       {failed && <Failed error={failed.error} />}
       {rotate.data && <HookSecret made={rotate.data} onDone={rotate.reset} />}
-      <Table.ScrollContainer minWidth={640} type="native" scrollAreaProps={{ "aria-label": t("tab.in"), tabIndex: 0 }}>
+      <WideTable minWidth={640} label={t("tab.in")}>
         <Table>
           <Table.Thead>
             <Table.Tr>
@@ -93,7 +94,7 @@ function HookTable({ hooks }: { readonly hooks: readonly Hook[] }) {
             ))}
           </Table.Tbody>
         </Table>
-      </Table.ScrollContainer>
+      </WideTable>
     </>
   );
 }

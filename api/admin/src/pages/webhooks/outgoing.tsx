@@ -10,6 +10,7 @@ import { Empty } from "../../parts/empty.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { Paged, usePages } from "../../parts/paged.tsx";
 import { SecretOnce } from "../../parts/secret-once.tsx";
+import { WideTable } from "../../parts/wide-table.tsx";
 import { type NewWebhook as Wanted, useWebhookForm, WebhookFields, writtenOf } from "./webhook-form.tsx";
 
 type Webhook = components["schemas"]["Webhook"];
@@ -38,7 +39,7 @@ function WebhookTable({ webhooks }: { readonly webhooks: readonly Webhook[] }) {
   const { t } = useTranslation("webhooks");
   const formats = useFormats();
   return (
-    <Table.ScrollContainer minWidth={560} type="native" scrollAreaProps={{ "aria-label": t("tab.out"), tabIndex: 0 }}>
+    <WideTable minWidth={560} label={t("tab.out")}>
       <Table highlightOnHover>
         <Table.Thead>
           <Table.Tr>
@@ -65,7 +66,7 @@ function WebhookTable({ webhooks }: { readonly webhooks: readonly Webhook[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 
