@@ -45,7 +45,8 @@ function toReport(event: TestEvent, names: readonly string[]): Report | undefine
       if ("failureType" in error && error.failureType === "subtestsFailed") return undefined;
       const path = [...names.slice(0, event.data.nesting), event.data.name];
       const where = `${event.data.file ?? ""}:${event.data.line ?? ""}`;
-      return { kind: "failed", path, where, error: inspect(error.cause ?? error, { depth: 6, breakLength: 120 }) };
+      const failures = failuresOf(error.cause ?? error).map((one) => inspect(one, { depth: 6, breakLength: 120 }));
+      return { kind: "failed", path, where, error: failures.join("\n") };
     }
     case "test:diagnostic":
       if (event.data.message.includes("asynchronous activity after the test ended")) return { kind: "stray", message: event.data.message };
@@ -53,6 +54,12 @@ function toReport(event: TestEvent, names: readonly string[]): Report | undefine
     default:
       return undefined;
   }
+}
+
+/** What went wrong first, and then what did while things were put away. */
+function failuresOf(thrown: unknown): unknown[] {
+  if (!(thrown instanceof SuppressedError)) return [thrown];
+  return [...failuresOf(thrown.suppressed), ...failuresOf(thrown.error)];
 }
 
 const placeOf = ({ nesting, line, column, name }: { nesting: number; line?: number; column?: number; name: string }): string =>

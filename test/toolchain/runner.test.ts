@@ -20,14 +20,15 @@ test("passing tests pass, are counted by their leaves, and leave nothing in the 
 
 test("a failing test fails the run and is shown with its path, its difference and its cause", async () => {
   const run = await runOn(
-    'describe("relay", () => {\n  it("switches", () => {\n    assert.equal("OFF", "ON");\n  });\n});\ntest("late", () => {\n  throw new Error("outer", { cause: new Error("inner") });\n});\n',
+    'describe("relay", () => {\n  it("switches", () => {\n    assert.equal("OFF", "ON");\n  });\n});\ntest("late", () => {\n  throw new Error("outer", { cause: new Error("inner") });\n});\ntest("both", () => {\n  using _ = {\n    [Symbol.dispose]() {\n      throw new Error("put away");\n    },\n  };\n  throw new Error("done");\n});\n',
   );
   assert.equal(run.code, 1);
   assert.match(run.output, /✗ relay › switches\n/);
   assert.match(run.output, /'OFF' !== 'ON'/);
   assert.match(run.output, /\[cause\]: Error: inner/);
   assert.match(run.output, /\nfailed:\n {2}.*planted\.test\.ts: relay › switches \(.+\)\n/);
-  assert.match(run.output, /0 passed, 2 failed/);
+  assert.match(run.output, /Error: done\n[\s\S]*Error: put away\n/);
+  assert.match(run.output, /0 passed, 3 failed/);
 });
 
 test("a skipped suite is named with its reason, and is a failure in CI", async () => {

@@ -35,7 +35,11 @@ describe("many devices in the console", { skip: chromiumMissing() }, () => {
     await assertAccessible(page);
     await page.evaluate("scrollTo(0, 0)");
     await page.locator('tr[aria-rowindex="2"]').getByRole("link").focus();
-    for (let presses = 0; presses < 150; presses++) await page.keyboard.press("Tab");
+    for (let presses = 0; presses < 150; presses++) {
+      await page.keyboard.press("Tab");
+      // No person is quicker than what is drawn.
+      await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))");
+    }
     const row = await page.evaluate<string>('document.activeElement.closest("tr").getAttribute("aria-rowindex")');
     assert.equal(row, "77");
   });
