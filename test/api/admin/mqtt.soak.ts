@@ -65,11 +65,8 @@ describe("the MQTT explorer in the console", { skip: chromiumMissing() }, () => 
     await guest.page.goto(`${console.hub.http}/mqtt?topic=${bus}/hall`);
     await guest.page.getByText("takes the right to manage members").waitFor();
     await guest.page.getByText("Connected", { exact: true }).waitFor();
-    await guest.page.getByLabel("Payload").fill("on");
-    await guest.page.getByRole("button", { name: "Publish now" }).click();
-    await guest.page.getByRole("alert").getByText("(0x87)").waitFor();
-    while (guest.faults.length > 0) guest.takeFault(/403|ERR_ABORTED/);
-    while (visit.faults.length > 0) visit.takeFault(/404|ERR_ABORTED/);
+    assert.equal(await guest.page.getByRole("button", { name: "Publish now" }).count(), 0);
+    while (visit.faults.length > 0) visit.takeFault(/404/);
   });
 
   test("what came is searched, and what is retained stands alone", async () => {

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { ApiError, hub, take } from "../../hub/client.ts";
+import { useRights } from "../../hub/rights.ts";
 import type { components } from "../../hub/schema.d.ts";
 import { Asked } from "../../parts/asked.tsx";
 import { WideTable } from "../../parts/wide-table.tsx";
@@ -32,12 +33,14 @@ export function Who({ topic }: { readonly topic: string }) {
 
 function Holders({ topic }: { readonly topic: string }) {
   const { t } = useTranslation("mqtt");
+  const maySee = useRights().may("member.manage");
   const query = useQuery({
     queryKey: ["mqtt", "rights", topic],
     queryFn: () => take(hub.GET("/api/v1/mqtt/topic-rights", { params: { query: { topic } } })),
+    enabled: maySee,
   });
   const status = query.error instanceof ApiError ? query.error.status : undefined;
-  if (status === 403) return <Text size="sm">{t("who_forbidden")}</Text>;
+  if (!maySee || status === 403) return <Text size="sm">{t("who_forbidden")}</Text>;
   if (status === 404) return <Text size="sm">{t("who_missing")}</Text>;
   return <Asked query={query}>{(rights) => <HolderTable rights={rights} />}</Asked>;
 }
