@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request as send, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
+import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 
 /** What a request gets instead of the hub's answer; undefined leaves it to the hub. */
@@ -20,6 +21,7 @@ export async function startAnsweringProxy(target: string): Promise<AnsweringProx
     if (proxy.answer?.(request, response)) return;
     pass(target, { request, response, rewrite: proxy.rewrite });
   });
+  server.on("upgrade", (request, socket, head) => passUpgrade(target, { request, socket, head }));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const proxy: AnsweringProxy = {
@@ -62,4 +64,25 @@ function pass(target: string, { request, response, rewrite }: Exchange): void {
   );
   response.on("close", () => upstream.destroy());
   request.pipe(upstream);
+}
+
+interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+}
+
+/** WebSockets go through as they are. */
+function passUpgrade(target: string, { request, socket, head }: Upgrade): void {
+  const { hostname, port } = new URL(target);
+  const upstream = connect({ host: hostname, port: Number(port) });
+  const lines = Array.from({ length: request.rawHeaders.length / 2 }, (_, at) => request.rawHeaders.slice(2 * at, 2 * at + 2).join(": "));
+  upstream.write(`${[`${request.method} ${request.url} HTTP/1.1`, ...lines].join("\r\n")}\r\n\r\n`);
+  upstream.write(head);
+  socket.pipe(upstream).pipe(socket);
+  for (const [one, other] of [
+    [socket, upstream],
+    [upstream, socket],
+  ] as const)
+    one.on("error", () => other.destroy()).on("close", () => other.destroy());
 }

@@ -17,11 +17,15 @@ export interface Rights {
   readonly maySomewhere: (permission: Permission) => boolean;
 }
 
+/** Of a hub that is away since before it said so: whoever looks around is not told that they may not. */
+const UNKNOWN: Rights = { isHubAdministrator: false, may: () => true, maySomewhere: () => true };
+
 export function rightsOf(told: Me | undefined): Rights {
-  const everywhere = new Set(told?.permissions);
-  const onDevices = new Map(told?.device_permissions.map((one) => [one.device_id, one.permissions]));
+  if (!told) return UNKNOWN;
+  const everywhere = new Set(told.permissions);
+  const onDevices = new Map(told.device_permissions.map((one) => [one.device_id, one.permissions]));
   return {
-    isHubAdministrator: told?.is_hub_administrator ?? false,
+    isHubAdministrator: told.is_hub_administrator,
     may: (permission, deviceId) =>
       everywhere.has(permission) || (deviceId !== undefined && onDevices.get(deviceId)?.includes(permission) === true),
     maySomewhere: (permission) => everywhere.has(permission) || [...onDevices.values()].some((some) => some.includes(permission)),

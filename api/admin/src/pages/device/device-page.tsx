@@ -1,9 +1,10 @@
 import { Card, Grid, Group, SimpleGrid, Stack, Table, Tabs, Text, Title, UnstyledButton } from "@mantine/core";
 import { useIsMutating, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useEffect } from "react";
+import { Suspense, useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { useFormats } from "../../formats.ts";
+import { lazyPage } from "../../hub/build.ts";
 import { hub, take } from "../../hub/client.ts";
 import { useDeviceStates } from "../../hub/device-states.ts";
 import { onLiveValue } from "../../hub/live.ts";
@@ -11,27 +12,27 @@ import { queries } from "../../hub/queries.ts";
 import { rooms } from "../../hub/rooms.ts";
 import { sensorsOf } from "../../hub/sensors.ts";
 import type { components } from "../../hub/schema.d.ts";
-import { Allowed, Editable } from "../../parts/allowed.tsx";
+import { Editable } from "../../parts/allowed.tsx";
 import { Asked } from "../../parts/asked.tsx";
 import { LineChart } from "../../parts/line-chart.tsx";
 import { useLiveLine } from "../../parts/live-line.ts";
 import { Page } from "../../parts/page.tsx";
-import { Refusals } from "../add-device/refusals.tsx";
+import { Waiting } from "../../parts/waiting.tsx";
 import { Capabilities } from "./capabilities.tsx";
-import { Certificate } from "./certificate.tsx";
 import { Commands } from "./commands.tsx";
-import { Credentials } from "./credentials.tsx";
 import { DeviceActions } from "./device-actions.tsx";
-import { History } from "./history.tsx";
-import { Infrared } from "./infrared.tsx";
 import { Outputs } from "./outputs.tsx";
-import { Rights } from "./rights.tsx";
 import { LEAVING } from "./leaving.ts";
-import { Settings } from "./settings.tsx";
-import { Units } from "./units.tsx";
 
 type Detail = components["schemas"]["DeviceDetail"];
 type Device = components["schemas"]["Device"];
+
+// Most come for what it shows and does now.
+const Access = lazyPage(() => import("./access.tsx"), "Access");
+const History = lazyPage(() => import("./history.tsx"), "History");
+const Infrared = lazyPage(() => import("./infrared.tsx"), "Infrared");
+const Settings = lazyPage(() => import("./settings.tsx"), "Settings");
+const Units = lazyPage(() => import("./units.tsx"), "Units");
 
 export function DevicePage() {
   const { id } = useParams({ from: "/shell/devices/$id" });
@@ -100,7 +101,7 @@ function Shown({ detail }: { readonly detail: Detail }) {
         </Tabs.List>
         {tabs.map((one) => (
           <Tabs.Panel key={one} value={one}>
-            {parts[one]}
+            <Suspense fallback={<Waiting />}>{parts[one]}</Suspense>
           </Tabs.Panel>
         ))}
       </Tabs>
@@ -134,29 +135,6 @@ function Overview({ detail }: { readonly detail: Detail }) {
         </Stack>
       </Grid.Col>
     </Grid>
-  );
-}
-
-function Access({ device }: { readonly device: Device }) {
-  const { t } = useTranslation("device");
-  return (
-    <Stack>
-      <Credentials device={device} />
-      <Allowed need="member.manage">
-        <Rights device={device} />
-      </Allowed>
-      <Allowed need="audit.read">
-        <Card withBorder>
-          <Title order={2} size="h4" mb="sm">
-            {t("refusals")}
-          </Title>
-          <Refusals deviceId={device.id} none={t("no_refusals")} />
-        </Card>
-      </Allowed>
-      <Allowed need="device.manage" on={device.id}>
-        <Certificate uid={device.uid} />
-      </Allowed>
-    </Stack>
   );
 }
 
