@@ -11,6 +11,7 @@ import { Asked } from "../../parts/asked.tsx";
 import { JsonBlock } from "../../parts/json-block.tsx";
 import { Page } from "../../parts/page.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
+import { useDeviceName } from "../definition/devices.tsx";
 import { AlertActions } from "./alert-actions.tsx";
 import { SeverityBadge } from "./severity.tsx";
 
@@ -66,12 +67,13 @@ function Shown({ alert, history }: { readonly alert: Alert; readonly history: re
 
 function Facts({ alert }: { readonly alert: Alert }) {
   const { t } = useTranslation("alerts");
+  const nameOf = useDeviceName();
   const formats = useFormats();
   const when = (iso: string | null): string | null => iso && formats.dateTime(iso);
   const facts: readonly (readonly [string, ReactNode])[] = [
     ["severity", <SeverityBadge key="severity" severity={alert.severity} />],
     ["status", t(`statuses.${alert.status}`)],
-    ["device", alert.uid && <TextLink to="/devices/$id" params={{ id: alert.uid }} children={alert.uid} />],
+    ["device", alert.uid && <TextLink to="/devices/$id" params={{ id: alert.uid }} children={nameOf(alert.uid)} />],
     ["rule", alert.rule_id && <TextLink to="/alerts/rules/$id" params={{ id: alert.rule_id }} children={t("open_rule")} />],
     ["part_of", alert.parent_id && <TextLink to="/alerts/$id" params={{ id: alert.parent_id }} children={t("open_alert")} />],
     ["values", Object.keys(alert.values).length > 0 && <JsonBlock value={alert.values} />],

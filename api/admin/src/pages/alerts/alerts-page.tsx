@@ -13,6 +13,7 @@ import { Paged, usePages } from "../../parts/paged.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
 import { WideTable } from "../../parts/wide-table.tsx";
+import { useDeviceName } from "../definition/devices.tsx";
 import { AlertActions } from "./alert-actions.tsx";
 import { SEVERITIES, SeverityBadge } from "./severity.tsx";
 
@@ -86,6 +87,7 @@ function Filters({ status }: { readonly status: string }) {
 
 function AlertTable({ alerts }: { readonly alerts: readonly Alert[] }) {
   const { t } = useTranslation("alerts");
+  const nameOf = useDeviceName();
   const formats = useFormats();
   return (
     <WideTable minWidth={720} label={t("title")}>
@@ -109,7 +111,7 @@ function AlertTable({ alerts }: { readonly alerts: readonly Alert[] }) {
                   </TextLink>
                   {alert.uid !== null && (
                     <TextLink to="/devices/$id" params={{ id: alert.uid }} size="xs">
-                      {alert.uid}
+                      {nameOf(alert.uid)}
                     </TextLink>
                   )}
                 </Stack>

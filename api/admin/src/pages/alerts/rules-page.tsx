@@ -15,6 +15,7 @@ import { TextLink } from "../../parts/text-link.tsx";
 import { TypedFilter } from "../../parts/typed-filter.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
 import { WideTable } from "../../parts/wide-table.tsx";
+import { useDeviceName } from "../definition/devices.tsx";
 import { inWords } from "./condition.ts";
 import { SeverityBadge } from "./severity.tsx";
 
@@ -76,6 +77,7 @@ function RuleRow({ rule }: { readonly rule: Rule }) {
   const { t } = useTranslation("alerts");
   const { id, name, device, is_enabled: isEnabled, severity, condition } = rule;
   const { may } = useRights();
+  const nameOf = useDeviceName();
   const enable = useChange("alert-rules", async (wanted: boolean) => {
     const { tag } = await takeTagged(hub.GET("/api/v1/alert-rules/{id}", { params: { path: { id } } }));
     const params = { path: { id }, header: ifMatch(tag) };
@@ -94,7 +96,7 @@ function RuleRow({ rule }: { readonly rule: Rule }) {
       <Table.Td>
         <SeverityBadge severity={severity} />
       </Table.Td>
-      <Table.Td>{device ?? t("any_device")}</Table.Td>
+      <Table.Td>{device === null || device === undefined ? t("any_device") : nameOf(device)}</Table.Td>
       <Table.Td>
         <Switch
           checked={enable.isPending ? enable.variables : isEnabled}

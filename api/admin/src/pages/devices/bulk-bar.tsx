@@ -14,7 +14,7 @@ export function BulkBar({ chosen }: { readonly chosen: Chosen }) {
   const { t } = useTranslation("devices");
   const { devices } = chosen;
   return (
-    <Paper withBorder p="xs" role="region" aria-label={t("bulk")} hidden={devices.length === 0}>
+    <Paper withBorder p="xs" role="region" aria-label={t("bulk")} display={devices.length === 0 ? "none" : "block"}>
       <Group gap="xs">
         <Text size="sm" role="status">
           {t("chosen", { count: devices.length })}

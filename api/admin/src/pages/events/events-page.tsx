@@ -82,7 +82,7 @@ function EventTable({ events }: { readonly events: readonly Event[] }) {
   const { t } = useTranslation("events");
   const formats = useFormats();
   return (
-    <WideTable minWidth={560} label={t("title")}>
+    <WideTable minWidth={760} label={t("title")}>
       <Table highlightOnHover>
         <Table.Thead>
           <Table.Tr>

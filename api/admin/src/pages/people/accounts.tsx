@@ -19,7 +19,7 @@ export function Accounts() {
   return (
     <Paged query={query} empty={null}>
       {(users) => (
-        <WideTable minWidth={560} label={t("accounts")}>
+        <WideTable minWidth={720} label={t("accounts")}>
           <Table>
             <Table.Thead>
               <Table.Tr>

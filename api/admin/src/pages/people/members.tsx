@@ -25,7 +25,7 @@ export function Members({ organization: id }: { readonly organization: string })
   return (
     <Paged query={query} empty={null}>
       {(members) => (
-        <WideTable minWidth={560} label={t("members")}>
+        <WideTable minWidth={720} label={t("members")}>
           <Table>
             <Table.Thead>
               <Table.Tr>

@@ -38,7 +38,9 @@ export function ScenesPage() {
   });
   return (
     <Page title={t("title")} about={t("about")} actions={<NewButton />}>
-      <TypedFilter label={t("shell:search")} placeholder={t("name")} value={search} onChange={(text) => set({ search: text })} />
+      <Group>
+        <TypedFilter label={t("shell:search")} placeholder={t("name")} value={search} onChange={(text) => set({ search: text })} />
+      </Group>
       <Paged
         query={query}
         empty={

@@ -11,6 +11,7 @@ import { Allowed } from "../../parts/allowed.tsx";
 import { Failed } from "../../parts/failed.tsx";
 import { JsonBlock } from "../../parts/json-block.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
+import { useDeviceName } from "../definition/devices.tsx";
 import { SetPin } from "./set-pin.tsx";
 
 type Task = components["schemas"]["Task"];
@@ -20,6 +21,7 @@ type Decision = "approve" | "reject";
 export function Approval({ task, isLinked = false }: { readonly task: Task; readonly isLinked?: boolean }) {
   const { t } = useTranslation("tasks");
   const formats = useFormats();
+  const nameOf = useDeviceName();
   const { approval, risk, actor } = task;
   return (
     <Card withBorder component="section" aria-label={t("waits", { name: task.name })}>
@@ -34,7 +36,7 @@ export function Approval({ task, isLinked = false }: { readonly task: Task; read
           )}
         </Title>
         <Text size="sm">
-          {t("asked_by", { who: actor.kind, source: task.source, device: task.device_uid })}
+          {t("asked_by", { who: actor.kind, source: task.source, device: nameOf(task.device_uid) })}
           {approval && ` ${t("expires", { when: formats.ago(approval.expires_at) })}`}
         </Text>
         <JsonBlock value={task.actions} />

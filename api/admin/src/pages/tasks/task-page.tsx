@@ -15,6 +15,7 @@ import { JsonBlock } from "../../parts/json-block.tsx";
 import { Page } from "../../parts/page.tsx";
 import { Removal } from "../../parts/removal.tsx";
 import { TextLink } from "../../parts/text-link.tsx";
+import { useDeviceName } from "../definition/devices.tsx";
 import { Approval } from "./approval.tsx";
 import { Attempts, TaskLog } from "./task-history.tsx";
 import { EVERY_MS, isOpen, TaskStatus } from "./task-status.tsx";
@@ -104,12 +105,13 @@ function Actions({ task: { id, name, status, device_id: device } }: { readonly t
 
 function Facts({ task }: { readonly task: Task }) {
   const { t } = useTranslation("tasks");
+  const nameOf = useDeviceName();
   const formats = useFormats();
   const when = (iso: string | null): string | null => iso && formats.dateTime(iso);
   const facts: readonly (readonly [string, ReactNode])[] = [
     ["status", <TaskStatus key="status" status={task.status} />],
     ["error", task.error],
-    ["device", <TextLink key="device" to="/devices/$id" params={{ id: task.device_uid }} size="sm" children={task.device_uid} />],
+    ["device", <TextLink key="device" to="/devices/$id" params={{ id: task.device_uid }} size="sm" children={nameOf(task.device_uid)} />],
     ["who", `${task.actor.kind} (${task.source})`],
     [
       "template",

@@ -15,6 +15,7 @@ import { TextLink } from "../../parts/text-link.tsx";
 import { TypedFilter } from "../../parts/typed-filter.tsx";
 import { oneOf, useUrlFilters } from "../../parts/url-filters.ts";
 import { WideTable } from "../../parts/wide-table.tsx";
+import { useDeviceName } from "../definition/devices.tsx";
 import { EVERY_MS, FILTERS, TaskStatus } from "./task-status.tsx";
 
 type Task = components["schemas"]["Task"];
@@ -105,6 +106,7 @@ function InboxButton() {
 
 function TaskTable({ tasks }: { readonly tasks: readonly Task[] }) {
   const { t } = useTranslation("tasks");
+  const nameOf = useDeviceName();
   const formats = useFormats();
   return (
     <WideTable minWidth={640} label={t("title")}>
@@ -128,7 +130,7 @@ function TaskTable({ tasks }: { readonly tasks: readonly Task[] }) {
               </Table.Td>
               <Table.Td>
                 <TextLink to="/devices/$id" params={{ id: task.device_uid }} size="sm">
-                  {task.device_uid}
+                  {nameOf(task.device_uid)}
                 </TextLink>
               </Table.Td>
               <Table.Td>

@@ -104,7 +104,7 @@ function DeliveryTable({ id, isActive, deliveries }: TableProps) {
     take(hub.POST("/api/v1/webhooks/{id}/deliveries/{delivery_id}/replay", { params: { path: { id, delivery_id: deliveryId } } })),
   );
   return (
-    <WideTable minWidth={720} label={t("deliveries")}>
+    <WideTable minWidth={820} label={t("deliveries")}>
       <Table>
         <Table.Thead>
           <Table.Tr>
