@@ -2,7 +2,7 @@ import type { Plugin, Rolldown } from "vite";
 
 const ENTRY = "index";
 const NAME = "worker";
-const PUBLIC = ["/icon.svg", "/manifest.webmanifest", "/theme.js"];
+const PUBLIC = ["/icon.svg", "/manifest.webmanifest", "/theme.css", "/theme.js"];
 const SHELL_TEXTS = /\/src\/locales\/\w+\.json$/;
 
 /** Where the service worker's file is: at the root, since it serves no more than what is below it. */

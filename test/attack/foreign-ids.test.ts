@@ -26,6 +26,7 @@ const ASK_MORE = new Set([
   "/api/v1/audit/export",
   "/api/v1/notifications/stream",
   "/api/v1/live",
+  "/api/v1/mqtt/topic-rights",
 ]);
 
 async function addAlert(api: ApiClient): Promise<{ rule: { id: string }; alert: { id: string } }> {

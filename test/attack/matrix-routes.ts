@@ -85,6 +85,10 @@ const ROWS: Readonly<Record<string, Row>> = {
   "GET /api/v1/readings/latest": { isOnDevice: true, path: ({ device }) => `/api/v1/readings/latest?device=${device.uid}` },
   "GET /api/v1/readings/export": { isOnDevice: true, path: ({ device }) => `/api/v1/readings/export?device=${device.uid}` },
   "GET /api/v1/readings/chart": { isOnDevice: true, path: ({ device }) => `/api/v1/readings/chart?series=${device.uid}:t` },
+  "GET /api/v1/mqtt/topic-rights": {
+    isOnDevice: true,
+    path: ({ device }) => `/api/v1/mqtt/topic-rights?topic=hexa/${device.uid}/availability`,
+  },
   "GET /api/v1/readings": { isOnDevice: true, path: ({ device }) => `/api/v1/readings?device=${device.uid}&key=t` },
   "GET /api/v1/events": {},
   "POST /api/v1/events": { ...DEVICE, body: ({ device }) => ({ type: "custom.matrix", data: {}, entity_id: device.id }) },
