@@ -14,7 +14,8 @@ interface PageProps {
 export function Page({ title, about, actions, children }: PageProps) {
   useTitle(title);
   return (
-    <Stack gap="lg">
+    // On a very wide screen a line of a table would be too long to follow.
+    <Stack gap="lg" maw={1920}>
       <Group justify="space-between" align="flex-start">
         <Box>
           <Title order={1} size="h2">
