@@ -52,6 +52,8 @@ type Trouble = NonNullable<BridgeState["lastError"]>;
 interface Running {
   readonly bridge: HomekitBridge;
   readonly child: Child;
+  /** Said of a pairing that is saved, so that every node would have it. */
+  readonly isPaired: boolean;
   readonly ended: Promise<void>;
 }
 
@@ -96,9 +98,10 @@ export class Homekit implements AsyncDisposable {
 
   /** Of every bridge, by what is measured. */
   measure(what: "accessories" | "restarts" | "running" | "paired"): number {
-    const healths = [...this.#running.values()].map(({ child }) => child.health);
+    const all = [...this.#running.values()];
+    const healths = all.map(({ child }) => child.health);
     if (what === "running") return healths.filter(({ isRunning }) => isRunning).length;
-    if (what === "paired") return healths.filter(({ isPaired }) => isPaired).length;
+    if (what === "paired") return all.filter(({ isPaired }) => isPaired).length;
     if (what === "restarts") return healths.reduce((sum, { restarts }) => sum + restarts, 0);
     return [...this.#accessories.values()].reduce((sum, { length }) => sum + length, 0);
   }
@@ -286,7 +289,7 @@ export class Homekit implements AsyncDisposable {
   /** Starts the bridge of that number, which is made if there was none. */
   async #begin(number: number, { organizationId, signal }: { organizationId: string; signal: AbortSignal }): Promise<void> {
     const { log, dataDir, config, caFile, urls, bridgesPace } = this.#context;
-    const running = { bridge: await prepareBridge(this.#context, { organizationId, number }) };
+    const running = { bridge: await prepareBridge(this.#context, { organizationId, number }), isPaired: false };
     const folder = folderOf(dataDir, number);
     const storage = await takeStorage(this.#context, { organizationId, number, folder, username: running.bridge.username });
     const child = new Child({
@@ -294,7 +297,11 @@ export class Homekit implements AsyncDisposable {
       log,
       silenceMs: bridgesPace?.homekitSilenceMs,
       changed: () => {
-        storage.look();
+        if (!child.health.isPaired) running.isPaired = false;
+        storage.look(() => {
+          running.isPaired = child.health.isPaired;
+          this.#judge();
+        });
         this.#judge();
       },
       prepare: async (lastError) => {
@@ -315,13 +322,7 @@ export class Homekit implements AsyncDisposable {
       await using _last = storage;
       await child.run(signal);
     })();
-    this.#running.set(number, {
-      get bridge() {
-        return running.bridge;
-      },
-      child,
-      ended,
-    });
+    this.#running.set(number, Object.assign(running, { child, ended }));
   }
 
   #noteLeftOut(count: number): void {
@@ -339,7 +340,8 @@ export class Homekit implements AsyncDisposable {
       return this.#fail("homekit_bridge_silent", "a HomeKit bridge does not answer; unless it does soon, it is ended and started again");
     this.#forget("homekit_bridge_silent");
     if (this.#trouble?.code === "homekit_not_installed") return;
-    this.#become(healths.some(({ isRunning, isPaired }) => isRunning && isPaired) ? "connected" : "waiting");
+    const isInUse = [...this.#running.values()].some(({ child, isPaired }) => child.health.isRunning && isPaired);
+    this.#become(isInUse ? "connected" : "waiting");
   }
 
   #fail(code: string, message: string): void {
@@ -366,8 +368,8 @@ export class Homekit implements AsyncDisposable {
   }
 }
 
-function detailsOf({ bridge: { number }, child }: Running, listed: number) {
-  const { isRunning, isPaired, isConnected, accessories, unexposed, restarts, lastError, pid }: ChildHealth = child.health;
+function detailsOf({ bridge: { number }, child, isPaired }: Running, listed: number) {
+  const { isRunning, isConnected, accessories, unexposed, restarts, lastError, pid }: ChildHealth = child.health;
   return {
     number,
     name: nameOf(number),

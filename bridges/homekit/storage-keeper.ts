@@ -37,6 +37,7 @@ export class StorageKeeper implements AsyncDisposable {
   #signature = "";
   #saved: string | undefined;
   #looking: Promise<void> | undefined;
+  #waiting: (() => void)[] = [];
 
   constructor(context: Context, place: StoragePlace, folder: string) {
     this.#context = context;
@@ -45,11 +46,10 @@ export class StorageKeeper implements AsyncDisposable {
     this.#timer = setInterval(() => this.look(), LOOK_MS).unref();
   }
 
-  look(): void {
-    const { log } = this.#context;
-    this.#looking ??= this.#save()
-      .catch((err: unknown) => log.error({ err, bridge: this.#place.number }, "what a HomeKit bridge keeps could not be saved"))
-      .finally(() => (this.#looking = undefined));
+  /** Saves what is new. Calls back once all that was there by now is saved, which is tried for as long as it takes. */
+  look(saved?: () => void): void {
+    if (saved) this.#waiting.push(saved);
+    this.#looking ??= this.#lookOnce().finally(() => (this.#looking = undefined));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -59,13 +59,30 @@ export class StorageKeeper implements AsyncDisposable {
     await this.#looking;
   }
 
-  async #save(): Promise<void> {
+  async #lookOnce(): Promise<void> {
+    do {
+      const waiting = this.#waiting.splice(0);
+      const isSaved = await this.#save().catch((err: unknown) => {
+        this.#context.log.error({ err, bridge: this.#place.number }, "what a HomeKit bridge keeps could not be saved");
+        return false;
+      });
+      if (!isSaved) return void this.#waiting.unshift(...waiting);
+      for (const saved of waiting) saved();
+    } while (this.#waiting.length > 0);
+  }
+
+  /** False where it has to be tried again, or is another node's by now. */
+  async #save(): Promise<boolean> {
     const signature = await readSignature(this.#folder);
-    if (signature === this.#signature) return;
+    if (signature === this.#signature) return true;
     const text = await readStorage(this.#folder);
-    if (text === undefined) return;
-    if (text !== this.#saved && !(await saveStorage(this.#context, this.#place, text))) return clearInterval(this.#timer);
+    if (text === undefined) return false;
+    if (text !== this.#saved && !(await saveStorage(this.#context, this.#place, text))) {
+      clearInterval(this.#timer);
+      return false;
+    }
     this.#saved = text;
     this.#signature = signature;
+    return true;
   }
 }

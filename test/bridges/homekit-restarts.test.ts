@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { describe, test } from "node:test";
 import { startVirtualDevice } from "../../firmware/virtual/device.ts";
 import { type Code, HomeController, idOf, NO_RESPONSE } from "../support/home-controller.ts";
-import { codesOf, HOMEKIT, startHome, stateOf } from "../support/homekit-hub.ts";
+import { codesOf, pairedAt, HOMEKIT, startHome, stateOf } from "../support/homekit-hub.ts";
 import { spawnHub } from "../support/hub.ts";
 import { temporaryFolder, until } from "../support/wait.ts";
 
@@ -116,6 +116,7 @@ describe("bridges of HomeKit that end", { timeout: 120_000, concurrency: 3 }, ()
     squatter.listen(code?.port);
     await once(squatter, "listening");
     await using hub = await startHome({ dataDir: folder.path });
+    await pairedAt(hub.api);
     const [moved] = await codesOf(hub.api, 1);
     assert.notEqual(moved?.port, code?.port);
     assert.deepEqual([moved?.username, moved?.pin, moved?.paired], [code?.username, code?.pin, true]);
@@ -129,7 +130,7 @@ describe("bridges of HomeKit that end", { timeout: 120_000, concurrency: 3 }, ()
     const [code] = await codesOf(hub.api, 1);
     await using home = await HomeController.pair(code as Code);
     await home.accessoriesOnce(1);
-    await until(async () => (await stateOf(hub.api)).status === "connected", { what: "that it is paired" });
+    await pairedAt(hub.api);
     assert.equal((await hub.api.call("DELETE", "/api/v1/bridges/homekit")).status, 204);
     const [fresh] = await codesOf(hub.api, 1);
     assert.notEqual(fresh?.username, code?.username);

@@ -44,3 +44,8 @@ export async function codesOf(api: ApiClient, accessories: number, timeoutMs = 2
   );
   return (await api.call<{ data: Code[] }>("GET", "/api/v1/bridges/homekit/pairings")).body.data;
 }
+
+/** Once the hub has kept that somebody has added a bridge. */
+export async function pairedAt(api: ApiClient): Promise<void> {
+  await until(async () => (await stateOf(api)).status === "connected", { what: "the hub to know of the pairing" });
+}
