@@ -98,12 +98,11 @@ async function* told(stream: LiveStream, { position, topics, missed, heartbeatMs
   if (!missed.isWhole) yield "event: gap\ndata: {}\n\n";
   for (const event of missed.events) yield eventText(liveTopicOf(event.type) as LiveTopic, event.id, JSON.stringify(toCloudEvent(event)));
   const before = new Set(missed.events.map(({ id }) => id));
+  let saidAt = performance.now();
   while (!stream.isEnded) {
     const next = stream.take(before);
-    if (next !== "") yield next;
-    if (next !== "") continue;
-    const since = performance.now();
-    await stream.next(heartbeatMs);
-    if (!stream.isEnded && performance.now() - since >= heartbeatMs) yield "event: heartbeat\ndata: {}\n\n";
+    if (next === "" && (await stream.next(saidAt + heartbeatMs - performance.now()))) continue;
+    yield next === "" ? "event: heartbeat\ndata: {}\n\n" : next;
+    saidAt = performance.now();
   }
 }

@@ -149,8 +149,8 @@ export class LiveReader<Who = StreamReader> implements Disposable {
     this.end();
   }
 
-  /** Resolves when it was woken since it was asked last, when it has ended, and after `ms`. */
-  async next(ms: number): Promise<void> {
+  /** Whether it was woken since it was asked last, or has ended. Resolves then, and at the latest after `ms`. */
+  async next(ms: number): Promise<boolean> {
     if (!this.#isWoken && !this.#isEnded) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#stir = resolve;
@@ -159,7 +159,10 @@ export class LiveReader<Who = StreamReader> implements Disposable {
       clearTimeout(late);
       this.#stir = undefined;
     }
+    // Not by the time that has passed: a timer may come a little before it.
+    const isStirred = this.#isWoken || this.#isEnded;
     this.#isWoken = false;
+    return isStirred;
   }
 }
 

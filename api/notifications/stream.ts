@@ -78,14 +78,17 @@ async function* eventsOf({ db, owner, live, from, heartbeatMs }: Reading): Async
   using _ = live;
   let after = from;
   yield `retry: ${RETRY_MS}\nid: ${after}\nevent: ready\ndata: ${JSON.stringify({ unread: await countUnread(db, owner) })}\n\n`;
+  let saidAt = performance.now();
   while (!live.isEnded) {
     const page = await notificationsAfter(db, owner, after, PAGE);
     for (const one of page) after = one.seq;
-    if (page.length > 0) yield page.map(eventOf).join("");
-    if (page.length === PAGE) continue;
-    const since = performance.now();
-    await live.next(heartbeatMs);
-    if (!live.isEnded && performance.now() - since >= heartbeatMs) yield ": still here\n\n";
+    if (page.length > 0) {
+      yield page.map(eventOf).join("");
+      saidAt = performance.now();
+    }
+    if (page.length === PAGE || (await live.next(saidAt + heartbeatMs - performance.now()))) continue;
+    yield ": still here\n\n";
+    saidAt = performance.now();
   }
 }
 

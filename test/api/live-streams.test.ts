@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 import { LiveStream } from "../../api/live/live-streams.ts";
 import { LIVE_TOPICS, type LiveSubject } from "../../core/live.ts";
 import { newId } from "../../core/id.ts";
@@ -65,4 +65,22 @@ test("what waits is not told to who has lost the right meanwhile, and no event t
   const twice = newId();
   stream.tellEvent(event("again;", twice));
   assert.equal(stream.take(new Set([twice])), "");
+});
+
+test("a sign of life is due when the time is up, and not when something came before that", async () => {
+  const { stream } = openStream();
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const quiet = stream.next(15_000);
+    mock.timers.tick(15_000);
+    assert.equal(await quiet, false);
+    const stirred = stream.next(15_000);
+    stream.tellEvent(event("on;"));
+    assert.equal(await stirred, true);
+    const ended = stream.next(15_000);
+    stream.end();
+    assert.equal(await ended, true);
+  } finally {
+    mock.timers.reset();
+  }
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
+import { HUB_TOPICS } from "../../core/hub-topics.ts";
 import type { NewNotification } from "../../core/notification.ts";
 import { MOST_OF_ONE, type StreamPace } from "../../api/notifications/readers.ts";
 import { endLogin, setLoginOrganization } from "../../store/logins.ts";
@@ -113,6 +114,19 @@ for (const { name, skip, open } of databases())
           await using reader = await read();
           await until(() => reader.comments >= 3, { what: "three comments" });
           assert.equal(reader.end, undefined);
+        },
+        { heartbeatMs: 100 },
+      ),
+    );
+
+    test(
+      "shows it as well to who is woken again and again for nothing",
+      withHub(
+        async ({ hub, ann, read }) => {
+          await using reader = await read();
+          const payload = JSON.stringify({ organization_id: ann.organizationId, user_ids: [ann.userId] });
+          const waking = setInterval(() => void hub.context.bus.publish({ topic: HUB_TOPICS.notifications, payload, qos: 1 }), 20);
+          await until(() => reader.comments >= 3, { what: "three comments" }).finally(() => clearInterval(waking));
         },
         { heartbeatMs: 100 },
       ),
