@@ -157,13 +157,8 @@ describe("what stands between the console and its hub", { skip: chromiumMissing(
 });
 
 describe("tabs of the console", { skip: chromiumMissing() }, () => {
-  let console: TestConsole;
-  before(async () => {
-    console = await startConsole();
-  });
-  after(() => console[Symbol.asyncDispose]());
-
   test("agree on the language, the look, what was changed, and who is logged in", async () => {
+    await using console = await startConsole();
     await using visit = await console.browser.visit({ width: 1280, height: 800 });
     const { page } = visit;
     await page.goto(`${console.hub.http}/settings`);
@@ -191,6 +186,7 @@ describe("tabs of the console", { skip: chromiumMissing() }, () => {
   });
 
   test("leave the hub connections when there are many that nobody looks at", async () => {
+    await using console = await startConsole();
     await using visit = await console.open("/about");
     const { page } = visit;
     await page.clock.install();
